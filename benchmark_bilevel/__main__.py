@@ -1,0 +1,76 @@
+"""Command line: ``python -m benchmark_bilevel --help``."""
+
+import sys
+
+import click
+from benchopt.benchmark import Benchmark, _list_parametrized_classes
+
+from benchmark_bilevel.fingerprint import PACKAGE
+
+
+@click.group()
+def main():
+    """Tools of the benchmark beside ``benchopt run``."""
+
+
+@main.command()
+@click.option("-d", "--dataset", "datasets", multiple=True, required=True)
+@click.option("-o", "--objective", "objectives", multiple=True)
+@click.option(
+    "--start-from",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Result file; the best point of its runs is one more start.",
+)
+def reference(datasets, objectives, start_from):
+    """Recompute the reference minimum of h for data sets, named as in benchopt run."""
+    from benchmark_bilevel.reference import find_reference, save_reference
+
+    done = 0
+    for name, problem in _problems(datasets, objectives):
+        if not problem.has_reference or hasattr(problem, "minimiser"):
+            continue
+        click.echo(f"{problem.name} on {name}")
+        starts = _best_points(start_from, problem.name, name) if start_from else []
+        found = find_reference(problem, starts, log=click.echo)
+        path = save_reference(found, f"{problem.name}-{name}-{problem.fingerprint}")
+        click.echo(f"h* = {found['value']:.15g} ± {found['accuracy']:.1e}: {path}")
+        done += 1
+    if not done:
+        click.echo("Nothing here needs a reference that a computation could give.")
+        sys.exit(1)
+
+
+def _problems(datasets, objectives):
+    """Pairs (data set's name, problem) of the combinations that fit."""
+    benchmark = Benchmark(PACKAGE.parent)
+    dataset_classes = benchmark.check_dataset_patterns(list(datasets))
+    objective_classes = benchmark.check_objective_filters(list(objectives))
+    for dataset, _ in _list_parametrized_classes(*dataset_classes):
+        data = dataset.get_data()
+        for objective, _ in _list_parametrized_classes(*objective_classes):
+            skipped, reason = objective.skip(**data)
+            if skipped:
+                click.echo(f"{objective.problem} on {dataset.name}: skipped, {reason}")
+                continue
+            objective.set_data(**data)
+            yield dataset.name, objective.bilevel_problem
+
+
+def _best_points(path, problem, dataset):
+    """The x of the lowest end among the runs on this problem and data set."""
+    from benchopt.results import read_results
+
+    results = read_results(path)
+    results = results[
+        (results["p_obj_problem"] == problem)
+        & results["dataset_name"].str.startswith(dataset)
+        & results["final_results"].notna()
+    ]
+    if results.empty:
+        return []
+    best = results.loc[results["objective_value"].idxmin(), "final_results"]
+    return [best["x"]]
+
+
+if __name__ == "__main__":
+    main()

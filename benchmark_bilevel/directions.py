@@ -1,0 +1,90 @@
+"""The vector verbs of a solver's text, for both runtimes.
+
+A variable is a flat array (numba) or tensor (torch) and is moved in place. A direction
+is what an oracle returns: an array like the variable, or ``None`` where the loss does
+not depend on the variable (∇x f of most problems). The plain Python bodies serve torch;
+each has a numba overload that compiles to loops without temporaries: at 7,840 entries
+``z -= a * (d + e)`` as an array expression costs 10 µs, the loop 1.4 µs.
+"""
+
+import numpy as np
+from numba.core import types
+from numba.core.extending import overload
+
+from benchmark_bilevel.fingerprint import FAST
+
+
+def descend(y, a, d, e=None):
+    """Move along one or two directions: y ← y − a (d + e), in place.
+
+    Parameters
+    ----------
+    y : variable
+    a : float
+        Step size; cast to the type of `y`, so that no float64 promotes a float32 state.
+    d, e : direction
+    """
+    for direction in (d, e):
+        if direction is not None:
+            y -= a * direction
+
+
+def copy(y):
+    """A new variable equal to `y`."""
+    return y.copy() if hasattr(y, "copy") else y.clone()
+
+
+def zeros_like(y):
+    """A new variable of zeros, shaped like `y`."""
+    return y.new_zeros(y.shape) if hasattr(y, "new_zeros") else np.zeros_like(y)
+
+
+def assign(y, d):
+    """y ← d, in place."""
+    y[:] = d
+
+
+def _is_none(direction):
+    return direction is None or isinstance(direction, (types.NoneType, types.Omitted))
+
+
+@overload(descend, jit_options=FAST)
+def _descend(y, a, d, e=None):
+    if _is_none(d) and _is_none(e):
+        return lambda y, a, d, e=None: None
+    if _is_none(e):
+
+        def one(y, a, d, e=None):
+            a = y.dtype.type(a)
+            for k in range(y.size):
+                y[k] -= a * d[k]
+
+        return one
+    if _is_none(d):
+        return lambda y, a, d, e=None: descend(y, a, e)
+
+    def two(y, a, d, e=None):
+        a = y.dtype.type(a)
+        for k in range(y.size):
+            y[k] -= a * (d[k] + e[k])
+
+    return two
+
+
+@overload(copy)
+def _copy(y):
+    return lambda y: y.copy()
+
+
+@overload(zeros_like)
+def _zeros_like(y):
+    return lambda y: np.zeros_like(y)
+
+
+@overload(assign, jit_options=FAST)
+def _assign(y, d):
+    def loop(y, d):
+        for k in range(y.size):
+            y[k] = d[k]
+
+    return loop

@@ -1,0 +1,88 @@
+"""From a solver's z and x to the metrics of a result row."""
+
+import warnings
+
+import numpy as np
+
+from benchmark_bilevel.exact import Exact, InnerSolveError
+from benchmark_bilevel.oracles import COUNTS
+from benchmark_bilevel.reference import reference_value
+
+EXACT_METRICS = ("value", "suboptimality", "hypergradient_norm", "inner_distance")
+ACCURACIES = ("train_accuracy", "validation_accuracy", "test_accuracy", "test_loss")
+
+
+class Evaluator:
+    """Computes the metrics of points of a run.
+
+    Parameters
+    ----------
+    problem : Problem
+    """
+
+    def __init__(self, problem):
+        self.problem = problem
+        self.exact = Exact(problem)
+        self._warm_start = {}
+
+    def metrics(self, z, x, iterations, counts, diverged):
+        """Metrics at (z, x), all plain floats; NaN where they do not exist.
+
+        Parameters
+        ----------
+        z, x : arrays
+        iterations : int
+        counts : dict
+            Oracle calls by kind.
+        diverged : bool
+
+        Returns
+        -------
+        dict
+            ``value`` h(x); ``suboptimality`` h(x) − h*; ``hypergradient_norm``;
+            ``inner_distance`` ‖z − z*(x)‖; ``inner_loss`` g(x, z); ``outer_loss``
+            f(x, z); accuracies at z and, ``_at_solution``, at z*(x); the oracle calls by
+            kind and in all; ``iterations``; ``diverged`` (0 or 1).
+        """
+        z, x = np.asarray(z, float), np.asarray(x, float)
+        if iterations == 0:
+            # Each run starts cold, so that its metrics do not depend on other runs.
+            self._warm_start = {}
+        metrics = dict.fromkeys(
+            (*EXACT_METRICS, "inner_loss", "outer_loss", *ACCURACIES), np.nan
+        )
+        metrics.update(dict.fromkeys((f"{k}_at_solution" for k in ACCURACIES), np.nan))
+        finite = np.isfinite(z).all() and np.isfinite(x).all()
+        if finite:
+            metrics.update(self._cheap_metrics(z, x))
+            metrics.update(self._exact_metrics(z, x))
+        metrics.update({kind: float(counts.get(kind, 0)) for kind in COUNTS})
+        metrics["oracle_calls"] = sum(metrics[kind] for kind in COUNTS)
+        metrics["iterations"] = float(iterations)
+        metrics["diverged"] = float(diverged or not finite)
+        return metrics
+
+    def _cheap_metrics(self, z, x):
+        with np.errstate(over="ignore", invalid="ignore"):
+            return {
+                "inner_loss": self.exact.losses.inner_value(z, x),
+                "outer_loss": self.exact.losses.outer_value(z, x),
+                **self.problem.accuracies(z),
+                **self.problem.outer_metrics(x),
+            }
+
+    def _exact_metrics(self, z, x):
+        try:
+            exact = self.exact.evaluate(x, **self._warm_start)
+        except InnerSolveError as error:
+            warnings.warn(f"{self.problem.name}: {error}", RuntimeWarning, stacklevel=2)
+            return {}
+        self._warm_start = {"z": exact.z, "v": exact.v}
+        at_solution = self.problem.accuracies(exact.z)
+        return {
+            "value": exact.value,
+            "suboptimality": exact.value - reference_value(self.problem),
+            "hypergradient_norm": float(np.linalg.norm(exact.hypergradient)),
+            "inner_distance": float(np.linalg.norm(z - exact.z)),
+            **{f"{name}_at_solution": value for name, value in at_solution.items()},
+        }

@@ -1,0 +1,40 @@
+"""What a cached result or a cached compilation depends on besides its own file.
+
+benchopt's result cache and numba's compilation cache each look at one source file
+only: an edit in a helper would be answered with stale results or stale machine
+code. Both are therefore keyed by the fingerprint of the whole package.
+"""
+
+import hashlib
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+from numba import njit
+
+PACKAGE = Path(__file__).parent
+LIBRARIES = ("numba", "numpy", "torch")
+
+# No "nnan" and "ninf" among the flags: a diverging run has to show as NaN or inf.
+FAST = {"fastmath": {"reassoc", "contract", "arcp", "nsz"}, "error_model": "numpy"}
+
+
+@cache
+def fingerprint():
+    """Hexadecimal digest of the package's sources and of the libraries' versions."""
+    digest = hashlib.sha256()
+    for path in sorted(PACKAGE.rglob("*.py")):
+        digest.update(path.relative_to(PACKAGE).as_posix().encode())
+        digest.update(path.read_bytes())
+    for library in LIBRARIES:
+        digest.update(f"{library}=={version(library)}".encode())
+    return digest.hexdigest()[:16]
+
+
+def cached_njit(function):
+    """``numba.njit`` with a disk cache that any edit in the package invalidates.
+
+    Numba names the cache file after the qualified name, so the fingerprint goes there.
+    """
+    function.__qualname__ = f"{function.__qualname__}-{fingerprint()}"
+    return njit(cache=True, **FAST)(function)

@@ -1,0 +1,41 @@
+"""The oracle contract: the only way from a solver to the data.
+
+A solver gets two oracles, ``inner`` for g(z, x) and ``outer`` for f(z, x), both means
+over many samples. With i the index of a mini-batch (a *block*):
+
+``oracle.draw()``
+    index of the next block; ``oracle.n_blocks`` is their number;
+``oracle.value(z, x, i)``
+    loss on block i;
+``inner.grad(z, x, i)``
+    the residual F = ∇z g of the inner problem;
+``inner.hvp(z, x, v, i)``
+    (∂F/∂z)ᵀ v, for a gradient the Hessian-vector product ∇²zz g v;
+``inner.cross(z, x, v, i)``
+    (∂F/∂x)ᵀ v, for a gradient the product ∇²xz g v, a direction for x;
+``inner.grad_hvp_cross(z, x, v, i)``
+    the three at once, sharing the forward pass;
+``outer.grad(z, x, i)``
+    the pair (∇z f, ∇x f), ∇x f being ``None`` where f does not depend on x;
+``outer.descend(x, a, d, e=None)``
+    x ← P(x − a (d + e)) in place, P the projection on the feasible set of x.
+
+``inner.memory(z, x)``, ``outer.memory(z, x)``
+    empty SAGA memories for the oracle's directions (`variance_reduction.saga`).
+
+The estimates of a block are unbiased under uniform draws and their mean over all blocks
+is the full loss exactly (`benchmark_bilevel.samplers.Partition`). Only F and products
+with the transposes of its Jacobians occur, so that an inner problem stated as a fixed
+point z = Φ(z, x) fits with F = z − Φ.
+
+Every call counts its per-sample evaluations in ``oracle.counts``, an int64 array that
+both oracles share, in the order of `COUNTS`; padding is never counted, `value` neither.
+"""
+
+COUNTS = (
+    "outer_gradients",
+    "inner_gradients",
+    "hessian_vector_products",
+    "jacobian_vector_products",
+)
+OUTER_GRADIENTS, INNER_GRADIENTS, HESSIAN_VECTOR, JACOBIAN_VECTOR = range(len(COUNTS))

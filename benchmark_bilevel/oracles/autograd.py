@@ -1,0 +1,133 @@
+"""Oracles that need nothing but the losses: PyTorch differentiates, on any device."""
+
+import torch
+
+from benchmark_bilevel.oracles import (
+    HESSIAN_VECTOR,
+    INNER_GRADIENTS,
+    JACOBIAN_VECTOR,
+    OUTER_GRADIENTS,
+)
+from benchmark_bilevel.samplers import next_block
+from benchmark_bilevel.variance_reduction import empty_memory
+
+
+class _AutogradOracle:
+    """A loss over a partition of its samples; see `benchmark_bilevel.oracles`.
+
+    Parameters
+    ----------
+    loss : callable (z, x, *batch) -> tensor of shape (batch,)
+        Loss of each sample of a batch.
+    regulariser : callable (z, x) -> scalar, or None
+    samples : tuple of arrays with the same first dimension
+    partition : Partition
+    sampler : Sampler
+    counts : int64 array of shape (4,)
+    dtype : str
+    device : str
+    """
+
+    def __init__(
+        self, loss, regulariser, samples, partition, sampler, counts, dtype, device
+    ):
+        self.loss, self.regulariser = loss, regulariser
+        self.partition, self.sampler, self.counts = partition, sampler, counts
+        self.samples = [to_tensor(array, dtype, device) for array in samples]
+        self.sizes = partition.sizes
+        self.n_blocks = partition.n_blocks
+
+    def draw(self):
+        return int(next_block(*self.sampler))
+
+    def value(self, z, x, i):
+        with torch.no_grad():
+            return float(self._value(z, x, i))
+
+    def _value(self, z, x, i):
+        block = self.partition.slice(i)
+        losses = self.loss(z, x, *(array[block] for array in self.samples))
+        value = self.partition.weight * losses.sum()
+        return value if self.regulariser is None else value + self.regulariser(z, x)
+
+    def _count(self, kind, i):
+        self.counts[kind] += self.sizes[i]
+
+
+class AutogradInner(_AutogradOracle):
+    """Inner oracle: F = ∇z g and products with the transposes of its Jacobians."""
+
+    def memory(self, z, x):
+        return tuple(empty_memory(y, self.n_blocks) for y in (z, z, x))
+
+    def _residual(self, z, x, i, differentiable=True):
+        value = self._value(z, x, i)
+        (residual,) = torch.autograd.grad(value, z, create_graph=differentiable)
+        return residual
+
+    def grad(self, z, x, i):
+        self._count(INNER_GRADIENTS, i)
+        return self._residual(_leaf(z), x, i, differentiable=False)
+
+    def hvp(self, z, x, v, i):
+        self._count(HESSIAN_VECTOR, i)
+        z = _leaf(z)
+        return _transposed_product(self._residual(z, x, i), (z,), v)[0]
+
+    def cross(self, z, x, v, i):
+        self._count(JACOBIAN_VECTOR, i)
+        z, x = _leaf(z), _leaf(x)
+        return _transposed_product(self._residual(z, x, i), (x,), v)[0]
+
+    def grad_hvp_cross(self, z, x, v, i):
+        for kind in (INNER_GRADIENTS, HESSIAN_VECTOR, JACOBIAN_VECTOR):
+            self._count(kind, i)
+        z, x = _leaf(z), _leaf(x)
+        residual = self._residual(z, x, i)
+        return residual.detach(), *_transposed_product(residual, (z, x), v)
+
+
+class AutogradOuter(_AutogradOracle):
+    """Outer oracle: both gradients of f, and the projected step on x."""
+
+    def __init__(self, *args, project, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.project = project
+
+    def grad(self, z, x, i):
+        self._count(OUTER_GRADIENTS, i)
+        z, x = _leaf(z), _leaf(x)
+        value = self._value(z, x, i)
+        return torch.autograd.grad(value, (z, x), allow_unused=True)
+
+    def memory(self, z, x):
+        z, x = _leaf(z), _leaf(x)
+        (fx,) = torch.autograd.grad(self._value(z, x, 0), x, allow_unused=True)
+        return (
+            empty_memory(z.detach(), self.n_blocks),
+            None if fx is None else empty_memory(x.detach(), self.n_blocks),
+        )
+
+    def descend(self, x, a, d, e=None):
+        for direction in (d, e):
+            if direction is not None:
+                x.sub_(direction, alpha=a)
+        if self.project is not None:
+            x.copy_(self.project(x))
+
+
+def to_tensor(array, dtype, device):
+    """Tensor on `device`, of `dtype` if `array` is floating; a copy of `array`."""
+    tensor = torch.tensor(array, device=device)
+    return tensor.to(getattr(torch, dtype)) if tensor.is_floating_point() else tensor
+
+
+def _leaf(y):
+    return y.detach().requires_grad_()
+
+
+def _transposed_product(residual, variables, v):
+    """(∂residual/∂variable)ᵀ v for each of `variables`, zeros where it is constant."""
+    return torch.autograd.grad(
+        residual, variables, v, allow_unused=True, materialize_grads=True
+    )

@@ -1,0 +1,97 @@
+"""What the compiled oracles of all problems share: fields, drawing, counting.
+
+A compiled oracle is a numba ``structref``: unlike a ``jitclass`` it lets numba cache the
+loops that take it on disk. A problem's kernel module declares for each of its losses a
+type deriving from `InnerType` or `OuterType`, its fields (`FIELDS` first), and the
+methods of the contract (`benchmark_bilevel.oracles`) with ``overload_method``.
+"""
+
+import numpy as np
+from numba.core import types
+from numba.core.extending import overload_attribute, overload_method
+from numba.experimental import structref
+
+from benchmark_bilevel.directions import descend
+from benchmark_bilevel.fingerprint import FAST, cached_njit
+from benchmark_bilevel.samplers import next_block
+from benchmark_bilevel.variance_reduction import empty_memory
+
+# order, cursor, replace: the sampler; counts, sizes: evaluations and samples of a block;
+# weight: factor of a block's sum (`Partition`).
+FIELDS = ["order", "cursor", "replace", "counts", "sizes", "weight"]
+
+
+class OracleType(types.StructRef):
+    """Numba type of every compiled oracle."""
+
+
+class InnerType(OracleType):
+    """Numba type of the inner oracles."""
+
+
+class OuterType(OracleType):
+    """Numba type of the outer oracles."""
+
+
+class Handle(structref.StructRefProxy):
+    """Python's handle of a compiled oracle."""
+
+    def __new__(cls, *fields):
+        return structref.StructRefProxy.__new__(cls, *fields)
+
+    @property
+    def n_blocks(self):
+        return _get_n_blocks(self)
+
+
+class InnerHandle(Handle):
+    """Handle of an inner oracle."""
+
+    def memory(self, z, x):
+        return tuple(empty_memory(y, self.n_blocks) for y in (z, z, x))
+
+
+class OuterHandle(Handle):
+    """Handle of an outer oracle whose loss does not depend on x."""
+
+    def memory(self, z, x):
+        return empty_memory(z, self.n_blocks), None
+
+
+
+def common_fields(partition, sampler, counts, dtype):
+    """Values of `FIELDS`."""
+    return (*sampler, counts, partition.sizes, np.dtype(dtype).type(partition.weight))
+
+
+def method(oracle_type, name):
+    """Declare a method of the contract: ``overload_method`` with the suite's flags."""
+    return overload_method(oracle_type, name, jit_options=FAST)
+
+
+@overload_attribute(OracleType, "n_blocks")
+def _n_blocks(self):
+    return lambda self: self.order.size
+
+
+@cached_njit
+def _get_n_blocks(oracle):
+    return oracle.n_blocks
+
+
+@method(OracleType, "draw")
+def _draw(self):
+    return lambda self: next_block(self.order, self.cursor, self.replace)
+
+
+@method(OracleType, "count")
+def _count(self, kind, i):
+    def count(self, kind, i):
+        self.counts[kind] += self.sizes[i]
+
+    return count
+
+
+@method(OuterType, "descend")
+def _descend(self, x, a, d, e=None):
+    return lambda self, x, a, d, e=None: descend(x, a, d, e)

@@ -1,0 +1,6 @@
+"""The problems of the benchmark, by name."""
+
+from benchmark_bilevel.problems.quadratic import Quadratic
+from benchmark_bilevel.problems.selection import HyperparameterSelection
+
+PROBLEMS = {cls.name: cls for cls in (HyperparameterSelection, Quadratic)}

@@ -1,0 +1,100 @@
+"""What a problem is: two losses, a feasible set, a start and metrics."""
+
+import hashlib
+from functools import cached_property
+
+import numpy as np
+
+
+class Problem:
+    """min_x h(x) = f(x, z*(x)) with z*(x) = argmin_z g(x, z), f and g means over samples.
+
+    A subclass writes the losses of a batch in PyTorch; every derivative follows by
+    autograd, and every solver runs. ``kernels``, a module with closed forms in numba, is
+    optional and makes the problem fast. The variables are flat vectors for a solver; a
+    loss reshapes them.
+
+    Parameters
+    ----------
+    data : dict of arrays
+        What the data set's ``get_data`` returned. Splitting it is left to the cached
+        properties below, since benchopt builds problems that it may never run.
+    split_seed : int, optional
+        Seed of the split and of what else is random in the problem; the problem's
+        default if None.
+    **options
+        Those parameters of the objective that the class names in `options`; they become
+        attributes.
+
+    Attributes
+    ----------
+    inner_samples, outer_samples : tuple of arrays with equal first dimension
+        The samples over which g and f are means; a batch is a slice of each.
+    dim_z, dim_x : int
+    """
+
+    name = None
+    options = ()  # names of the objective's parameters that the problem uses
+    kernels = None  # module with make_inner, make_outer
+    default_split_seed = 0
+    # Exact evaluations are thinned evenly to this many a run, where they are costly.
+    max_exact_evaluations = None
+    has_reference = True
+
+    def __init__(self, data, split_seed=None, **options):
+        self.data = data
+        vars(self).update(options)
+        self.split_seed = self.default_split_seed if split_seed is None else split_seed
+
+    # --- to be written by a problem -------------------------------------------------
+
+    @classmethod
+    def unfit(cls, data):
+        """Why this problem cannot be posed on `data`, in a few words; None if it can."""
+        raise NotImplementedError
+
+    def inner_loss(self, z, x, *batch):
+        """Losses of g on a batch, a tensor of shape (batch,), without the regulariser."""
+        raise NotImplementedError
+
+    def outer_loss(self, z, x, *batch):
+        """Losses of f on a batch, a tensor of shape (batch,)."""
+        raise NotImplementedError
+
+    inner_regulariser = None  # or a method (z, x) -> scalar tensor
+
+    project = None  # or a method x -> the nearest feasible x
+
+    def initial_point(self):
+        """The pair (z0, x0), float64, the same for all solvers and repetitions."""
+        raise NotImplementedError
+
+    def accuracies(self, z):
+        """Dict of the accuracies and the test loss of the model `z`; see `METRICS`."""
+        return {}
+
+    def outer_metrics(self, x):
+        """Dict of further metrics that x alone decides."""
+        return {}
+
+    # --- what follows from it -------------------------------------------------------
+
+    @property
+    def n_inner(self):
+        return len(self.inner_samples[0])
+
+    @property
+    def n_outer(self):
+        return len(self.outer_samples[0])
+
+    @cached_property
+    def fingerprint(self):
+        """Digest of the problem's name, settings and samples: names its reference."""
+        digest = hashlib.sha256(repr((self.name, *self.settings())).encode())
+        for array in (*self.inner_samples, *self.outer_samples):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()[:16]
+
+    def settings(self):
+        """What changes h besides the samples: the values of the options."""
+        return tuple(getattr(self, name) for name in self.options)

@@ -1,0 +1,180 @@
+"""Runtimes: they turn the text of a solver into "run until iteration k".
+
+Both execute the same `loop` around the solver's ``step``: `EagerRuntime` as Python over
+autograd oracles, `CompiledRuntime` as machine code over closed-form oracles.
+"""
+
+import inspect
+from types import FunctionType
+
+import numpy as np
+
+from benchmark_bilevel.oracles import COUNTS
+from benchmark_bilevel.samplers import Partition, make_sampler, seed_sampler
+from benchmark_bilevel.schedules import steps_at
+
+DTYPES = ("float64", "float32")
+RUNTIMES = ("auto", "numba", "torch")
+
+
+def loop(inner, outer, state, schedule, options, t, stop, max_oracle_calls):
+    """Iterate from `t` to `stop`, or until the oracle budget is spent; return the last t.
+
+    The budget is checked after each iteration, so it overshoots by one at most.
+    """
+    while t < stop:
+        step(inner, outer, state, steps_at(schedule, t), t, *options)  # noqa: F821
+        t += 1
+        if inner.counts.sum() >= max_oracle_calls:
+            break
+    return t
+
+
+def bind_step(step, name="loop"):
+    """The function `loop` around the function `step` of one solver.
+
+    It gets its own name and the solver's file, under which numba caches it.
+    """
+    text = getattr(step, "py_func", step)
+    code = loop.__code__.replace(
+        co_filename=text.__code__.co_filename,
+        co_firstlineno=text.__code__.co_firstlineno,
+        co_name=name,
+        co_qualname=name,
+    )
+    bound = FunctionType(code, {**loop.__globals__, "step": step}, name)
+    bound.__module__ = text.__module__
+    return bound
+
+
+def option_names(function, n_given):
+    """Names of the parameters of a solver that its `function` asks for.
+
+    They are the arguments after the `n_given` first ones, which the runtime gives.
+    """
+    return list(inspect.signature(function).parameters)[n_given:]
+
+
+class Runtime:
+    """Runs a solver on a problem; the base class of both runtimes.
+
+    Parameters
+    ----------
+    solver : class or instance with the static methods ``init`` and ``step``
+        See `benchmark_bilevel.solver.BilevelSolver`.
+    problem : Problem
+    schedule : Schedule
+    options : dict
+        The solver's own parameters, numbers or booleans.
+    batch_size, outer_batch_size : int or "full"
+    sampling : {"reshuffled", "with-replacement"}
+    dtype : {"float64", "float32"}
+    device : str
+        A torch device; the compiled runtime knows "cpu" only.
+
+    Attributes
+    ----------
+    t : int
+        Number of iterations done.
+    state : tuple
+        The solver's variables; the first two are z and x.
+    counts : int64 array of shape (4,)
+        Per-sample oracle calls, in the order of `COUNTS`.
+    """
+
+    def __init__(
+        self,
+        solver,
+        problem,
+        schedule,
+        options,
+        batch_size=64,
+        outer_batch_size=64,
+        sampling="reshuffled",
+        dtype="float64",
+        device="cpu",
+    ):
+        self.solver, self.problem, self.schedule = solver, problem, schedule
+        self.dtype, self.device = dtype, device
+        self.partitions = (
+            Partition(problem.n_inner, batch_size),
+            Partition(problem.n_outer, outer_batch_size),
+        )
+        self.samplers = [
+            make_sampler(partition.n_blocks, sampling, seed=0, stream=stream)
+            for stream, partition in enumerate(self.partitions)
+        ]
+        self.counts = np.zeros(len(COUNTS), np.int64)
+        self.inner, self.outer = self._make_oracles()
+        self.step_options = tuple(options[k] for k in option_names(solver.step, 5))
+        self.init_options = tuple(options[k] for k in option_names(solver.init, 4))
+        self.loop = self._make_loop()
+        self.start(seed=0)
+
+    def start(self, seed):
+        """Go back to iteration 0, with the batches that `seed` gives."""
+        for stream, sampler in enumerate(self.samplers):
+            seed_sampler(sampler, seed, stream)
+        self.counts[:] = 0
+        self.t = 0
+        z, x = self.problem.initial_point()
+        self.state = self.solver.init(
+            self.inner, self.outer, self._variable(z), self._variable(x), *self.init_options
+        )
+
+    def advance(self, stop, max_oracle_calls=np.inf):
+        """Run until iteration `stop`, less if the oracle budget is spent before."""
+        budget = np.iinfo(np.int64).max if np.isinf(max_oracle_calls) else max_oracle_calls
+        self.t = self.loop(
+            self.inner,
+            self.outer,
+            self.state,
+            self.schedule,
+            self.step_options,
+            self.t,
+            stop,
+            int(budget),
+        )
+        self.synchronise()
+
+    def synchronise(self):
+        """Wait until the work is done, so that a clock read next is honest."""
+
+    @property
+    def oracle_calls(self):
+        """Per-sample oracle calls of all kinds so far."""
+        return int(self.counts.sum())
+
+    @property
+    def diverged(self):
+        """Whether any variable holds NaN or inf."""
+        return not all(self._is_finite(array) for array in _arrays(self.state))
+
+    def variables(self):
+        """The current z and x as NumPy arrays, copied."""
+        z, x = self.state[:2]
+        return self._to_numpy(z), self._to_numpy(x)
+
+
+def make_runtime(solver, problem, schedule, options, runtime="auto", **settings):
+    """Build the runtime named `runtime`.
+
+    "auto" means numba where the problem ships kernels (and the device is the CPU), else
+    torch.
+    """
+    if runtime == "auto":
+        compiled = problem.kernels is not None and settings.get("device", "cpu") == "cpu"
+        runtime = "numba" if compiled else "torch"
+    # Each runtime imports its framework, and torch takes seconds to import.
+    if runtime == "numba":
+        from benchmark_bilevel.runtimes.compiled import CompiledRuntime as Chosen
+    else:
+        from benchmark_bilevel.runtimes.eager import EagerRuntime as Chosen
+    return Chosen(solver, problem, schedule, options, **settings)
+
+
+def _arrays(state):
+    """All floating arrays or tensors in nested tuples."""
+    if isinstance(state, tuple):
+        return [array for part in state for array in _arrays(part)]
+    return [state] if "float" in str(getattr(state, "dtype", "")) else []

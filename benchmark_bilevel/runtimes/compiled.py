@@ -1,0 +1,36 @@
+"""The numba runtime: the same text compiled, over closed-form oracles."""
+
+import numpy as np
+from numba import njit
+
+from benchmark_bilevel.fingerprint import FAST, cached_njit
+from benchmark_bilevel.runtimes import Runtime, bind_step
+
+
+class CompiledRuntime(Runtime):
+    """Runs the compiled solver over the problem's kernels; see `Runtime`."""
+
+    def _make_oracles(self):
+        kernels = self.problem.kernels
+        return tuple(
+            build(self.problem, partition, sampler, self.counts, self.dtype)
+            for build, partition, sampler in zip(
+                (kernels.make_inner, kernels.make_outer),
+                self.partitions,
+                self.samplers,
+                strict=True,
+            )
+        )
+
+    def _make_loop(self):
+        step = njit(**FAST)(self.solver.step)
+        return cached_njit(bind_step(step, name=f"{self.solver.name}-loop"))
+
+    def _variable(self, array):
+        return np.array(array, dtype=self.dtype)
+
+    def _to_numpy(self, array):
+        return array.copy()
+
+    def _is_finite(self, array):
+        return bool(np.isfinite(array).all())

@@ -1,0 +1,48 @@
+"""The torch runtime: a solver's text as Python, any problem, any device."""
+
+import torch
+
+from benchmark_bilevel.oracles.autograd import AutogradInner, AutogradOuter, to_tensor
+from benchmark_bilevel.runtimes import Runtime, bind_step
+
+
+class EagerRuntime(Runtime):
+    """Runs the solver eagerly over autograd oracles; see `Runtime`."""
+
+    def _make_oracles(self):
+        problem = self.problem
+        settings = (self.counts, self.dtype, self.device)
+        inner = AutogradInner(
+            problem.inner_loss,
+            problem.inner_regulariser,
+            problem.inner_samples,
+            self.partitions[0],
+            self.samplers[0],
+            *settings,
+        )
+        outer = AutogradOuter(
+            problem.outer_loss,
+            None,
+            problem.outer_samples,
+            self.partitions[1],
+            self.samplers[1],
+            *settings,
+            project=problem.project,
+        )
+        return inner, outer
+
+    def _make_loop(self):
+        return bind_step(self.solver.step)
+
+    def _variable(self, array):
+        return to_tensor(array, self.dtype, self.device)
+
+    def _to_numpy(self, tensor):
+        return tensor.to("cpu", copy=True).numpy()
+
+    def _is_finite(self, tensor):
+        return bool(torch.isfinite(tensor).all())
+
+    def synchronise(self):
+        if self.device.startswith("cuda"):
+            torch.cuda.synchronize(self.device)

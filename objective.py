@@ -1,0 +1,91 @@
+
+import click
+from benchopt import BaseObjective
+from benchopt.stopping_criterion import NoCriterion
+
+from benchmark_bilevel.evaluation import Evaluator
+from benchmark_bilevel.fingerprint import fingerprint
+from benchmark_bilevel.problems import PROBLEMS
+from benchmark_bilevel.provenance import provenance
+
+
+class Objective(BaseObjective):
+    """Stochastic bilevel optimisation: min_x h(x) = f(x, z*(x)).
+
+    z*(x) = argmin_z g(x, z), f and g are means over many samples. Suboptimality is
+    h(x) − h*, with h solved exactly at each point and h* a reference minimum computed
+    by a deterministic solver.
+    """
+
+    name = "Bilevel"
+    url = "https://github.com/benchopt/benchmark_bilevel"
+    min_benchopt_version = "1.10"
+    python_version = "3.11"
+    requirements = ["pip::."]
+    sampling_strategy = "callback"
+    stopping_criterion = NoCriterion(strategy="callback")
+    test_config = {
+        "problem": "hyperparameter-selection",
+        "dataset": {"name": "breast_cancer"},
+    }
+
+    parameters = {
+        "problem": ["hyperparameter-selection", "quadratic"],
+        "split_seed": [None],
+        # Each for the problems that use it; any other value than these defaults is
+        # refused by the others.
+        "corruption": [0.5],
+        "parametrisation": ["default"],
+        "constraint": ["l2-then-box"],
+    }
+
+    @classmethod
+    def get_instance(cls, **parameters):
+        objective = super().get_instance(**parameters)
+        if objective.problem not in PROBLEMS:
+            raise click.UsageError(
+                f"problem={objective.problem!r} is not known; "
+                f"expected one of {', '.join(PROBLEMS)}."
+            )
+        seed = objective.split_seed
+        if seed is not None and not (isinstance(seed, int) and 0 <= seed < 2**32):
+            raise click.UsageError(f"split_seed={seed!r} is not an integer ≥ 0.")
+        return objective
+
+    def _get_state(self):
+        # What benchopt hashes: results of edited package code are never reused.
+        return {"fingerprint": fingerprint()}
+
+    def __setstate__(self, state):
+        """The state is for the hash only."""
+
+    def skip(self, missing=None, **data):
+        problem = PROBLEMS[self.problem]
+        reason = missing or self._unused_parameter(problem) or problem.unfit(data)
+        return reason is not None, reason
+
+    def _unused_parameter(self, problem):
+        for name in ("corruption", "parametrisation", "constraint"):
+            value, default = getattr(self, name), self.parameters[name][0]
+            if name not in problem.options and value != default:
+                return f"{problem.name} does not use {name}={value}"
+        return None
+
+    def set_data(self, **data):
+        problem = PROBLEMS[self.problem]
+        options = {name: getattr(self, name) for name in problem.options}
+        self.bilevel_problem = problem(data, split_seed=self.split_seed, **options)
+        self.evaluator = Evaluator(self.bilevel_problem)
+
+    def get_objective(self):
+        return {"problem": self.bilevel_problem}
+
+    def evaluate_result(self, z, x, iterations, counts, diverged):
+        return self.evaluator.metrics(z, x, iterations, counts, diverged)
+
+    def get_one_result(self):
+        z, x = self.bilevel_problem.initial_point()
+        return {"z": z, "x": x, "iterations": 0, "counts": {}, "diverged": False}
+
+    def save_final_results(self, z, x, **_):
+        return {"z": z, "x": x, "provenance": provenance()}

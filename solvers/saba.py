@@ -1,0 +1,53 @@
+from benchmark_bilevel.directions import descend, zeros_like
+from benchmark_bilevel.solver import BilevelSolver
+from benchmark_bilevel.variance_reduction import saga
+
+
+class Solver(BilevelSolver):
+    """SABA: the three directions of SOBA, each of their five terms through SAGA.
+
+    Each of ∇z g_i, ∇²zz g_i v, ∇²xz g_i v, ∇z f_j and ∇x f_j keeps a table of its last
+    value on each mini-batch. Steps are constant.
+
+    Parameters
+    ----------
+    full_memory : bool
+        Start from tables filled by one pass over the data, which is timed and counted
+        (the analysis assumes it), or from zeros.
+
+    References
+    ----------
+    M. Dagréou, P. Ablin, S. Vaiter, T. Moreau, "A framework for bilevel optimization
+    that enables stochastic and global variance reduction algorithms", NeurIPS 2022,
+    Algorithm 1 with the directions (8) to (10).
+    """
+
+    name = "SABA"
+    parameters = {"full_memory": [True]}
+
+    @staticmethod
+    def init(inner, outer, z, x):
+        return z, x, zeros_like(z), inner.memory(z, x), outer.memory(z, x)
+
+    @staticmethod
+    def step(inner, outer, state, steps, t, full_memory):
+        z, x, v, (z_memory, v_memory, x_memory), (fz_memory, fx_memory) = state
+        if t == 0 and full_memory:
+            for i in range(inner.n_blocks):
+                dz, hv, jv = inner.grad_hvp_cross(z, x, v, i)
+                saga(dz, z_memory, i)
+                saga(hv, v_memory, i)
+                saga(jv, x_memory, i)
+            for j in range(outer.n_blocks):
+                fz, fx = outer.grad(z, x, j)
+                saga(fz, fz_memory, j)
+                saga(fx, fx_memory, j)
+
+        i, j = inner.draw(), outer.draw()
+        dz, hv, jv = inner.grad_hvp_cross(z, x, v, i)
+        fz, fx = outer.grad(z, x, j)
+        dz, hv, jv = saga(dz, z_memory, i), saga(hv, v_memory, i), saga(jv, x_memory, i)
+        fz, fx = saga(fz, fz_memory, j), saga(fx, fx_memory, j)
+        descend(z, steps.inner, dz)
+        descend(v, steps.linear, hv, fz)
+        outer.descend(x, steps.outer, jv, fx)
