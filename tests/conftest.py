@@ -1,0 +1,68 @@
+"""Small problems, the solvers of ``solvers/`` and data homes for all tests."""
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmark_bilevel.problems import PROBLEMS
+from benchmark_bilevel.problems.quadratic import random_quadratic
+
+ROOT = Path(__file__).parents[1]
+
+
+def load_solver(name):
+    """The class in ``solvers/<name>.py``, loaded as benchopt does: from its path."""
+    return load_plugin(ROOT / "solvers" / f"{name}.py").Solver
+
+
+def load_plugin(path):
+    """The module at `path`."""
+    name = f"plugins.{Path(path).parent.name}.{Path(path).stem}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+def dataset(name, **parameters):
+    """What ``get_data`` of ``datasets/<name>.py`` returns."""
+    Dataset = load_plugin(ROOT / "datasets" / f"{name}.py").Dataset
+    return Dataset.get_instance(**parameters).get_data()
+
+
+def make_problem(name):
+    """One of the small problems; sizes that no usual batch size divides."""
+    if name == "quadratic":
+        data = random_quadratic(n_samples=103, n_outer_samples=57, dim_inner=6, dim_outer=4)
+        return PROBLEMS["quadratic"](data)
+    parameters = {"n_samples": 301, "n_features": 7} if name == "simulated" else {}
+    return PROBLEMS["hyperparameter-selection"](dataset(name, **parameters))
+
+
+SMALL_PROBLEMS = ("quadratic", "simulated", "breast_cancer")
+
+
+@pytest.fixture(scope="session", params=SMALL_PROBLEMS)
+def problem(request):
+    return make_problem(request.param)
+
+
+@pytest.fixture
+def generator():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def ijcnn1():
+    """Hyper-parameter selection on the real IJCNN1; skips where it is not at hand."""
+    if "BENCHOPT_DATA_HOME" not in os.environ:
+        pytest.skip("BENCHOPT_DATA_HOME is not set: no IJCNN1")
+    data = dataset("ijcnn1")
+    if data.get("missing"):
+        pytest.skip(data["missing"])
+    return PROBLEMS["hyperparameter-selection"](data)

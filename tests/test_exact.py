@@ -1,0 +1,215 @@
+"""The exact layer: against closed forms, finite differences and its own references."""
+
+import json
+
+import numpy as np
+import pytest
+from conftest import dataset, load_solver, make_problem
+from scipy.special import logit
+
+from benchmark_bilevel.evaluation import Evaluator
+from benchmark_bilevel.exact import AutogradLosses, CompiledLosses, Exact, InnerSolveError
+from benchmark_bilevel.problems import PROBLEMS
+from benchmark_bilevel.problems.quadratic import random_quadratic
+from benchmark_bilevel.reference import REFERENCES, find_reference, reference_value
+
+PUBLISHED = [json.loads(path.read_text()) for path in REFERENCES.glob("*.json")]
+
+
+@pytest.fixture(scope="module")
+def quadratic():
+    return PROBLEMS["quadratic"](random_quadratic())
+
+
+def test_quadratic_spectra():
+    data = random_quadratic(condition=100.0, outer_condition=5.0)
+    problem = PROBLEMS["quadratic"](data)
+    inner = np.linalg.eigvalsh(data["A"].T @ data["A"] / problem.n_inner)
+    np.testing.assert_allclose(inner[[0, -1]], [0.01, 1], rtol=1e-10)
+    gradients = np.array([problem.hypergradient(unit) for unit in np.eye(problem.dim_x)])
+    hessian = gradients - problem.hypergradient(np.zeros(problem.dim_x))
+    np.testing.assert_allclose(
+        np.linalg.eigvalsh(hessian), np.logspace(np.log10(0.2), 0, problem.dim_x)
+    )
+
+
+def test_exact_layer_agrees_with_the_closed_form(quadratic, generator):
+    """Value, hypergradient and inner solution to 1e-10 relative."""
+    exact = Exact(quadratic)
+    for x in 3 * generator.standard_normal((5, quadratic.dim_x)):
+        result = exact.evaluate(x)
+        np.testing.assert_allclose(result.value, quadratic.value_function(x), rtol=1e-10)
+        for actual, expected in [
+            (result.hypergradient, quadratic.hypergradient(x)),
+            (result.z, quadratic.inner_solution(x)),
+        ]:
+            error = np.linalg.norm(actual - expected) / np.linalg.norm(expected)
+            assert error <= 1e-10
+
+
+def test_closed_form_minimiser(quadratic):
+    x = quadratic.minimiser()
+    assert np.linalg.norm(quadratic.hypergradient(x)) <= 1e-13
+    exact = Exact(quadratic).evaluate(x)
+    assert np.linalg.norm(exact.hypergradient) <= 1e-11
+    np.testing.assert_allclose(exact.value, reference_value(quadratic), rtol=1e-12)
+
+
+def test_hypergradient_equals_finite_differences(problem, generator):
+    exact = Exact(problem)
+    _, x = problem.initial_point()
+    for direction in generator.standard_normal((3, problem.dim_x)):
+        step = 1e-5
+        values = [exact.evaluate(x + s * direction).value for s in (step, -step)]
+        difference = (values[0] - values[1]) / (2 * step)
+        derivative = exact.evaluate(x).hypergradient @ direction
+        assert abs(difference - derivative) <= 1e-6 * max(1, abs(derivative))
+
+
+def test_tolerance_of_the_inner_solve(problem):
+    _, x = problem.initial_point()
+    exact = Exact(problem)
+    for point in (x, x - 3, x + 3):
+        z = exact.inner_solution(point)
+        gradient = exact.losses.grad(z, point)
+        start, _ = problem.initial_point()
+        scale = max(1, np.linalg.norm(exact.losses.grad(start, point)))
+        assert np.linalg.norm(gradient) <= 1e-10 * scale
+        decrement = 0.5 * gradient @ np.linalg.solve(
+            exact.losses.hessian(z, point), gradient
+        )
+        assert decrement <= 1e-14
+
+
+def test_warm_starts_do_not_change_the_result(problem, generator):
+    exact = Exact(problem)
+    _, x = problem.initial_point()
+    cold = exact.evaluate(x)
+    warm = exact.evaluate(x, z=cold.z + 0.1 * generator.standard_normal(cold.z.size))
+    np.testing.assert_allclose(warm.value, cold.value, rtol=1e-12)
+    np.testing.assert_allclose(warm.hypergradient, cold.hypergradient, atol=1e-10)
+
+
+def test_compiled_and_autograd_losses_agree(problem, generator):
+    compiled, autograd = CompiledLosses(problem), AutogradLosses(problem)
+    z, v = generator.standard_normal((2, problem.dim_z))
+    x = generator.standard_normal(problem.dim_x)
+    for name, arguments in {
+        "inner_value": (z, x),
+        "outer_value": (z, x),
+        "grad": (z, x),
+        "hvp": (z, x, v),
+        "cross": (z, x, v),
+        "hessian": (z, x),
+    }.items():
+        actual = getattr(compiled, name)(*arguments)
+        np.testing.assert_allclose(actual, getattr(autograd, name)(*arguments), rtol=1e-10)
+    fz, _ = compiled.outer_grad(z, x)
+    np.testing.assert_allclose(fz, autograd.outer_grad(z, x)[0], rtol=1e-10, atol=1e-14)
+
+
+def test_unsolvable_inner_problem_is_an_error(quadratic):
+    with pytest.raises(InnerSolveError, match="inner problem not solved"):
+        Exact(quadratic).evaluate(np.full(quadratic.dim_x, 1e200))
+
+
+def test_metrics_of_a_diverged_point_are_nan(quadratic):
+    evaluator = Evaluator(quadratic)
+    z, x = quadratic.initial_point()
+    metrics = evaluator.metrics(z + np.nan, x, 3, {"inner_gradients": 7}, True)
+    assert np.isnan(metrics["value"]) and np.isnan(metrics["inner_loss"])
+    assert metrics["diverged"] == 1.0 and metrics["oracle_calls"] == 7.0
+    with pytest.warns(RuntimeWarning, match="inner problem not solved"):
+        metrics = evaluator.metrics(z, x + 1e200, 4, {}, False)
+    assert np.isnan(metrics["value"])
+
+
+def test_metrics_of_a_run_do_not_depend_on_earlier_runs(problem):
+    z, x = problem.initial_point()
+    used, fresh = Evaluator(problem), Evaluator(problem)
+    used.metrics(z, x + 1, 0, {}, False)
+    used.metrics(z, x - 1, 1, {}, False)
+    for iterations, shift in ((0, 0.0), (1, 0.3)):
+        first = used.metrics(z, x + shift, iterations, {}, False)
+        second = fresh.metrics(z, x + shift, iterations, {}, False)
+        np.testing.assert_equal(first, second)
+
+
+def _converge(problem, name, n_iterations, n_chunks, **parameters):
+    """Suboptimality at the ends of equal chunks."""
+    run = load_solver(name).get_instance(**parameters).make_runtime(problem)
+    run.start(seed=0)
+    h_star = reference_value(problem)
+    gaps = []
+    for k in range(1, n_chunks + 1):
+        run.advance(k * n_iterations // n_chunks)
+        gaps.append(problem.value_function(run.variables()[1]) - h_star)
+    return np.array(gaps), run
+
+
+@pytest.mark.parametrize(
+    "name, n_iterations, parameters",
+    [
+        ("saba", 1500, {"step_size": 0.1}),
+        (
+            "soba",
+            360,
+            {
+                "step_size": 0.3,
+                "step_exponent": 0.0,
+                "outer_exponent": 0.0,
+                "batch_size": "full",
+                "outer_batch_size": "full",
+            },
+        ),
+    ],
+)
+def test_linear_convergence_to_the_closed_form(quadratic, name, n_iterations, parameters):
+    """To the minimum (1e-10), along a straight line in a semi-log plot."""
+    gaps, run = _converge(quadratic, name, n_iterations, 50, **parameters)
+    z, x = run.variables()
+    assert gaps[-1] <= 1e-10
+    assert np.linalg.norm(x - quadratic.minimiser()) <= 1e-5 * np.linalg.norm(x)
+    line = np.log(gaps[(gaps > 1e-12) & (gaps < 1e-2 * gaps[0])])
+    assert len(line) >= 8
+    k = np.arange(len(line))
+    slope, intercept = np.polyfit(k, line, 1)
+    assert slope < -0.2
+    residual = line - (slope * k + intercept)
+    assert 1 - residual.var() / line.var() > 0.98  # the line explains the curve
+
+
+@pytest.mark.parametrize("published", PUBLISHED, ids=lambda r: r["fingerprint"])
+def test_published_references_are_stationary(published):
+    """Recomputed at the published point: same value; no descent left in the box."""
+    problem = _problem_of(published)
+    u = np.array(published["sigmoid_x"])
+    result = Exact(problem).evaluate(logit(u))
+    assert abs(result.value - published["value"]) <= published["accuracy"]
+    assert published["accuracy"] <= 1e-8
+    gradient = result.hypergradient / (u * (1 - u))
+    decrease = np.where(gradient > 0, gradient * u, -gradient * (1 - u)).max()
+    assert decrease <= 1e-6  # to first order, over the whole box
+
+
+def _problem_of(published):
+    for name in ("simulated", "breast_cancer", "ijcnn1"):
+        data = dataset(name)
+        if data.get("missing"):
+            continue
+        problem = PROBLEMS["hyperparameter-selection"](data)
+        if problem.fingerprint == published["fingerprint"]:
+            return problem
+    pytest.skip(f"the data of {published['problem']} are not at hand")
+
+
+def test_reference_beats_a_grid_of_random_points(generator):
+    """A small problem: nothing sampled in the box lies below the reference."""
+    problem = make_problem("simulated")
+    found = find_reference(problem, log=lambda line: None)
+    exact = Exact(problem)
+    values = [
+        exact.evaluate(x).value
+        for x in generator.uniform(-12, 6, (200, problem.dim_x))
+    ]
+    assert min(values) >= found["value"] - found["accuracy"]

@@ -1,0 +1,102 @@
+"""Partitions and samplers: what makes a mini-batch estimate unbiased."""
+
+import numpy as np
+import pytest
+
+from benchmark_bilevel.samplers import (
+    Partition,
+    aligned_zeros,
+    make_sampler,
+    next_block,
+    random_below,
+    seed_sampler,
+)
+
+
+def draws(sampler, n):
+    return np.array([next_block(*sampler) for _ in range(n)])
+
+
+@pytest.mark.parametrize("n_samples, batch_size", [(100, 64), (64, 64), (10, 3), (5, 9)])
+def test_partition_covers_every_sample_once(n_samples, batch_size):
+    partition = Partition(n_samples, batch_size)
+    samples = np.concatenate(
+        [np.arange(n_samples)[partition.slice(i)] for i in range(partition.n_blocks)]
+    )
+    np.testing.assert_array_equal(samples, np.arange(n_samples))
+    assert partition.sizes.sum() == n_samples
+    # Each sample weighs 1/n in the mean over blocks.
+    assert partition.weight / partition.n_blocks == pytest.approx(1 / n_samples)
+
+
+def test_full_batch_is_one_block():
+    partition = Partition(57, "full")
+    assert (partition.n_blocks, partition.batch_size, partition.weight) == (1, 57, 1 / 57)
+
+
+@pytest.mark.parametrize("samples_last", [True, False])
+def test_pack_pads_with_zeros(generator, samples_last):
+    samples = generator.standard_normal((10, 3))
+    blocks = Partition(10, 4).pack(samples, "float32", samples_last)
+    assert blocks.shape == ((3, 3, 4) if samples_last else (3, 4, 3))
+    if samples_last:
+        blocks = blocks.transpose(0, 2, 1)
+    np.testing.assert_array_equal(
+        blocks.reshape(12, 3)[:10], samples.astype(np.float32)
+    )
+    assert not blocks.reshape(12, 3)[10:].any()
+
+
+def test_aligned_zeros():
+    for shape in [(3,), (2, 5, 7)]:
+        array = aligned_zeros(shape, "float32")
+        assert array.ctypes.data % 64 == 0
+        assert array.shape == shape and not array.any()
+
+
+def test_reshuffled_epochs_are_different_permutations():
+    sampler = make_sampler(50, "reshuffled", seed=1, stream=0)
+    epochs = draws(sampler, 200).reshape(4, 50)
+    np.testing.assert_array_equal(np.sort(epochs), np.tile(np.arange(50), (4, 1)))
+    orders = {tuple(epoch) for epoch in epochs} | {tuple(range(50))}
+    assert len(orders) == 5, "every epoch, the first one too, has its own order"
+
+
+def test_draws_with_replacement_are_uniform_and_uncorrelated():
+    n_blocks, n = 10, 50_000
+    blocks = draws(make_sampler(n_blocks, "with-replacement", seed=0, stream=0), n)
+    counts = np.bincount(blocks, minlength=n_blocks)
+    expected = n / n_blocks
+    chi2 = ((counts - expected) ** 2 / expected).sum()
+    assert chi2 < 27.9  # 0.999 quantile with 9 degrees of freedom
+    pairs = np.bincount(blocks[:-1] * n_blocks + blocks[1:], minlength=n_blocks**2)
+    expected = (n - 1) / n_blocks**2
+    assert ((pairs - expected) ** 2 / expected).sum() < 148.2  # 99 degrees of freedom
+
+
+def test_every_position_of_a_shuffle_is_uniform():
+    sampler = make_sampler(5, "reshuffled", seed=3, stream=0)
+    epochs = draws(sampler, 5 * 10_000).reshape(-1, 5)
+    counts = np.array([np.bincount(column, minlength=5) for column in epochs.T])
+    assert ((counts - 2000) ** 2 / 2000).sum() < 45.3  # 0.999 quantile, 20 degrees
+
+
+def test_seeds_and_streams():
+    sampler = make_sampler(1000, "reshuffled", seed=7, stream=0)
+    first = draws(sampler, 100)
+    seed_sampler(sampler, 7, 0)
+    np.testing.assert_array_equal(draws(sampler, 100), first)
+    for seed, stream in [(8, 0), (7, 1)]:
+        seed_sampler(sampler, seed, stream)
+        assert (draws(sampler, 100) != first).any()
+
+
+def test_generator_is_splitmix64():
+    """First outputs for seed 0, from the algorithm in exact Python integers."""
+    cursor = np.zeros(2, np.uint64)
+    mask, state = 2**64 - 1, 0
+    for _ in range(5):
+        state = (state + 0x9E3779B97F4A7C15) & mask
+        u = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & mask
+        u = ((u ^ (u >> 27)) * 0x94D049BB133111EB) & mask
+        assert random_below(cursor, 10**9) == (u ^ (u >> 31)) % 10**9
