@@ -88,4 +88,6 @@ class Objective(BaseObjective):
         return {"z": z, "x": x, "iterations": 0, "counts": {}, "diverged": False}
 
     def save_final_results(self, z, x, **_):
-        return {"z": z, "x": x, "provenance": provenance()}
+        # The result file holds this for every run: no images, no word weights.
+        small = {k: y for k, y in (("z", z), ("x", x)) if y.size <= 1000}
+        return {**small, "provenance": provenance()}

@@ -69,7 +69,7 @@ def _best_points(path, problem, dataset):
     if results.empty:
         return []
     best = results.loc[results["objective_value"].idxmin(), "final_results"]
-    return [best["x"]]
+    return [best["x"]] if "x" in best else []
 
 
 if __name__ == "__main__":

@@ -44,12 +44,38 @@ def assign(y, d):
     y[:] = d
 
 
+def scale(d, a):
+    """The direction a d; an array is overwritten, since oracles' arrays are fresh."""
+    if d is not None:
+        d *= a
+    return d
+
+
+def add(d, e):
+    """The direction d + e; the array d is overwritten, since oracles' arrays are fresh."""
+    if d is None or e is None:
+        return e if d is None else d
+    d += e
+    return d
+
+
+def dot(y, d):
+    """The inner product of two variables or directions."""
+    return float(y @ d)
+
+
 def _is_none(direction):
     return direction is None or isinstance(direction, (types.NoneType, types.Omitted))
 
 
+def _is_dense(direction):
+    return _is_none(direction) or isinstance(direction, types.Array)
+
+
 @overload(descend, jit_options=FAST)
 def _descend(y, a, d, e=None):
+    if not (_is_dense(d) and _is_dense(e)):
+        return None  # another module's directions
     if _is_none(d) and _is_none(e):
         return lambda y, a, d, e=None: None
     if _is_none(e):
@@ -83,8 +109,58 @@ def _zeros_like(y):
 
 @overload(assign, jit_options=FAST)
 def _assign(y, d):
+    if not _is_dense(d):
+        return None
+
     def loop(y, d):
         for k in range(y.size):
             y[k] = d[k]
+
+    return loop
+
+
+@overload(scale, jit_options=FAST)
+def _scale(d, a):
+    if not _is_dense(d):
+        return None
+    if _is_none(d):
+        return lambda d, a: None
+
+    def loop(d, a):
+        a = d.dtype.type(a)
+        for k in range(d.size):
+            d[k] *= a
+        return d
+
+    return loop
+
+
+@overload(add, jit_options=FAST)
+def _add(d, e):
+    if not (_is_dense(d) and _is_dense(e)):
+        return None
+    if _is_none(d):
+        return lambda d, e: e
+    if _is_none(e):
+        return lambda d, e: d
+
+    def loop(d, e):
+        for k in range(d.size):
+            d[k] += e[k]
+        return d
+
+    return loop
+
+
+@overload(dot, jit_options=FAST)
+def _dot(y, d):
+    if not isinstance(d, types.Array):
+        return None
+
+    def loop(y, d):
+        total = y.dtype.type(0)
+        for k in range(y.size):
+            total += y[k] * d[k]
+        return total
 
     return loop

@@ -126,7 +126,10 @@ class Exact:
         """Cholesky factor of H where it is small, else H as an operator."""
         losses = self.losses
         if z.size > DENSE_LIMIT:
-            return LinearOperator((z.size, z.size), lambda v: losses.hvp(z, x, v.ravel()))
+            shape = (z.size, z.size)
+            return LinearOperator(
+                shape, lambda v: losses.hvp(z, x, v.ravel()), dtype=z.dtype
+            )
         try:
             return cho_factor(losses.hessian(z, x))
         except (LinAlgError, ValueError) as error:  # ValueError: NaN in the matrix

@@ -1,18 +1,511 @@
-"""TEMPORARY simple version, to be overwritten by the tuned one."""
+"""Numerical kernels that the closed-form oracles are made of.
+
+Everything is generic over float32 and float64 (never both in one call), runs on one
+thread and gives the same bits for the same input. Arrays are C-contiguous; those that
+start on a cache line are faster (`aligned_empty`).
+"""
+
+import functools
+import math
+
 import numpy as np
-from numba import njit
-FAST = dict(fastmath={"reassoc","contract","arcp","nsz"}, error_model="numpy")
+from llvmlite import binding, ir
+from numba import errors, njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic, overload
+
+# Options of every compiled function around these kernels. Neither "nnan" nor "ninf": a
+# diverging run has to show as NaN or inf.
+FAST = {"fastmath": {"reassoc", "contract", "arcp", "nsz"}, "error_model": "numpy"}
+# "reassoc" would cancel the rounding trick of `exp_scalar`.
+_SAFE = {"fastmath": {"contract", "nsz"}, "error_model": "numpy"}
+
+
+def aligned_empty(shape, dtype):
+    """Uninitialised C-contiguous array that starts on a cache line (64 bytes)."""
+    size = math.prod(np.atleast_1d(shape).tolist()) * np.dtype(dtype).itemsize
+    memory = np.empty(size + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    return memory[start : start + size].view(dtype).reshape(shape)
+
+
+# dots and combine, in vector instructions
+#
+# Both go through the block `a` in tiles of 4 vectors by up to 5 classes, whose 20 sums
+# stay in registers. Loops left to LLVM, unrolled over 4 rows of `a`, use half the width
+# of the registers and pass through memory for every class: the products of a SOBA
+# iteration in float32 take them 1.4 times as long on 22 x 64 with one class, 1.7 times
+# on 54 x 64 with 7 classes, and 1.9 times on 64 x 784 with 10.
+
+_AVX512 = binding.get_host_cpu_features().get("avx512f", False)
+_BYTES = 64 if _AVX512 else 32  # of a vector
+_CLASSES = 5 if _AVX512 else 2  # there are 32 registers, or 16
+_VECTORS = 4
+_INT = ir.IntType(64)
+_LANE = ir.IntType(32)
+
+
+def _int(value):
+    return ir.Constant(_INT, value)
+
+
+def _lanes(values):
+    return ir.Constant(ir.VectorType(_LANE, len(values)), list(values))
+
+
+def _row(builder, data, index, length):
+    return builder.gep(data, [builder.mul(index, length)])
+
+
+def _splat(builder, value, count):
+    vector = ir.Constant(ir.VectorType(value.type, count), ir.Undefined)
+    vector = builder.insert_element(vector, value, ir.Constant(_LANE, 0))
+    return builder.shuffle_vector(vector, vector, _lanes([0] * count))
+
+
+def _first_lanes(builder, number, count):
+    """Mask of `count` lanes that selects the first `number`."""
+    lanes = ir.Constant(ir.VectorType(_INT, count), list(range(count)))
+    return builder.icmp_signed("<", lanes, _splat(builder, number, count))
+
+
+def _call(builder, name, result, *args):
+    kind = ir.FunctionType(result, [arg.type for arg in args])
+    return builder.call(
+        cgutils.get_or_insert_function(builder.module, kind, name), args
+    )
+
+
+def _access(builder, data, index, vector, mask=None, store=None):
+    """Load the vector at data[index], or store one there; of the lanes in `mask`."""
+    pointer = builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
+    size = 4 if isinstance(vector.element, ir.FloatType) else 8
+    if mask is None and store is None:
+        return builder.load(pointer, align=size)
+    if mask is None:
+        return builder.store(store, pointer, align=size)
+    suffix = f"v{vector.count}f{8 * size}.p0"
+    place = pointer, ir.Constant(_LANE, size), mask
+    if store is None:
+        zero = ir.Constant(vector, None)
+        return _call(builder, f"llvm.masked.load.{suffix}", vector, *place, zero)
+    return _call(builder, f"llvm.masked.store.{suffix}", ir.VoidType(), store, *place)
+
+
+def _prefetch(builder, data, index):
+    byte = ir.IntType(8).as_pointer()
+    address = builder.bitcast(builder.gep(data, [index]), byte)
+    read_into_first_level = [ir.Constant(_LANE, flag) for flag in (0, 3, 1)]
+    _call(builder, "llvm.prefetch.p0", ir.VoidType(), address, *read_into_first_level)
+
+
+def _zeros(builder, vector, classes, count):
+    """Variables of a tile, zero: `count` vectors for each class."""
+    zero = ir.Constant(vector, None)
+    return [
+        [cgutils.alloca_once_value(builder, zero) for _ in range(count)]
+        for _ in range(classes)
+    ]
+
+
+def _add_product(builder, total, x, y):
+    product = builder.fmul(x, y, flags=["contract"])
+    value = builder.fadd(product, builder.load(total), flags=["contract"])
+    builder.store(value, total)
+
+
+def _add_lanes(builder, vectors):
+    """Vector of the sums over the lanes of each of the vectors, one or four.
+
+    Every step adds the halves of each sum and packs two vectors into one, by a blend
+    and a shuffle. `dots` on 54 x 64 in float32 takes 0.7 times as long as with one
+    reduction a vector.
+    """
+    count, lanes = len(vectors), vectors[0].type.count
+    width = lanes
+    while width > 1:
+        half = len(vectors) // 2
+        pairs = zip(vectors[:half] or vectors, vectors[half:], strict=True)
+        second = lanes if half else 0
+        stay, move = [], []
+        for start in range(0, lanes, width):
+            left = range(start, start + width // 2)
+            right = range(start + width // 2, start + width)
+            stay += [*left, *(second + lane for lane in right)]
+            move += [*right, *(second + lane for lane in left)]
+        vectors = [
+            builder.fadd(
+                builder.shuffle_vector(x, y, _lanes(stay)),
+                builder.shuffle_vector(x, y, _lanes(move)),
+            )
+            for x, y in pairs
+        ]
+        width //= 2
+    return builder.shuffle_vector(*vectors * 2, _lanes(range(0, lanes, lanes // count)))
+
+
+def _dots_tile(builder, vector, shape, data, i, k, classes, height):
+    """out[k : k + classes, i : i + height] of `dots`."""
+    a, w, out = data
+    rows, columns = shape
+    a_rows = [_row(builder, a, builder.add(i, _int(j)), columns) for j in range(height)]
+    w_rows = [
+        _row(builder, w, builder.add(k, _int(c)), columns) for c in range(classes)
+    ]
+    sums = _zeros(builder, vector, classes, height)
+
+    def add(column, mask=None):
+        xs = [_access(builder, row, column, vector, mask) for row in a_rows]
+        for row, totals in zip(w_rows, sums, strict=True):
+            y = _access(builder, row, column, vector, mask)
+            for total, x in zip(totals, xs, strict=True):
+                _add_product(builder, total, x, y)
+
+    # Fetch the next tile while computing this one, if the rows are long: saves 12 % of
+    # the products of a SOBA iteration on 64 x 784 in float32, costs 2 % on 54 x 64.
+    # Otherwise fetch what is there: cheaper than a branch.
+    far = builder.and_(
+        builder.icmp_signed(">", columns, _int(8 * vector.count)),
+        builder.icmp_signed("<", builder.add(i, _int(height)), rows),
+    )
+    ahead = builder.select(far, builder.mul(columns, _int(height)), _int(0))
+    rest = builder.srem(columns, _int(vector.count))
+    full = builder.sub(columns, rest)
+    loop = cgutils.for_range_slice(builder, _int(0), full, _int(vector.count), _INT)
+    with loop as (column, _):
+        add(column)
+        for row in a_rows if classes > 1 else ():
+            _prefetch(builder, row, builder.add(column, ahead))
+    with builder.if_then(builder.icmp_signed(">", rest, _int(0))):
+        add(full, _first_lanes(builder, rest, vector.count))
+    for c, totals in enumerate(sums):
+        total = _add_lanes(builder, [builder.load(total) for total in totals])
+        row = _row(builder, out, builder.add(k, _int(c)), rows)
+        _access(builder, row, i, total.type, store=total)
+
+
+def _combine_tile(builder, vector, shape, data, j, k, classes, width):
+    """out[k : k + classes] of `combine`, `width` vectors from j; one may overhang."""
+    a, r, out = data
+    rows, columns = shape
+    mask = None
+    if width == 1:
+        mask = _first_lanes(builder, builder.sub(columns, j), vector.count)
+    offsets = [builder.add(j, _int(v * vector.count)) for v in range(width)]
+    r_rows = [_row(builder, r, builder.add(k, _int(c)), rows) for c in range(classes)]
+    sums = _zeros(builder, vector, classes, width)
+    with cgutils.for_range(builder, rows, intp=_INT) as loop:
+        row = _row(builder, a, loop.index, columns)
+        xs = [_access(builder, row, offset, vector, mask) for offset in offsets]
+        for r_row, totals in zip(r_rows, sums, strict=True):
+            y = builder.load(builder.gep(r_row, [loop.index]))
+            y = _splat(builder, y, vector.count)
+            for total, x in zip(totals, xs, strict=True):
+                _add_product(builder, total, x, y)
+    for c, totals in enumerate(sums):
+        row = _row(builder, out, builder.add(k, _int(c)), columns)
+        for offset, total in zip(offsets, totals, strict=True):
+            _access(builder, row, offset, vector, mask, store=builder.load(total))
+
+
+def _tile(emit):
+    """Function tile(a, factor, out, position, k, classes) of one of the above."""
+
+    @intrinsic
+    def tile(typingctx, a, factor, out, position, k, classes):
+        for array in (a, factor, out):
+            if not isinstance(array, types.Array) or array.layout != "C":
+                raise errors.TypingError(f"expected a C-contiguous array, not {array}")
+            if not isinstance(array.dtype, types.Float) or array.dtype != a.dtype:
+                raise errors.TypingError(f"dtypes {a.dtype} and {array.dtype}")
+
+        def codegen(context, builder, signature, args):
+            arrays = [
+                context.make_array(kind)(context, builder, value)
+                for kind, value in zip(signature.args[:3], args[:3], strict=True)
+            ]
+            element = context.get_value_type(a.dtype)
+            vector = ir.VectorType(element, 8 * _BYTES // a.dtype.bitwidth)
+            shape = cgutils.unpack_tuple(builder, arrays[0].shape)
+            data = [array.data for array in arrays]
+            position, k, classes = args[3:]
+            for number in range(1, _CLASSES + 1):
+                with builder.if_then(builder.icmp_signed("==", classes, _int(number))):
+                    emit(builder, vector, shape, data, position, k, number)
+            return context.get_dummy_value()
+
+        return types.void(a, factor, out, position, k, classes), codegen
+
+    return tile
+
+
+_dots_rows = _tile(functools.partial(_dots_tile, height=_VECTORS))
+_dots_row = _tile(functools.partial(_dots_tile, height=1))
+_combine_columns = _tile(functools.partial(_combine_tile, width=_VECTORS))
+_combine_column = _tile(functools.partial(_combine_tile, width=1))
+
+
+@intrinsic
+def _vector_size(typingctx, a):
+    """Numbers in a vector of a's dtype, as a constant (a.itemsize is a variable)."""
+    size = 8 * _BYTES // a.dtype.bitwidth
+    return types.intp(a), lambda *_: _int(size)
+
+
+@njit(**FAST)
+def _next_classes(left):
+    """Classes of the next tile: 7 are 4 + 3 and 10 are 5 + 5."""
+    return left if left <= _CLASSES else min(_CLASSES, (left + 1) // 2)
+
+
 @njit(**FAST)
 def dots(a, w, out):
-    for l in range(a.shape[0]):
-        s = out.dtype.type(0)
-        for i in range(a.shape[1]): s += a[l, i]*w[i]
-        out[l] = s
+    """Products with the rows: out[k, i] = sum_l a[i, l] w[k, l].
+
+    Shapes: a (rows, columns), w (classes, columns), out (classes, rows); or, for one
+    class, w (columns,) and out (rows,). `out` must not overlap the others.
+    """
+    rows = a.shape[0]
+    classes = 1 if w.ndim == 1 else w.shape[0]
+    height = _VECTORS if rows >= _VECTORS else 1
+    for start in range(0, rows, height):
+        i = min(start, rows - height)  # the last tile overlaps the one before
+        k = 0
+        while k < classes:
+            number = _next_classes(classes - k)
+            if height == 1:
+                _dots_row(a, w, out, i, k, number)
+            else:
+                _dots_rows(a, w, out, i, k, number)
+            k += number
+
+
 @njit(**FAST)
 def combine(a, r, out):
-    for i in range(out.size): out[i] = 0
-    for l in range(a.shape[0]):
-        for i in range(a.shape[1]): out[i] += a[l, i]*r[l]
-@njit(**FAST)
+    """Combination of the rows: out[k, l] = sum_i r[k, i] a[i, l].
+
+    Shapes: a (rows, columns), r (classes, rows), out (classes, columns); or, for one
+    class, r (rows,) and out (columns,). `out` must not overlap the others.
+    """
+    columns = a.shape[1]
+    classes = 1 if r.ndim == 1 else r.shape[0]
+    lanes = _vector_size(a)
+    width = _VECTORS * lanes if columns >= _VECTORS * lanes else lanes
+    for start in range(0, columns, width):
+        k = 0
+        while k < classes:
+            number = _next_classes(classes - k)
+            if width == lanes:
+                _combine_column(a, r, out, start, k, number)
+            else:  # the last tile overlaps the one before
+                _combine_columns(a, r, out, min(start, columns - width), k, number)
+            k += number
+
+
+# exp, and what is made of it
+
+
+@intrinsic
+def wide(typingctx):
+    """Let LLVM vectorise the loops of the calling function to 64 bytes (AVX-512).
+
+    By itself it stops at 32 on these processors; others ignore the wish. Loops over
+    `exp_scalar` take 0.7 times as long in float32 and 0.65 times in float64.
+    """
+
+    def codegen(context, builder, signature, args):
+        # The `add` of llvmlite's set refuses attributes that have a value.
+        set.add(builder.function.attributes, '"prefer-vector-width"="512"')
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+def _make_exp(real, word, mantissa, bias, bounds, log2_parts, polynomial):
+    inverse, zero, infinity = real(1 / math.log(2)), real(0), real(math.inf)
+    high, low = (real(part) for part in log2_parts)
+    least, greatest = (real(bound) for bound in bounds)
+    first, *others = (real(coefficient) for coefficient in polynomial)
+    others = (*others, real(1), real(1))
+    # Floats of this size are 1 apart. Adding it rounds x / log 2 to the integer n, and
+    # leaves n + 2 bias in the low bits: the sum of the biased exponents of two powers
+    # of two. One power could reach neither overflow (n = 128) nor denormal results.
+    shift = real(1.5 * 2**mantissa + 2 * bias)
+    one, mantissa = word(1), word(mantissa)
+
+    def exp(x):
+        shifted = x * inverse + shift
+        n = shifted - shift
+        remainder = x - n * high - n * low
+        value = first
+        for coefficient in others:
+            value = value * remainder + coefficient
+        both = real(shifted).view(word)
+        half = word(both >> one)
+        value *= word(half << mantissa).view(real)
+        value *= word(word(both - half) << mantissa).view(real)
+        # Two selections at the end are faster than clamping x (7 %), and keep NaN.
+        value = zero if x < least else value
+        return infinity if x > greatest else value
+
+    return exp
+
+
+# exp(x) = 2^n e^r, where x = n log 2 + r and |r| <= log(2) / 2. log 2 is the sum of two
+# parts, the first with so few bits that its product with n is exact. The polynomial is
+# 1 + r + r^2 q(r); given here are the coefficients of q, highest power first. It
+# interpolates (e^r - 1 - r) / r^2 at the Chebyshev nodes of the interval (computed with
+# 50 digits), and so adds less than 0.1 ulp to the rounding.
+_EXP = {
+    types.float32: _make_exp(
+        np.float32,
+        np.uint32,
+        mantissa=23,
+        bias=127,
+        bounds=(-104, 89),
+        log2_parts=(0.693359375, -2.1219444005469058e-4),
+        polynomial=(
+            1.3926176e-3,
+            8.363173e-3,
+            4.1666556e-2,
+            1.6666578e-1,
+            0.5,
+        ),
+    ),
+    types.float64: _make_exp(
+        np.float64,
+        np.uint64,
+        mantissa=52,
+        bias=1023,
+        bounds=(-746, 710),
+        log2_parts=(0.6931471803691238, 1.9082149292705878e-10),
+        polynomial=(
+            2.5100375832561234e-08,
+            2.7620075879983367e-07,
+            2.7557268480310024e-06,
+            2.4801521322368692e-05,
+            1.9841269863040545e-04,
+            1.3888888917196719e-03,
+            8.333333333330065e-03,
+            4.1666666666624164e-02,
+            1.6666666666666669e-01,
+            0.5000000000000001,
+        ),
+    ),
+}
+
+
+def _exp(x):
+    """Stand-in for the function of the type of x."""
+
+
+@overload(_exp, jit_options=_SAFE)
+def _exp_of_type(x):
+    return _EXP.get(x)
+
+
+@njit(**_SAFE)
+def exp_scalar(x):
+    """Return e^x of a float, within 1 ulp, denormal results included.
+
+    It has no branches, so loops like `r[i] = y[i] / (1 + exp_scalar(s[i]))` are
+    vectorised, whatever the fastmath flags of the function around them (the operations
+    in here keep theirs). In that function call `wide()`, and give memory that is read
+    and overwritten one name: when two arrays turn out to overlap, LLVM's loop takes one
+    element at a time.
+    """
+    return _exp(x)
+
+
+@njit(**_SAFE)
 def exp(a, out):
-    for k in range(a.size): out[k] = np.exp(a[k])
+    """Elementwise exponential: out[i] = e^a[i].
+
+    Shapes: a and out (n,); out may be a. NaN, infinities, overflow and denormal results
+    are right. A number takes 0.20 ns in float32 and 0.48 ns in float64, where the C
+    library takes 2 and 4.
+    """
+    wide()
+    if a.ctypes.data == out.ctypes.data:  # one name for it, see `exp_scalar`
+        for i in range(out.size):
+            out[i] = exp_scalar(out[i])
+    else:
+        for i in range(out.size):
+            out[i] = exp_scalar(a[i])
+
+
+@njit(**_SAFE)
+def sigmoid(a, out):
+    """Elementwise logistic function: out[i] = 1 / (1 + e^-a[i]).
+
+    Shapes: a and out (n,); out may be a.
+    """
+    wide()
+    one = out.dtype.type(1)
+    if a.ctypes.data == out.ctypes.data:
+        for i in range(out.size):
+            out[i] = one / (one + exp_scalar(-out[i]))
+    else:
+        for i in range(out.size):
+            out[i] = one / (one + exp_scalar(-a[i]))
+
+
+@njit(**_SAFE)
+def softmax(s, out):
+    """Softmax over the classes: out[k, i] = e^s[k, i] / sum_j e^s[j, i].
+
+    Shapes: s and out (classes, batch); out may be s. The maximum of each column is
+    subtracted first.
+    """
+    wide()
+    classes, batch = s.shape
+    if s.ctypes.data != out.ctypes.data:
+        for k in range(classes):
+            for i in range(batch):
+                out[k, i] = s[k, i]
+    top, total = np.empty((2, batch), s.dtype)
+    for i in range(batch):
+        top[i] = out[0, i]
+        total[i] = 0
+    for k in range(1, classes):
+        for i in range(batch):
+            top[i] = max(top[i], out[k, i])
+    for k in range(classes):
+        for i in range(batch):
+            term = exp_scalar(out[k, i] - top[i])
+            out[k, i] = term
+            total[i] += term
+    one = s.dtype.type(1)
+    for i in range(batch):
+        total[i] = one / total[i]
+    for k in range(classes):
+        for i in range(batch):
+            out[k, i] *= total[i]
+
+
+@njit(**FAST)
+def log_sum_exp(s, out):
+    """Logarithm of the sum over the classes: out[i] = log sum_k e^s[k, i].
+
+    Shapes: s (classes, batch), out (batch,). The maximum is taken out, if it is finite.
+    """
+    for i in range(out.size):
+        top = s[0, i]
+        for k in range(1, s.shape[0]):
+            top = max(top, s[k, i])
+        top = top if math.isfinite(top) else out.dtype.type(0)
+        total = out.dtype.type(0)
+        for k in range(s.shape[0]):
+            total += math.exp(s[k, i] - top)
+        out[i] = top + math.log(total)
+
+
+@njit(**FAST)
+def softplus(a, out):
+    """Elementwise out[i] = log(1 + e^a[i]) = max(a[i], 0) + log(1 + e^-|a[i]|).
+
+    Shapes: a and out (n,); out may be a.
+    """
+    for i in range(a.size):
+        positive = max(a[i], out.dtype.type(0))
+        out[i] = positive + math.log1p(math.exp(-abs(a[i])))

@@ -42,6 +42,11 @@ class BilevelSolver(BaseSolver):
     t, and variables move by the verbs of `benchmark_bilevel.directions`. The text has to
     run as it is under torch and, compiled, under numba.
 
+    A plugin may declare what its paper promises, for `benchmark_bilevel.verification`:
+    ``oracle_calls(t, b, c, n, m, …)``, the per-sample calls of iteration t in the order
+    of `COUNTS`, with batches of b of n samples of g and of c of m samples of f;
+    ``estimate(t, linear_step, …)``, the `Estimate` behind x's step; the attributes below.
+
     Parameters
     ----------
     step_size : float
@@ -64,7 +69,21 @@ class BilevelSolver(BaseSolver):
         Per-sample evaluations of all kinds; exceeded by one iteration at most.
     max_seconds : float
         On the solver's clock: without compilation and evaluation.
+
+    Attributes
+    ----------
+    unbiased : bool
+        With batches drawn with replacement, the mean of the iterates on a quadratic is
+        the run with full batches. False for a method whose paper states a bias.
+    shares_samples : bool or None
+        Whether one batch serves several kinds of derivative; None is not declared.
+    variance_reduced : bool
+        Constant steps and small batches reach the minimum.
     """
+
+    unbiased = True
+    shares_samples = None
+    variance_reduced = False
 
     sampling_strategy = "callback"
     stopping_criterion = NoCriterion(strategy="callback")
@@ -104,6 +123,16 @@ class BilevelSolver(BaseSolver):
         self._require("linear_step", valid, "a positive number or None")
         valid = isinstance(self.max_iterations, int) and self.max_iterations >= 1
         self._require("max_iterations", valid, "a positive integer")
+        for name in set(self.parameters) - set(SHARED_PARAMETERS):
+            default = self.parameters[name][0]
+            value = getattr(self, name)
+            if isinstance(default, bool):
+                self._require(name, isinstance(value, bool), "True or False")
+            elif isinstance(default, int) and default >= 1:
+                valid = isinstance(value, int) and value >= 1
+                self._require(name, valid, "a positive integer")
+            else:  # compiled code takes nothing else
+                self._require(name, isinstance(value, int | float), "a number")
         if self.runtime == "numba" and self.device != "cpu":
             raise click.UsageError(
                 f"{self.name}: device={self.device!r} needs runtime='torch'; "
@@ -187,10 +216,10 @@ class BilevelSolver(BaseSolver):
                 f"{self.name}: init or step asks for {', '.join(unknown)}, which its "
                 "`parameters` do not name."
             )
-        linear = self.step_size if self.linear_step is None else self.linear_step
+        options = {name: self.option(name) for name in names}
         schedule = Schedule(
             float(self.step_size),
-            float(linear),
+            self.option("linear_step"),
             float(self.step_size / self.outer_ratio),
             float(self.step_exponent),
             float(self.outer_exponent),
@@ -199,7 +228,7 @@ class BilevelSolver(BaseSolver):
             self,
             problem,
             schedule,
-            {name: getattr(self, name) for name in names},
+            options,
             runtime=self.runtime,
             batch_size=self.batch_size,
             outer_batch_size=self.outer_batch_size,
@@ -207,6 +236,15 @@ class BilevelSolver(BaseSolver):
             dtype=self.dtype,
             device=self.device,
         )
+
+    def option(self, name):
+        """Value of a parameter as `init` and `step` get it."""
+        value = getattr(self, name)
+        if name == "linear_step":
+            return float(self.step_size if value is None else value)
+        default = self.parameters[name][0]
+        is_float = isinstance(default, float) and not isinstance(value, bool)
+        return float(value) if is_float else value
 
 
 def evaluation_points(stop, per_decade=8):

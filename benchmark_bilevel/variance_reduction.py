@@ -2,9 +2,11 @@
 
 import numpy as np
 from numba.core import types
-from numba.core.extending import overload
+from numba.core.extending import overload, register_jitable
 
+from benchmark_bilevel.directions import descend, scale
 from benchmark_bilevel.fingerprint import FAST
+from benchmark_bilevel.schedules import decay
 
 
 def empty_memory(y, n_blocks):
@@ -26,7 +28,7 @@ def saga(new, memory, i):
         Estimate on block `i` at the current point.
     memory : pair (table, average)
         Of shapes (n_blocks, dim) and (dim,), changed in place; see `empty_memory`.
-        Ignored where `new` is None.
+        Ignored where `new` is None; None where `new` does not depend on the block.
     i : int
 
     References
@@ -34,9 +36,12 @@ def saga(new, memory, i):
     A. Defazio, F. Bach, S. Lacoste-Julien, "SAGA: A fast incremental gradient method
     with support for non-strongly convex composite objectives", NeurIPS 2014, eq. (1).
     """
-    if new is None:
-        return None
+    if new is None or memory is None:
+        return new
     table, average = memory
+    not_sampled = getattr(new, "not_sampled", None)
+    if not_sampled is not None:
+        return not_sampled + saga(new - not_sampled, memory, i)
     change = new - table[i]
     direction = change + average
     average += change / table.shape[0]
@@ -44,10 +49,65 @@ def saga(new, memory, i):
     return direction
 
 
+@register_jitable(**FAST)
+def storm(d, momentum, new, old):
+    """STORM: d ← new + (1 − momentum) (d − old), in place.
+
+    Parameters
+    ----------
+    d : variable
+        The running estimate.
+    momentum : float
+        In [0, 1]; 1 forgets the past, 0 is `spider`.
+    new, old : direction
+        Estimates at the current and at the previous point *from the same samples*.
+
+    References
+    ----------
+    A. Cutkosky, F. Orabona, "Momentum-based variance reduction in non-convex SGD",
+    NeurIPS 2019, Algorithm 1.
+    """
+    scale(d, 1.0 - momentum)
+    descend(d, -1.0, new)
+    descend(d, 1.0 - momentum, old)
+
+
+@register_jitable(**FAST)
+def storm_momentum(t, constant, exponent):
+    """Weight of iteration t = 1, 2, … in `storm`: min(1, constant · η_{t−1}²).
+
+    η_t = (t + 1)^−exponent is the schedule of the steps, so that the weight falls with
+    the square of the step before.
+    """
+    return min(1.0, constant * decay(t - 1, 2.0 * exponent))
+
+
+@register_jitable(**FAST)
+def spider(d, new, old):
+    """SARAH/SPIDER: d ← d + new − old, in place.
+
+    Parameters
+    ----------
+    d : variable
+        The running estimate, started from a large batch every period.
+    new, old : direction
+        Estimates at the current and at the previous point *from the same samples*.
+
+    References
+    ----------
+    C. Fang, C. J. Li, Z. Lin, T. Zhang, "SPIDER: Near-optimal non-convex optimization
+    via stochastic path-integrated differential estimator", NeurIPS 2018, Algorithm 1.
+    L. M. Nguyen, J. Liu, K. Scheinberg, M. Takáč, "SARAH: A novel method for machine
+    learning problems using stochastic recursive gradient", ICML 2017, Algorithm 1.
+    """
+    descend(d, -1.0, new)
+    descend(d, 1.0, old)
+
+
 @overload(saga, jit_options=FAST)
 def _saga(new, memory, i):
-    if isinstance(new, types.NoneType):
-        return lambda new, memory, i: None
+    if isinstance(new, types.NoneType) or isinstance(memory, types.NoneType):
+        return lambda new, memory, i: new
 
     def dense(new, memory, i):
         table, average = memory

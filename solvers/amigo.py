@@ -1,4 +1,6 @@
-from benchmark_bilevel.directions import descend, zeros_like
+from benchmark_bilevel.directions import zeros_like
+from benchmark_bilevel.estimators import linear_sgd, sgd
+from benchmark_bilevel.facts import Estimate
 from benchmark_bilevel.solver import BilevelSolver
 
 
@@ -22,6 +24,8 @@ class Solver(BilevelSolver):
 
     name = "AmIGO"
     parameters = {"n_inner": [10], "n_linear": [10]}
+    test_config = {"n_inner": 4, "n_linear": 3}
+    shares_samples = False
 
     @staticmethod
     def init(inner, outer, z, x):
@@ -30,9 +34,16 @@ class Solver(BilevelSolver):
     @staticmethod
     def step(inner, outer, state, steps, t, n_inner, n_linear):
         z, x, v = state
-        for _ in range(n_inner):
-            descend(z, steps.inner, inner.grad(z, x, inner.draw()))
+        sgd(inner, z, x, steps.inner, n_inner)
         fz, fx = outer.grad(z, x, outer.draw())
-        for _ in range(n_linear):
-            descend(v, steps.linear, inner.hvp(z, x, v, inner.draw()), fz)
-        outer.descend(x, steps.outer, inner.cross(z, x, v, inner.draw()), fx)
+        linear_sgd(inner, z, x, v, fz, steps.linear, n_linear)
+        jv = inner.cross(z, x, v, inner.draw())
+        outer.descend(x, steps.outer, jv, fx)
+
+    @staticmethod
+    def oracle_calls(t, b, c, n, m, n_inner, n_linear):
+        return c, n_inner * b, n_linear * b, b
+
+    @staticmethod
+    def estimate(t, linear_step, n_inner, n_linear):
+        return Estimate(n_inner, n_linear, linear_step, warm_v=True)

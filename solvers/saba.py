@@ -1,4 +1,5 @@
 from benchmark_bilevel.directions import descend, zeros_like
+from benchmark_bilevel.facts import Estimate
 from benchmark_bilevel.solver import BilevelSolver
 from benchmark_bilevel.variance_reduction import saga
 
@@ -24,6 +25,8 @@ class Solver(BilevelSolver):
 
     name = "SABA"
     parameters = {"full_memory": [True]}
+    shares_samples = True
+    variance_reduced = True
 
     @staticmethod
     def init(inner, outer, z, x):
@@ -51,3 +54,13 @@ class Solver(BilevelSolver):
         descend(z, steps.inner, dz)
         descend(v, steps.linear, hv, fz)
         outer.descend(x, steps.outer, jv, fx)
+
+    @staticmethod
+    def oracle_calls(t, b, c, n, m, full_memory):
+        if t == 0 and full_memory:
+            b, c = n + b, m + c
+        return c, b, b, b
+
+    @staticmethod
+    def estimate(t, linear_step):
+        return Estimate(0, 0, linear_step, warm_v=True, simultaneous_steps=1)

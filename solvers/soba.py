@@ -1,4 +1,5 @@
 from benchmark_bilevel.directions import descend, zeros_like
+from benchmark_bilevel.facts import Estimate
 from benchmark_bilevel.solver import BilevelSolver
 
 
@@ -18,6 +19,7 @@ class Solver(BilevelSolver):
 
     name = "SOBA"
     parameters = {"step_exponent": [0.5], "outer_exponent": [0.5]}
+    shares_samples = True
 
     @staticmethod
     def init(inner, outer, z, x):
@@ -31,3 +33,11 @@ class Solver(BilevelSolver):
         descend(z, steps.inner, dz)
         descend(v, steps.linear, hv, fz)
         outer.descend(x, steps.outer, jv, fx)
+
+    @staticmethod
+    def oracle_calls(t, b, c, n, m):
+        return c, b, b, b
+
+    @staticmethod
+    def estimate(t, linear_step):
+        return Estimate(0, 0, linear_step, warm_v=True, simultaneous_steps=1)

@@ -5,6 +5,8 @@ over many samples. With i the index of a mini-batch (a *block*):
 
 ``oracle.draw()``
     index of the next block; ``oracle.n_blocks`` is their number;
+``oracle.uniform(n)``
+    uniform integer in {0, …, n − 1}, from the stream of random numbers of `draw`;
 ``oracle.value(z, x, i)``
     loss on block i;
 ``inner.grad(z, x, i)``

@@ -1,6 +1,7 @@
 """Oracles that need nothing but the losses: PyTorch differentiates, on any device."""
 
 import torch
+from scipy.sparse import issparse
 
 from benchmark_bilevel.oracles import (
     HESSIAN_VECTOR,
@@ -8,7 +9,7 @@ from benchmark_bilevel.oracles import (
     JACOBIAN_VECTOR,
     OUTER_GRADIENTS,
 )
-from benchmark_bilevel.samplers import next_block
+from benchmark_bilevel.samplers import next_block, random_below
 from benchmark_bilevel.variance_reduction import empty_memory
 
 
@@ -40,6 +41,9 @@ class _AutogradOracle:
     def draw(self):
         return int(next_block(*self.sampler))
 
+    def uniform(self, n):
+        return int(random_below(self.sampler.cursor, n))
+
     def value(self, z, x, i):
         with torch.no_grad():
             return float(self._value(z, x, i))
@@ -55,24 +59,47 @@ class _AutogradOracle:
 
 
 class AutogradInner(_AutogradOracle):
-    """Inner oracle: F = ∇z g and products with the transposes of its Jacobians."""
+    """Inner oracle: F = ∇z g and products with the transposes of its Jacobians.
+
+    With `separate_regulariser`, ∇z g and H v carry the regulariser's part as an attribute
+    ``not_sampled``, which variance reduction leaves out of its tables.
+    """
+
+    def __init__(self, *args, separate_regulariser=False):
+        super().__init__(*args)
+        self.separate_regulariser = separate_regulariser
 
     def memory(self, z, x):
-        return tuple(empty_memory(y, self.n_blocks) for y in (z, z, x))
+        z_memory, v_memory = (empty_memory(z, self.n_blocks) for _ in range(2))
+        # With it apart, the data term does not depend on x: nothing there is sampled.
+        separate = self.separate_regulariser
+        return z_memory, v_memory, None if separate else empty_memory(x, self.n_blocks)
 
     def _residual(self, z, x, i, differentiable=True):
         value = self._value(z, x, i)
         (residual,) = torch.autograd.grad(value, z, create_graph=differentiable)
         return residual
 
+    def _mark(self, direction, z, x, v=None):
+        """Give `direction`, ∇z g or H v, its part that is not sampled."""
+        if self.separate_regulariser:
+            z = _leaf(z)
+            value = self.regulariser(z, x)
+            (part,) = torch.autograd.grad(value, z, create_graph=v is not None)
+            if v is not None:
+                (part,) = _transposed_product(part, (z,), v)
+            direction.not_sampled = part
+        return direction
+
     def grad(self, z, x, i):
         self._count(INNER_GRADIENTS, i)
-        return self._residual(_leaf(z), x, i, differentiable=False)
+        return self._mark(self._residual(_leaf(z), x, i, differentiable=False), z, x)
 
     def hvp(self, z, x, v, i):
         self._count(HESSIAN_VECTOR, i)
         z = _leaf(z)
-        return _transposed_product(self._residual(z, x, i), (z,), v)[0]
+        (product,) = _transposed_product(self._residual(z, x, i), (z,), v)
+        return self._mark(product, z, x, v)
 
     def cross(self, z, x, v, i):
         self._count(JACOBIAN_VECTOR, i)
@@ -84,7 +111,8 @@ class AutogradInner(_AutogradOracle):
             self._count(kind, i)
         z, x = _leaf(z), _leaf(x)
         residual = self._residual(z, x, i)
-        return residual.detach(), *_transposed_product(residual, (z, x), v)
+        product, cross = _transposed_product(residual, (z, x), v)
+        return self._mark(residual.detach(), z, x), self._mark(product, z, x, v), cross
 
 
 class AutogradOuter(_AutogradOracle):
@@ -116,8 +144,39 @@ class AutogradOuter(_AutogradOracle):
             x.copy_(self.project(x))
 
 
+class SparseRows:
+    """Rows of a CSR matrix: slices of them, and their products with a dense matrix.
+
+    Unlike PyTorch's own sparse products these can be differentiated twice.
+
+    Parameters
+    ----------
+    indptr, indices, values : tensors
+        `indptr` may start anywhere in the others.
+    """
+
+    def __init__(self, indptr, indices, values):
+        self.indptr, self.indices, self.values = indptr, indices, values
+
+    def __getitem__(self, rows):
+        return SparseRows(self.indptr[rows.start : rows.stop + 1], self.indices, self.values)
+
+    def __matmul__(self, weights):
+        n_rows, (start, stop) = len(self.indptr) - 1, self.indptr[[0, -1]].tolist()
+        rows = torch.arange(n_rows, device=weights.device)
+        rows = rows.repeat_interleave(self.indptr.diff())
+        entries = weights[self.indices[start:stop]] * self.values[start:stop, None]
+        return weights.new_zeros(n_rows, weights.shape[1]).index_add(0, rows, entries)
+
+
 def to_tensor(array, dtype, device):
-    """Tensor on `device`, of `dtype` if `array` is floating; a copy of `array`."""
+    """Tensor on `device`, of `dtype` if `array` is floating; a copy of `array`.
+
+    A CSR matrix gives `SparseRows`.
+    """
+    if issparse(array):
+        parts = (array.indptr.astype("int64"), array.indices.astype("int64"), array.data)
+        return SparseRows(*(to_tensor(part, dtype, device) for part in parts))
     tensor = torch.tensor(array, device=device)
     return tensor.to(getattr(torch, dtype)) if tensor.is_floating_point() else tensor
 

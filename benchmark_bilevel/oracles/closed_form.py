@@ -13,7 +13,7 @@ from numba.experimental import structref
 
 from benchmark_bilevel.directions import descend
 from benchmark_bilevel.fingerprint import FAST, cached_njit
-from benchmark_bilevel.samplers import next_block
+from benchmark_bilevel.samplers import next_block, random_below
 from benchmark_bilevel.variance_reduction import empty_memory
 
 # order, cursor, replace: the sampler; counts, sizes: evaluations and samples of a block;
@@ -58,6 +58,18 @@ class OuterHandle(Handle):
         return empty_memory(z, self.n_blocks), None
 
 
+def constructor(handle):
+    """Compiled function from the fields of an oracle to its `handle`.
+
+    Numba caches it on disk, which it does not do with the handle's own constructor.
+    """
+
+    def build(*fields):
+        return handle(*fields)
+
+    build.__qualname__ = f"{handle.__module__}.{handle.__name__}"
+    return cached_njit(build)
+
 
 def common_fields(partition, sampler, counts, dtype):
     """Values of `FIELDS`."""
@@ -82,6 +94,11 @@ def _get_n_blocks(oracle):
 @method(OracleType, "draw")
 def _draw(self):
     return lambda self: next_block(self.order, self.cursor, self.replace)
+
+
+@method(OracleType, "uniform")
+def _uniform(self, n):
+    return lambda self, n: random_below(self.cursor, n)
 
 
 @method(OracleType, "count")

@@ -4,6 +4,7 @@ import hashlib
 from functools import cached_property
 
 import numpy as np
+from scipy.sparse import issparse
 
 
 class Problem:
@@ -40,6 +41,9 @@ class Problem:
     # Exact evaluations are thinned evenly to this many a run, where they are costly.
     max_exact_evaluations = None
     has_reference = True
+    # Whether variance reduction leaves g's regulariser, which is not sampled, out of its
+    # tables of ∇z g and H v. The data term must not depend on x then.
+    separate_regulariser = False
 
     def __init__(self, data, split_seed=None, **options):
         self.data = data
@@ -52,6 +56,11 @@ class Problem:
     def unfit(cls, data):
         """Why this problem cannot be posed on `data`, in a few words; None if it can."""
         raise NotImplementedError
+
+    @classmethod
+    def invalid(cls, **options):
+        """What is wrong with the values of the options, in one line; None if nothing."""
+        return None
 
     def inner_loss(self, z, x, *batch):
         """Losses of g on a batch, a tensor of shape (batch,), without the regulariser."""
@@ -81,18 +90,21 @@ class Problem:
 
     @property
     def n_inner(self):
-        return len(self.inner_samples[0])
+        return self.inner_samples[0].shape[0]
 
     @property
     def n_outer(self):
-        return len(self.outer_samples[0])
+        return self.outer_samples[0].shape[0]
 
     @cached_property
     def fingerprint(self):
         """Digest of the problem's name, settings and samples: names its reference."""
         digest = hashlib.sha256(repr((self.name, *self.settings())).encode())
         for array in (*self.inner_samples, *self.outer_samples):
-            digest.update(np.ascontiguousarray(array).tobytes())
+            is_sparse = issparse(array)
+            parts = (array.indptr, array.indices, array.data) if is_sparse else (array,)
+            for part in parts:
+                digest.update(np.ascontiguousarray(part).tobytes())
         return digest.hexdigest()[:16]
 
     def settings(self):

@@ -3,10 +3,11 @@
 from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse import issparse
 
 
 class Split(NamedTuple):
-    """Samples of one part: design (n, p) and integer labels (n,)."""
+    """Samples of one part: design (n, p), dense or CSR, and integer labels (n,)."""
 
     X: np.ndarray
     y: np.ndarray
@@ -15,16 +16,41 @@ class Split(NamedTuple):
 def stratified_thirds(X, y, seed):
     """Inner, outer and test thirds, standardised by the inner part's mean and scale."""
     from sklearn.model_selection import train_test_split
+
+    inner, rest = train_test_split(
+        np.arange(len(y)), train_size=1 / 3, stratify=y, random_state=seed
+    )
+    outer, test = train_test_split(
+        rest, train_size=1 / 2, stratify=y[rest], random_state=seed
+    )
+    return standardised(*(Split(X[part], y[part]) for part in (inner, outer, test)))
+
+
+def stratified_halves(X, y, X_test, y_test, seed):
+    """Inner and outer halves of X, and the given test part, all standardised."""
+    from sklearn.model_selection import train_test_split
+
+    inner, outer = train_test_split(
+        np.arange(len(y)), test_size=0.5, stratify=y, random_state=seed
+    )
+    parts = (Split(X[part], y[part]) for part in (inner, outer))
+    return standardised(*parts, Split(X_test, y_test))
+
+
+def successive_fifths(X, y, seed):
+    """A fifth for the test, a fifth of the rest as outer part, neither stratified."""
+    from sklearn.model_selection import train_test_split
+
+    rest, test = train_test_split(np.arange(len(y)), test_size=0.2, random_state=seed)
+    inner, outer = train_test_split(rest, test_size=0.2, random_state=seed)
+    return standardised(*(Split(X[part], y[part]) for part in (inner, outer, test)))
+
+
+def standardised(inner, *others):
+    """The splits, centred and scaled by the first one; sparse ones stay as they are."""
     from sklearn.preprocessing import StandardScaler
 
-    X_inner, X_rest, y_inner, y_rest = train_test_split(
-        X, y, train_size=1 / 3, stratify=y, random_state=seed
-    )
-    X_outer, X_test, y_outer, y_test = train_test_split(
-        X_rest, y_rest, train_size=1 / 2, stratify=y_rest, random_state=seed
-    )
-    scaler = StandardScaler().fit(X_inner)
-    return tuple(
-        Split(scaler.transform(part), labels)
-        for part, labels in ((X_inner, y_inner), (X_outer, y_outer), (X_test, y_test))
-    )
+    if issparse(inner.X):
+        return inner, *others
+    scaler = StandardScaler().fit(inner.X)
+    return tuple(Split(scaler.transform(part.X), part.y) for part in (inner, *others))

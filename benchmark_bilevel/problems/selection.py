@@ -3,101 +3,250 @@
 from functools import cached_property
 
 import numpy as np
+from scipy.sparse import issparse
+from scipy.special import logsumexp
 
-from benchmark_bilevel.problems import selection_kernels
+from benchmark_bilevel.problems import (
+    selection_dense_kernels,
+    selection_kernels,
+    selection_sparse_kernels,
+)
 from benchmark_bilevel.problems.base import Problem
-from benchmark_bilevel.problems.classification import Split, stratified_thirds
+from benchmark_bilevel.problems.classification import (
+    Split,
+    stratified_halves,
+    stratified_thirds,
+    successive_fifths,
+)
+from benchmark_bilevel.ridge import Ridge
+
+GROUPINGS = ("per-feature", "per-class", "per-coefficient", "single")
+LINKS = ("exp", "lin")
+LARGE = 100_000  # samples, from which two fifths are cut off instead of two thirds
 
 
 class HyperparameterSelection(Problem):
-    """One regularisation parameter a feature, chosen by the loss on the outer samples.
+    """Regularisation parameters of a linear classifier, chosen on the outer samples.
 
-        g(z, x) = 1/n Σ_i log(1 + exp(−y_i a_iᵀz)) + ½ Σ_j exp(x_j) z_j²
-        f(z, x) = 1/m Σ_i log(1 + exp(−y'_i a'_iᵀz))
+        g(z, x) = 1/n Σ_i ℓ(Z a_i, y_i) + s/2 Σ_ck λ_ck z_ck²
+        f(z, x) = 1/m Σ_i ℓ(Z a'_i, y'_i)
 
-    with labels y = ±1. h has an infimum and no minimiser: it falls as some x_j → ±∞.
-    The reference is the infimum over the closure exp(x_j) ∈ [0, ∞].
+    with ℓ the cross-entropy of the softmax of the scores; two classes have one score, so
+    that ℓ = log(1 + exp(−(2y − 1) aᵀz)). There is no bias. `parametrisation` says what
+    shares a λ and what it is of x: "per-feature", "per-class", "per-coefficient" or
+    "single", then "-exp", λ = exp(x), or "-lin", λ = x with x ≥ 0. "default" is
+    per-class-exp for several classes on dense data, else per-feature-exp. s = 1, on
+    sparse data 1 / (number of weights): there the ridge is a mean.
 
-    On data with a test set (ijcnn1), the training file gives the inner samples and the
-    test file the outer ones, as in the reference. Other data are cut into stratified
-    thirds (inner, outer, test), standardised by the inner third.
+    With λ = exp(x), h has an infimum and no minimiser: it falls as some x_j → ±∞. The
+    reference is the infimum over the closure λ ∈ [0, ∞], the same for both kinds of λ.
+
+    - Two classes and a test set (ijcnn1): the training file gives the inner samples and
+      the test file the outer ones; z0 ~ N(0, I), λ0 ~ U(0, 1).
+    - Several classes, dense (covtype, digits): z0 = 0, λ0 = exp(−2).
+    - Sparse data (20newsgroups): the training part is halved, stratified; z0 = 0, λ0 = 1.
+      No reference: as many λ as words overfit the outer samples, h has no useful minimum.
+
+    Without a test set, data of 100,000 samples and more (covtype) lose a fifth to the
+    test, and a fifth of the rest to the outer part; smaller ones are cut into stratified
+    thirds. All but ijcnn1 and sparse data are standardised by the inner part.
 
     References
     ----------
     M. Dagréou, P. Ablin, S. Vaiter, T. Moreau, "A framework for bilevel optimization
     that enables stochastic and global variance reduction algorithms", NeurIPS 2022,
-    section 4 (IJCNN1).
+    section 4 (IJCNN1) and appendix (covtype).
+    K. Ji, J. Yang, Y. Liang, "Bilevel optimization: Convergence analysis and enhanced
+    design", ICML 2021, section 5.1 (20 Newsgroups), after R. Grazzi, L. Franceschi,
+    M. Pontil, S. Salzo, "On the iteration complexity of hypergradient computation",
+    ICML 2020.
     """
 
     name = "hyperparameter-selection"
-    kernels = selection_kernels
+    options = ("parametrisation",)
+    parametrisation = "default"
 
     @classmethod
     def unfit(cls, data):
         if "X_train" not in data:
             return "needs classification data"
-        if data["y_train"].max() > 1:
-            return "needs two classes"
         return None
+
+    @classmethod
+    def invalid(cls, parametrisation="default", **_):
+        valid = ["default", *(f"{group}-{link}" for group in GROUPINGS for link in LINKS)]
+        if parametrisation not in valid:
+            return (
+                f"parametrisation={parametrisation!r} is not known; "
+                f"expected one of {', '.join(valid)}."
+            )
+        return None
+
+    # --- what the data decide -------------------------------------------------------
+
+    @property
+    def is_sparse(self):
+        return issparse(self.data["X_train"])
+
+    @cached_property
+    def n_scores(self):
+        """Number of scores of a sample: of classes, but one for two classes."""
+        n_classes = int(self.data["y_train"].max()) + 1
+        return n_classes if n_classes > 2 else 1
+
+    @property
+    def n_features(self):
+        return self.data["X_train"].shape[1]
+
+    @property
+    def kernels(self):
+        if self.is_sparse:
+            return selection_sparse_kernels
+        return selection_kernels if self.n_scores == 1 else selection_dense_kernels
+
+    @property
+    def has_reference(self):
+        return not self.is_sparse
+
+    @property
+    def max_exact_evaluations(self):
+        return 12 if self.is_sparse else None
 
     @cached_property
     def split(self):
         """The inner, outer and test samples; the last is None where there are none."""
-        data = self.data
-        if data["X_test"] is None:
-            return stratified_thirds(data["X_train"], data["y_train"], self.split_seed)
-        return (
-            Split(data["X_train"], data["y_train"]),
-            Split(data["X_test"], data["y_test"]),
-            None,
+        X, y, X_test, y_test = (
+            self.data[f"{array}_{part}"] for part in ("train", "test") for array in "Xy"
         )
+        if X_test is None:
+            cut = successive_fifths if len(y) >= LARGE else stratified_thirds
+            return cut(X, y, self.split_seed)
+        if self.n_scores == 1 and not self.is_sparse:
+            return Split(X, y), Split(X_test, y_test), None
+        return stratified_halves(X, y, X_test, y_test, self.split_seed)
 
     @property
     def inner_samples(self):
-        return _signed(self.split[0])
+        return self.split[0]
 
     @property
     def outer_samples(self):
-        return _signed(self.split[1])
+        return self.split[1]
+
+    # --- the ridge ------------------------------------------------------------------
+
+    @property
+    def _grouping_and_link(self):
+        name = self.parametrisation
+        if name == "default":
+            by_class = self.n_scores > 1 and not self.is_sparse
+            name = "per-class-exp" if by_class else "per-feature-exp"
+        return name.rsplit("-", 1)
+
+    def settings(self):
+        # exp(x) and x have the same closure [0, ∞], so that one infimum serves both.
+        return (self._grouping_and_link[0],)
+
+    def ridge(self, dtype):
+        """The `Ridge` of g for variables of type `dtype`.
+
+        z is a matrix (scores, features), on sparse data (features, scores).
+        """
+        grouping, link = self._grouping_and_link
+        shape, owners = (self.n_scores, self.n_features), ("per-class", "per-feature")
+        scale = 1.0
+        if self.is_sparse:
+            shape, owners = shape[::-1], owners[::-1]
+            scale = 1 / self.dim_z
+        steps = {owners[0]: (1, 0), owners[1]: (0, 1), "single": (0, 0)}
+        steps = steps.get(grouping, (shape[1], 1))
+        return Ridge(*shape, *steps, link == "exp", np.dtype(dtype).type(scale))
 
     @property
     def dim_z(self):
-        return self.data["X_train"].shape[1]
+        return self.n_scores * self.n_features
 
-    dim_x = dim_z
+    @property
+    def dim_x(self):
+        return {
+            "per-feature": self.n_features,
+            "per-class": self.n_scores,
+            "per-coefficient": self.dim_z,
+            "single": 1,
+        }[self._grouping_and_link[0]]
+
+    @property
+    def project(self):
+        return None if self._grouping_and_link[1] == "exp" else _nonnegative_part
+
+    # --- the losses -----------------------------------------------------------------
 
     def outer_loss(self, z, x, a, y):
-        from torch.nn.functional import softplus  # torch takes seconds to import
+        from torch.nn.functional import cross_entropy, softplus  # it takes seconds
 
-        return softplus(-y * (a @ z))
+        if self.is_sparse:
+            scores = a @ z.view(-1, self.n_scores)
+        else:
+            scores = a @ z.view(self.n_scores, -1).T
+        if self.n_scores == 1:
+            return softplus((1 - 2 * y) * scores[:, 0])
+        return cross_entropy(scores, y, reduction="none")
 
     inner_loss = outer_loss
 
     def inner_regulariser(self, z, x):
-        return 0.5 * (x.exp() * z**2).sum()
+        ridge = self.ridge("float64")
+        coefficients = (x.exp() if ridge.exponential else x).view(
+            ridge.rows if ridge.row_step else 1, ridge.columns if ridge.column_step else 1
+        )
+        squares = z.view(ridge.rows, ridge.columns) ** 2
+        return 0.5 * ridge.scale * (coefficients * squares).sum()
+
+    # Variance reduction leaves the ridge out of its tables, which would else need a row
+    # as long as z for each batch, in place of the residuals of its samples.
+    @property
+    def separate_regulariser(self):
+        return self.is_sparse
+
+    # --- start and metrics ----------------------------------------------------------
 
     def initial_point(self):
-        """z0 ~ N(0, I) and x0 = log U(0, 1), always the same draw."""
-        generator = np.random.default_rng(2442)
-        z = generator.standard_normal(self.dim_z)
-        return z, np.log(generator.random(self.dim_x))
+        generator = np.random.default_rng(2442)  # the same draw whatever the seeds
+        z = np.zeros(self.dim_z)
+        if self.is_sparse:
+            penalty = np.ones(self.dim_x)
+        elif self.n_scores > 1:
+            penalty = np.full(self.dim_x, np.exp(-2))
+        else:
+            z = generator.standard_normal(self.dim_z)
+            penalty = generator.random(self.dim_x)
+        return z, np.log(penalty) if self.project is None else penalty
 
     def accuracies(self, z):
         train, validation, test = self.split
         metrics = {
-            "train_accuracy": _accuracy(train, z),
-            "validation_accuracy": _accuracy(validation, z),
+            "train_accuracy": _accuracy(self._scores(train.X, z), train.y),
+            "validation_accuracy": _accuracy(self._scores(validation.X, z), validation.y),
         }
         if test is not None:
-            a, y = _signed(test)
-            metrics["test_accuracy"] = _accuracy(test, z)
-            metrics["test_loss"] = float(np.logaddexp(0, -y * (a @ z)).mean())
+            scores = self._scores(test.X, z)
+            metrics["test_accuracy"] = _accuracy(scores, test.y)
+            losses = logsumexp(scores, axis=1) - scores[np.arange(len(test.y)), test.y]
+            metrics["test_loss"] = float(losses.mean())
         return metrics
 
+    def _scores(self, X, z):
+        """Scores (n, classes) of the model `z`, two classes having the scores 0 and s."""
+        if self.is_sparse:
+            scores = X @ z.reshape(-1, self.n_scores)
+        else:
+            scores = X @ z.reshape(self.n_scores, -1).T
+        return np.hstack([0 * scores, scores]) if self.n_scores == 1 else scores
 
-def _signed(split):
-    return split.X, np.where(split.y == 1, 1.0, -1.0)
+
+def _nonnegative_part(x):
+    return x.clip(0)
 
 
-def _accuracy(split, z):
-    return float(np.mean((split.X @ z > 0) == (split.y == 1)))
+def _accuracy(scores, y):
+    return float(np.mean(scores.argmax(axis=1) == y))

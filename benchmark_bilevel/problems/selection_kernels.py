@@ -2,14 +2,14 @@
 
 On a block with signed labels y and scores s = Aᵀz, p = σ(−y s), t = Aᵀv:
 ∇z ℓ = −w A (y p), ∇²zz ℓ v = w A (p (1 − p) t), with w the partition's weight; the
-regulariser adds exp(x) z, exp(x) v and the only cross derivative, exp(x) z v.
+ridge adds λ z, λ v and the only cross derivative, see `benchmark_bilevel.ridge`.
 """
 
 import numpy as np
 from numba import njit
 from numba.experimental import structref
 
-from benchmark_bilevel.fingerprint import FAST, cached_njit
+from benchmark_bilevel.fingerprint import FAST
 from benchmark_bilevel.kernels import combine, dots, exp
 from benchmark_bilevel.oracles import (
     HESSIAN_VECTOR,
@@ -20,12 +20,19 @@ from benchmark_bilevel.oracles import (
 from benchmark_bilevel.oracles.closed_form import (
     FIELDS,
     InnerHandle,
-    InnerType,
     OracleType,
     OuterHandle,
-    OuterType,
     common_fields,
+    constructor,
     method,
+)
+from benchmark_bilevel.ridge import (
+    RidgeInnerType,
+    RidgeOuterType,
+    penalties,
+    ridge_add,
+    ridge_cross,
+    ridge_value,
 )
 
 HAS_HESSIAN = True  # the inner oracle has `hessian`
@@ -40,12 +47,12 @@ class LogisticType(OracleType):
 
 
 @structref.register
-class LogisticInnerType(LogisticType, InnerType):
+class LogisticInnerType(RidgeInnerType, LogisticType):
     pass
 
 
 @structref.register
-class LogisticOuterType(LogisticType, OuterType):
+class LogisticOuterType(RidgeOuterType, LogisticType):
     pass
 
 
@@ -57,35 +64,30 @@ class LogisticOuter(OuterHandle):
     pass
 
 
-structref.define_proxy(LogisticInner, LogisticInnerType, _FIELDS)
-structref.define_proxy(LogisticOuter, LogisticOuterType, _FIELDS)
+structref.define_proxy(LogisticInner, LogisticInnerType, [*_FIELDS, "ridge"])
+structref.define_proxy(LogisticOuter, LogisticOuterType, [*_FIELDS, "nonnegative"])
+_build_inner, _build_outer = constructor(LogisticInner), constructor(LogisticOuter)
 
 
 def make_inner(problem, partition, sampler, counts, dtype):
-    """The compiled inner oracle of a binary `HyperparameterSelection`."""
+    """The compiled inner oracle of a dense binary `HyperparameterSelection`."""
     common = common_fields(partition, sampler, counts, dtype)
-    return _build_inner(*common, *_arrays(problem.inner_samples, partition, dtype))
+    arrays = _arrays(problem.inner_samples, partition, dtype)
+    return _build_inner(*common, *arrays, problem.ridge(dtype))
 
 
 def make_outer(problem, partition, sampler, counts, dtype):
-    """The compiled outer oracle of a binary `HyperparameterSelection`."""
+    """The compiled outer oracle of a dense binary `HyperparameterSelection`."""
     common = common_fields(partition, sampler, counts, dtype)
-    return _build_outer(*common, *_arrays(problem.outer_samples, partition, dtype))
+    arrays = _arrays(problem.outer_samples, partition, dtype)
+    return _build_outer(*common, *arrays, problem.project is not None)
 
 
 def _arrays(samples, partition, dtype):
+    design, labels = samples
     workspaces = np.zeros((3, partition.batch_size), dtype)
-    return (*(partition.pack(array, dtype) for array in samples), *workspaces)
-
-
-@cached_njit
-def _build_inner(order, cursor, replace, counts, sizes, weight, a, y, s, p, t):
-    return LogisticInner(order, cursor, replace, counts, sizes, weight, a, y, s, p, t)
-
-
-@cached_njit
-def _build_outer(order, cursor, replace, counts, sizes, weight, a, y, s, p, t):
-    return LogisticOuter(order, cursor, replace, counts, sizes, weight, a, y, s, p, t)
+    signs = np.where(labels == 1, 1.0, -1.0)
+    return (partition.pack(design, dtype), partition.pack(signs, dtype), *workspaces)
 
 
 @njit(**FAST)
@@ -147,10 +149,8 @@ def _outer_grad(self, z, x, i):
 @method(LogisticInnerType, "value")
 def _inner_value(self, z, x, i):
     def value(self, z, x, i):
-        total = 0.0
-        for j in range(z.size):
-            total += np.exp(x[j]) * z[j] * z[j]
-        return self.loss(z, i) + 0.5 * total
+        penalty = penalties(self.ridge, x)
+        return self.loss(z, i) + ridge_value(self.ridge, penalty, z)
 
     return value
 
@@ -159,11 +159,9 @@ def _inner_value(self, z, x, i):
 def _inner_grad(self, z, x, i):
     def grad(self, z, x, i):
         self.count(INNER_GRADIENTS, i)
-        gradient, penalty = np.empty_like(z), np.empty_like(x)
+        gradient = np.empty_like(z)
         dots(self.a[i], self.residuals(z, i), gradient)
-        exp(x, penalty)
-        for j in range(z.size):
-            gradient[j] += penalty[j] * z[j]
+        ridge_add(self.ridge, penalties(self.ridge, x), z, gradient)
         return gradient
 
     return grad
@@ -188,28 +186,13 @@ def _curvatures(self, v, i):
 def _hvp(self, z, x, v, i):
     def hvp(self, z, x, v, i):
         self.count(HESSIAN_VECTOR, i)
-        product, penalty = np.empty_like(z), np.empty_like(x)
+        product = np.empty_like(z)
         self.residuals(z, i)
         dots(self.a[i], self.curvatures(v, i), product)
-        exp(x, penalty)
-        for j in range(z.size):
-            product[j] += penalty[j] * v[j]
+        ridge_add(self.ridge, penalties(self.ridge, x), v, product)
         return product
 
     return hvp
-
-
-@method(LogisticInnerType, "cross")
-def _cross(self, z, x, v, i):
-    def cross(self, z, x, v, i):
-        self.count(JACOBIAN_VECTOR, i)
-        product = np.empty_like(x)
-        exp(x, product)
-        for j in range(x.size):
-            product[j] *= z[j] * v[j]
-        return product
-
-    return cross
 
 
 @method(LogisticInnerType, "grad_hvp_cross")
@@ -218,16 +201,13 @@ def _grad_hvp_cross(self, z, x, v, i):
         self.count(INNER_GRADIENTS, i)
         self.count(HESSIAN_VECTOR, i)
         self.count(JACOBIAN_VECTOR, i)
+        penalty = penalties(self.ridge, x)
         gradient, product = np.empty_like(z), np.empty_like(z)
-        cross = np.empty_like(x)
         dots(self.a[i], self.residuals(z, i), gradient)
         dots(self.a[i], self.curvatures(v, i), product)
-        exp(x, cross)
-        for j in range(z.size):
-            gradient[j] += cross[j] * z[j]
-            product[j] += cross[j] * v[j]
-            cross[j] *= z[j] * v[j]
-        return gradient, product, cross
+        ridge_add(self.ridge, penalty, z, gradient)
+        ridge_add(self.ridge, penalty, v, product)
+        return gradient, product, ridge_cross(self.ridge, penalty, z, v)
 
     return grad_hvp_cross
 
@@ -244,8 +224,10 @@ def _hessian(self, z, x, i):
             t[k] = np.sqrt(self.weight * p[k] * (one - p[k]))
         root = a * t
         matrix = root @ root.T
+        ridge = np.zeros_like(z)
+        ridge_add(self.ridge, penalties(self.ridge, x), np.ones_like(z), ridge)
         for j in range(z.size):
-            matrix[j, j] += np.exp(x[j])
+            matrix[j, j] += ridge[j]
         return matrix
 
     return hessian

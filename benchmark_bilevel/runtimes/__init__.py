@@ -30,20 +30,31 @@ def loop(inner, outer, state, schedule, options, t, stop, max_oracle_calls):
     return t
 
 
-def bind_step(step, name="loop"):
+def bind_step(step, name="loop", compiled=lambda function: function):
     """The function `loop` around the function `step` of one solver.
 
-    It gets its own name and the solver's file, under which numba caches it.
+    Parameters
+    ----------
+    step : function
+    name : str
+        Name of the result; it also gets the file of `step`. Numba caches it under both.
+    compiled : callable
+        Decorator of `step`.
     """
-    text = getattr(step, "py_func", step)
+    # Numba's cache imports the module of each function that it brings back, and a
+    # plugin's module is importable from nowhere: both claim to live here.
+    local = FunctionType(
+        step.__code__, step.__globals__, step.__name__, None, step.__closure__
+    )
     code = loop.__code__.replace(
-        co_filename=text.__code__.co_filename,
-        co_firstlineno=text.__code__.co_firstlineno,
+        co_filename=step.__code__.co_filename,
+        co_firstlineno=step.__code__.co_firstlineno,
         co_name=name,
         co_qualname=name,
     )
-    bound = FunctionType(code, {**loop.__globals__, "step": step}, name)
-    bound.__module__ = text.__module__
+    bound = FunctionType(code, {**loop.__globals__}, name)
+    local.__module__ = bound.__module__ = __name__
+    bound.__globals__["step"] = compiled(local)
     return bound
 
 

@@ -23,8 +23,8 @@ class CompiledRuntime(Runtime):
         )
 
     def _make_loop(self):
-        step = njit(**FAST)(self.solver.step)
-        return cached_njit(bind_step(step, name=f"{self.solver.name}-loop"))
+        name = f"{self.solver.name}-loop"
+        return cached_njit(bind_step(self.solver.step, name, compiled=njit(**FAST)))
 
     def _variable(self, array):
         return np.array(array, dtype=self.dtype)

@@ -19,6 +19,7 @@ class EagerRuntime(Runtime):
             self.partitions[0],
             self.samplers[0],
             *settings,
+            separate_regulariser=problem.separate_regulariser,
         )
         outer = AutogradOuter(
             problem.outer_loss,

@@ -1,0 +1,149 @@
+"""Closed forms of data hyper-cleaning in numba; see `cross_entropy_kernels`.
+
+The factor of sample k is φ = w σ(x_k), w the partition's weight. A block moves the
+entries of x of its own samples only, by v · ∂∇_Z/∂x_k = w σ'(x_k) (Σ p T − T_y).
+"""
+
+import numpy as np
+from numba.experimental import structref
+
+from benchmark_bilevel.kernels import exp
+from benchmark_bilevel.oracles import HESSIAN_VECTOR, INNER_GRADIENTS, JACOBIAN_VECTOR
+from benchmark_bilevel.oracles.closed_form import InnerType, constructor, method
+from benchmark_bilevel.problems.cross_entropy_kernels import (
+    CROSS_ENTROPY_FIELDS,
+    CrossEntropyType,
+    RowsInnerHandle,
+    cross_entropy_fields,
+    make_cross_entropy_outer,
+)
+from benchmark_bilevel.row_directions import one_slice
+
+# ridge: factor of Z in ∇_Z.
+_FIELDS = [*CROSS_ENTROPY_FIELDS, "ridge"]
+
+
+@structref.register
+class HypercleaningType(CrossEntropyType, InnerType):
+    pass
+
+
+class Hypercleaning(RowsInnerHandle):
+    pass
+
+
+structref.define_proxy(Hypercleaning, HypercleaningType, _FIELDS)
+_build_inner = constructor(Hypercleaning)
+
+
+def make_inner(problem, *settings):
+    """The compiled inner oracle of a `DataHypercleaning`."""
+    samples = problem.inner_samples[:2]
+    fields = cross_entropy_fields(samples, problem.n_classes, settings)
+    return _build_inner(*fields, fields[-1].dtype.type(2 * problem.ridge))
+
+
+def make_outer(problem, *settings):
+    """The compiled outer oracle of a `DataHypercleaning`."""
+    return make_cross_entropy_outer(problem.outer_samples, problem.n_classes, settings)
+
+
+@method(HypercleaningType, "first")
+def _first(self, i):
+    """Index of the first sample of block i."""
+    return lambda self, i: i * self.y.shape[1]
+
+
+@method(HypercleaningType, "weigh")
+def _weigh(self, x, i):
+    """φ ← w σ(x) for the samples of block i."""
+
+    def weigh(self, x, i):
+        factor, start, size = self.factor, self.first(i), self.sizes[i]
+        one = factor.dtype.type(1)
+        for k in range(size):
+            factor[k] = -x[start + k]
+        exp(factor[:size], factor[:size])
+        for k in range(size):
+            factor[k] = self.weight / (one + factor[k])
+
+    return weigh
+
+
+@method(HypercleaningType, "slopes")
+def _slopes(self, x, i):
+    """The direction for x, with mean and T as `curvatures` left them."""
+
+    def slopes(self, x, i):
+        factor, t, y, size = self.factor, self.t, self.y[i], self.sizes[i]
+        one = factor.dtype.type(1)
+        values = np.empty(size, factor.dtype)
+        for k in range(size):
+            slope = factor[k] * (one - factor[k] / self.weight)
+            values[k] = slope * (self.mean[k] - t[y[k], k])
+        return one_slice(self.first(i), values)
+
+    return slopes
+
+
+@method(HypercleaningType, "value")
+def _value(self, z, x, i):
+    def value(self, z, x, i):
+        self.weigh(x, i)
+        square = 0.0
+        for k in range(z.size):
+            square += z[k] * z[k]
+        return self.loss(self.a[i], z, i) + 0.5 * self.ridge * square
+
+    return value
+
+
+@method(HypercleaningType, "grad")
+def _grad(self, z, x, i):
+    def grad(self, z, x, i):
+        self.count(INNER_GRADIENTS, i)
+        self.weigh(x, i)
+        a = self.a[i]
+        return self.back(a, self.residuals(a, z, i), z, self.ridge)
+
+    return grad
+
+
+@method(HypercleaningType, "hvp")
+def _hvp(self, z, x, v, i):
+    def hvp(self, z, x, v, i):
+        self.count(HESSIAN_VECTOR, i)
+        self.weigh(x, i)
+        a = self.a[i]
+        self.residuals(a, z, i)
+        return self.back(a, self.curvatures(a, v), v, self.ridge)
+
+    return hvp
+
+
+@method(HypercleaningType, "cross")
+def _cross(self, z, x, v, i):
+    def cross(self, z, x, v, i):
+        self.count(JACOBIAN_VECTOR, i)
+        self.weigh(x, i)
+        a = self.a[i]
+        self.residuals(a, z, i)
+        self.curvatures(a, v)
+        return self.slopes(x, i)
+
+    return cross
+
+
+@method(HypercleaningType, "grad_hvp_cross")
+def _grad_hvp_cross(self, z, x, v, i):
+    def grad_hvp_cross(self, z, x, v, i):
+        self.count(INNER_GRADIENTS, i)
+        self.count(HESSIAN_VECTOR, i)
+        self.count(JACOBIAN_VECTOR, i)
+        self.weigh(x, i)
+        a = self.a[i]
+        gradient = self.back(a, self.residuals(a, z, i), z, self.ridge)
+        product = self.back(a, self.curvatures(a, v), v, self.ridge)
+        return gradient, product, self.slopes(x, i)
+
+    return grad_hvp_cross

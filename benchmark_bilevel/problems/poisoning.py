@@ -1,0 +1,207 @@
+"""Data poisoning: perturbations of training images that spoil the trained model."""
+
+from functools import cached_property
+
+import numpy as np
+
+from benchmark_bilevel.problems import poisoning_kernels
+from benchmark_bilevel.problems.base import Problem
+from benchmark_bilevel.problems.classification import Split
+from benchmark_bilevel.problems.cross_entropy import (
+    accuracy,
+    cross_entropies,
+    model_metrics,
+)
+from benchmark_bilevel.problems.projections import project_rows, radius
+
+
+class DataPoisoning(Problem):
+    """An attacker moves a fifth of the training images, and the model's loss goes up.
+
+        g(z, x) = 1/n Σ_i CE(Z (a_i + x_i), y_i) + 0.1 mean(Z²)
+        f(z, x) = −1/m Σ_j CE(Z a'_j, y'_j)
+
+    with Z a matrix (classes, pixels), flat in z, and x one row of pixels for each
+    poisonable image (x_i = 0 for the others), flat. h is minus the validation loss. Each
+    row of x is in a ball around zero and a_i + x_i stays an image, with pixels in
+    [0, 1]; the option `constraint` says in which ball, and how x is projected
+    (`benchmark_bilevel.problems.projections`).
+
+    On MNIST (a training and a test file) a stratified quarter of the training images are
+    outer samples. Other images are cut into stratified thirds. A stratified fifth of the
+    inner samples is poisonable. Pixels are divided by the largest.
+
+    There is no reference minimum: h is not convex, and has millions of variables.
+    `hypergradient_norm` is ‖x − P(x − α ∇h)‖ / α with α = 20 n, about 10⁶ on MNIST:
+    ∇h with respect to one image is of the order of 1/n, and steps of that size move an
+    image across its ball within a few iterations.
+
+    References
+    ----------
+    R. Grazzi, M. Pontil, S. Salzo, "Bilevel optimization with a lower-level contraction:
+    optimal sample complexity without warm-start", JMLR 24, 2023, section 7.3.
+    """
+
+    name = "data-poisoning"
+    options = ("constraint",)
+    kernels = poisoning_kernels
+    default_split_seed = 2
+    has_reference = False
+    ridge = 0.1  # of the mean square
+
+    @classmethod
+    def unfit(cls, data):
+        if "X_train" not in data:
+            return "needs images"
+        pixels = data["X_train"][:1000]
+        is_image = (
+            isinstance(pixels, np.ndarray)
+            and pixels.min() == 0
+            and pixels.max() < 256
+            and np.array_equal(pixels, np.floor(pixels))
+        )
+        return None if is_image else "needs images, with pixels 0, 1, 2, …"
+
+    @cached_property
+    def split(self):
+        """The inner samples (not poisoned), the outer and the test ones."""
+        from sklearn.model_selection import train_test_split
+
+        data = self.data
+        largest = float(data["X_train"].max())
+
+        def cut(X, y, size):
+            first, second, y_first, y_second = train_test_split(
+                X, y, test_size=size, stratify=y, random_state=self.split_seed
+            )
+            return Split(first, y_first), Split(second, y_second)
+
+        train = Split(data["X_train"], data["y_train"])
+        if data["X_test"] is None:
+            inner, rest = cut(*train, 2 / 3)
+            parts = inner, *cut(*rest, 1 / 2)
+        else:
+            parts = *cut(*train, 1 / 4), Split(data["X_test"], data["y_test"])
+        return tuple(Split(X / largest, y) for X, y in parts)
+
+    @cached_property
+    def poisonable(self):
+        """Indices of the poisonable images among the inner samples, increasing."""
+        from sklearn.model_selection import train_test_split
+
+        y = self.split[0].y
+        _, chosen = train_test_split(
+            np.arange(len(y)), test_size=0.2, stratify=y, random_state=self.split_seed
+        )
+        return np.sort(chosen)
+
+    @cached_property
+    def rows(self):
+        """Row of x of each inner sample, (n,); −1 where it is not poisonable."""
+        rows = np.full(self.n_inner, -1)
+        rows[self.poisonable] = np.arange(len(self.poisonable))
+        return rows
+
+    @property
+    def images(self):
+        """The poisonable images, (n_poisonable, pixels)."""
+        return self.split[0].X[self.poisonable]
+
+    @property
+    def n_inner(self):
+        return len(self.split[0].y)
+
+    @property
+    def n_classes(self):
+        return int(self.data["y_train"].max()) + 1
+
+    @property
+    def n_pixels(self):
+        return self.data["X_train"].shape[1]
+
+    @property
+    def radius(self):
+        """Radius of the ball of each row of x."""
+        return radius(self.constraint, self.n_pixels)
+
+    @property
+    def inner_samples(self):
+        return *self.split[0], self.rows
+
+    @property
+    def outer_samples(self):
+        return tuple(self.split[1])
+
+    @property
+    def dim_z(self):
+        return self.n_classes * self.n_pixels
+
+    @property
+    def dim_x(self):
+        return len(self.poisonable) * self.n_pixels
+
+    @property
+    def projection_step(self):
+        """α of the projected-gradient map whose norm is `hypergradient_norm`."""
+        return 20.0 * self.n_inner
+
+    def inner_loss(self, z, x, a, y, row):
+        moves = x.view(-1, a.shape[1])[row.clamp(min=0)]
+        return cross_entropies(z, a + (row >= 0).unsqueeze(1) * moves, y)
+
+    def inner_regulariser(self, z, x):
+        return self.ridge * (z**2).mean()
+
+    def outer_loss(self, z, x, a, y):
+        return -cross_entropies(z, a, y)
+
+    def project(self, x):
+        images = x.new_tensor(self.images)
+        rows = project_rows(self.constraint, x.view_as(images), images, self.radius)
+        return rows.view_as(x)
+
+    def initial_point(self):
+        return np.zeros(self.dim_z), np.zeros(self.dim_x)
+
+    def accuracies(self, z):
+        """On the inner images as they were, not poisoned."""
+        return model_metrics(z, *self.split)
+
+    def final_metrics(self, x):
+        """What training from zero on the poisoned images gives; 20 to 40 s on MNIST.
+
+        Returns
+        -------
+        dict
+            ``retrained_validation_accuracy``, ``retrained_test_accuracy``.
+        """
+        z = self.retrain(x)
+        _, validation, test = self.split
+        return {
+            "retrained_validation_accuracy": accuracy(z, validation),
+            "retrained_test_accuracy": accuracy(z, test),
+        }
+
+    def retrain(self, x, n_steps=1000, step_size=0.1, momentum=0.5):
+        """z after full-batch heavy-ball steps on g(·, x) from zero, as published.
+
+        On MNIST these do not reach the minimum, and the accuracies depend on their
+        number: they are part of the protocol.
+        """
+        inner = self.split[0]
+        images = inner.X.astype(np.float32)
+        images[self.poisonable] += x.reshape(-1, self.n_pixels).astype(np.float32)
+        n, ridge = len(images), np.float32(2 * self.ridge / self.dim_z)
+        labels = np.eye(self.n_classes, dtype=np.float32)[inner.y]
+        weights = np.zeros((self.n_pixels, self.n_classes), np.float32)
+        change = np.zeros_like(weights)
+        for _ in range(n_steps):
+            scores = images @ weights
+            scores -= scores.max(axis=1, keepdims=True)
+            np.exp(scores, out=scores)
+            scores /= scores.sum(axis=1, keepdims=True)
+            scores -= labels
+            gradient = images.T @ scores / np.float32(n) + ridge * weights
+            change = np.float32(momentum) * change - np.float32(step_size) * gradient
+            weights += change
+        return weights.T.ravel().astype(float)

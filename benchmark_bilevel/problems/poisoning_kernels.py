@@ -1,0 +1,242 @@
+"""Closed forms of data poisoning in numba; see `cross_entropy_kernels`.
+
+A batch is copied into a buffer and its rows of x are added; then it is as if clean. The
+direction for the row of x of sample k is Σ_c R_ck V_c + U_ck Z_c, the derivative of
+v · ∇_Z with respect to the image. The rows of x are in the order of the samples, so that
+those of a block are consecutive.
+"""
+
+import numpy as np
+from numba.core import types
+from numba.experimental import structref
+
+from benchmark_bilevel.directions import assign, descend
+from benchmark_bilevel.kernels import combine
+from benchmark_bilevel.oracles import HESSIAN_VECTOR, INNER_GRADIENTS, JACOBIAN_VECTOR
+from benchmark_bilevel.oracles.closed_form import InnerType, constructor, method
+from benchmark_bilevel.problems.cross_entropy_kernels import (
+    CROSS_ENTROPY_FIELDS,
+    CrossEntropyOuter,
+    CrossEntropyOuterType,
+    CrossEntropyType,
+    RowsInnerHandle,
+    cross_entropy_fields,
+)
+from benchmark_bilevel.problems.projections import CONSTRAINTS, project_row
+from benchmark_bilevel.row_directions import is_mean, one_slice, slices
+from benchmark_bilevel.samplers import aligned_zeros
+
+# starts: (n_blocks + 1,) first row of x of each block; places: (n_poisonable,) index in
+# its block of the sample of each row; buffer: (batch, features) the poisoned block;
+# coefficients: (2, batch, classes) workspace; ridge: factor of Z in ∇_Z.
+_INNER_FIELDS = [
+    *CROSS_ENTROPY_FIELDS,
+    "starts",
+    "places",
+    "buffer",
+    "coefficients",
+    "ridge",
+]
+# images: (n_poisonable, features); constraint: index in CONSTRAINTS; radius of its ball.
+_OUTER_FIELDS = [*CROSS_ENTROPY_FIELDS, "images", "constraint", "radius"]
+
+
+@structref.register
+class PoisoningInnerType(CrossEntropyType, InnerType):
+    pass
+
+
+@structref.register
+class PoisoningOuterType(CrossEntropyOuterType):
+    pass
+
+
+class PoisoningInner(RowsInnerHandle):
+    pass
+
+
+class PoisoningOuter(CrossEntropyOuter):
+    pass
+
+
+structref.define_proxy(PoisoningInner, PoisoningInnerType, _INNER_FIELDS)
+structref.define_proxy(PoisoningOuter, PoisoningOuterType, _OUTER_FIELDS)
+_build_inner, _build_outer = constructor(PoisoningInner), constructor(PoisoningOuter)
+
+
+def make_inner(problem, *settings):
+    """The compiled inner oracle of a `DataPoisoning`."""
+    partition, _, _, dtype = settings
+    n_classes, size = problem.n_classes, partition.batch_size
+    limits = np.arange(partition.n_blocks + 1) * size
+    return _build_inner(
+        *cross_entropy_fields(problem.inner_samples[:2], n_classes, settings),
+        np.searchsorted(problem.poisonable, limits),
+        problem.poisonable % size,
+        aligned_zeros((size, problem.n_pixels), dtype),
+        aligned_zeros((2, size, n_classes), dtype),
+        np.dtype(dtype).type(2 * problem.ridge / problem.dim_z),
+    )
+
+
+def make_outer(problem, *settings):
+    """The compiled outer oracle of a `DataPoisoning`."""
+    *_, dtype = settings
+    fields = cross_entropy_fields(
+        problem.outer_samples, problem.n_classes, settings, sign=-1
+    )
+    images = aligned_zeros(problem.images.shape, dtype)
+    images[:] = problem.images
+    constraint = CONSTRAINTS.index(problem.constraint)
+    return _build_outer(
+        *fields, images, constraint, np.dtype(dtype).type(problem.radius)
+    )
+
+
+@method(PoisoningOuterType, "descend")
+def _descend(self, x, a, d, e=None):
+    """Move x and project the images that moved."""
+
+    def projected(self, x, a, d, e=None):
+        descend(x, a, e)
+        self.move(x, a, d)
+        self.project(x, e)
+
+    return projected
+
+
+@method(PoisoningOuterType, "project")
+def _project(self, x, d):
+    """Project the rows of x that `d` moves."""
+
+    def project(self, x, d):
+        n_pixels = self.images.shape[1]
+        rows = x.reshape(self.images.shape)
+        for start, stop in zip(*slices(d, x.size)):  # noqa: B905
+            for row in range(start // n_pixels, stop // n_pixels):
+                project_row(self.constraint, rows[row], self.images[row], self.radius)
+
+    return project
+
+
+@method(PoisoningOuterType, "move")
+def _move(self, x, a, d):
+    """x ← P(x − a d); in one pass over the rows where d is dense."""
+    if isinstance(d, types.Array):
+
+        def move(self, x, a, d):
+            rows, moves = x.reshape(self.images.shape), d.reshape(self.images.shape)
+            for row in range(len(rows)):
+                descend(rows[row], a, moves[row])
+                project_row(self.constraint, rows[row], self.images[row], self.radius)
+
+    elif is_mean(d):
+
+        def move(self, x, a, d):
+            descend(x, a, d.rows)
+            self.move(x, a, d.average)
+
+    else:
+
+        def move(self, x, a, d):
+            descend(x, a, d)
+            self.project(x, d)
+
+    return move
+
+
+@method(PoisoningInnerType, "poisoned")
+def _poisoned(self, x, i):
+    """The images of block i with their rows of x added, in the buffer."""
+
+    def poisoned(self, x, i):
+        buffer, starts = self.buffer, self.starts
+        n_pixels = buffer.shape[1]
+        assign(buffer.reshape(buffer.size), self.a[i].reshape(buffer.size))
+        for row in range(starts[i], starts[i + 1]):
+            move = x[row * n_pixels : (row + 1) * n_pixels]
+            descend(buffer[self.places[row]], -1.0, move)
+        return buffer
+
+    return poisoned
+
+
+@method(PoisoningInnerType, "moves")
+def _moves(self, z, v, i):
+    """The direction for x, with R and U as `residuals` and `curvatures` left them."""
+
+    def moves(self, z, v, i):
+        first, size = self.starts[i], self.starts[i + 1] - self.starts[i]
+        n_pixels = self.buffer.shape[1]
+        of_v, of_z = self.coefficients[0, :size], self.coefficients[1, :size]
+        for k in range(size):
+            place = self.places[first + k]
+            for c in range(of_v.shape[1]):
+                of_v[k, c] = self.r[c, place]
+                of_z[k, c] = self.u[c, place]
+        values = np.empty((2, size, n_pixels), z.dtype)
+        combine(self.weights(v), of_v, values[0])
+        combine(self.weights(z), of_z, values[1])
+        total = values[0].reshape(size * n_pixels)
+        descend(total, -1.0, values[1].reshape(size * n_pixels))
+        return one_slice(first * n_pixels, total)
+
+    return moves
+
+
+@method(PoisoningInnerType, "value")
+def _value(self, z, x, i):
+    def value(self, z, x, i):
+        square = 0.0
+        for k in range(z.size):
+            square += z[k] * z[k]
+        return self.loss(self.poisoned(x, i), z, i) + 0.5 * self.ridge * square
+
+    return value
+
+
+@method(PoisoningInnerType, "grad")
+def _grad(self, z, x, i):
+    def grad(self, z, x, i):
+        self.count(INNER_GRADIENTS, i)
+        a = self.poisoned(x, i)
+        return self.back(a, self.residuals(a, z, i), z, self.ridge)
+
+    return grad
+
+
+@method(PoisoningInnerType, "hvp")
+def _hvp(self, z, x, v, i):
+    def hvp(self, z, x, v, i):
+        self.count(HESSIAN_VECTOR, i)
+        a = self.poisoned(x, i)
+        self.residuals(a, z, i)
+        return self.back(a, self.curvatures(a, v), v, self.ridge)
+
+    return hvp
+
+
+@method(PoisoningInnerType, "cross")
+def _cross(self, z, x, v, i):
+    def cross(self, z, x, v, i):
+        self.count(JACOBIAN_VECTOR, i)
+        a = self.poisoned(x, i)
+        self.residuals(a, z, i)
+        self.curvatures(a, v)
+        return self.moves(z, v, i)
+
+    return cross
+
+
+@method(PoisoningInnerType, "grad_hvp_cross")
+def _grad_hvp_cross(self, z, x, v, i):
+    def grad_hvp_cross(self, z, x, v, i):
+        self.count(INNER_GRADIENTS, i)
+        self.count(HESSIAN_VECTOR, i)
+        self.count(JACOBIAN_VECTOR, i)
+        a = self.poisoned(x, i)
+        gradient = self.back(a, self.residuals(a, z, i), z, self.ridge)
+        product = self.back(a, self.curvatures(a, v), v, self.ridge)
+        return gradient, product, self.moves(z, v, i)
+
+    return grad_hvp_cross

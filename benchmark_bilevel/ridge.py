@@ -1,0 +1,154 @@
+"""The ridge ½ s Σ λ_jk z_jk² with shared coefficients λ: one layout, all groupings.
+
+z is a matrix (rows, columns), flat. One coefficient may serve a row, a column, an entry
+or everything: the coefficient of entry (j, k) is number j · row_step + k · column_step
+of x. With λ = exp(x) or λ = x the penalties below are s λ, one for each entry of x.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from benchmark_bilevel.directions import descend
+from benchmark_bilevel.fingerprint import FAST
+from benchmark_bilevel.kernels import exp
+from benchmark_bilevel.oracles import JACOBIAN_VECTOR
+from benchmark_bilevel.oracles.closed_form import InnerType, OuterType, method
+
+
+class Ridge(NamedTuple):
+    """Which entry of x regularises which entry of z, and how."""
+
+    rows: int
+    columns: int
+    row_step: int
+    column_step: int  # 0 or 1
+    exponential: bool  # λ = exp(x), else λ = x
+    scale: float  # s
+
+
+@njit(**FAST)
+def penalties(ridge, x):
+    """Array s λ(x), of the shape of x."""
+    result = np.empty_like(x)
+    if ridge.exponential:
+        exp(x, result)
+    else:
+        result[:] = x
+    scale = x.dtype.type(ridge.scale)
+    for k in range(result.size):
+        result[k] *= scale
+    return result
+
+
+@njit(**FAST)
+def ridge_value(ridge, penalty, z):
+    """½ Σ penalty z², in float64."""
+    total = 0.0
+    n = ridge.columns
+    for j in range(ridge.rows):
+        row = z[j * n : j * n + n]
+        start = j * ridge.row_step
+        if ridge.column_step:
+            share = penalty[start : start + n]
+            for k in range(n):
+                total += share[k] * row[k] * row[k]
+        else:
+            square = 0.0
+            for k in range(n):
+                square += row[k] * row[k]
+            total += penalty[start] * square
+    return 0.5 * total
+
+
+@njit(**FAST)
+def ridge_add(ridge, penalty, z, out):
+    """out ← out + penalty z; `out` must not be z."""
+    n = ridge.columns
+    for j in range(ridge.rows):
+        row, target = z[j * n : j * n + n], out[j * n : j * n + n]
+        start = j * ridge.row_step
+        if ridge.column_step:
+            share = penalty[start : start + n]
+            for k in range(n):
+                target[k] += share[k] * row[k]
+        else:
+            factor = penalty[start]
+            for k in range(n):
+                target[k] += factor * row[k]
+
+
+@njit(**FAST)
+def ridge_shrink(ridge, penalty, a, z):
+    """z ← z − a penalty z."""
+    n = ridge.columns
+    matrix = z.reshape((ridge.rows, n))
+    for j in range(ridge.rows):
+        row = matrix[j]
+        start = j * ridge.row_step
+        if ridge.column_step:
+            share = penalty[start : start + n]
+            for k in range(n):
+                row[k] -= a * share[k] * row[k]
+        else:
+            factor = a * penalty[start]
+            for k in range(n):
+                row[k] -= factor * row[k]
+
+
+@njit(**FAST)
+def ridge_cross(ridge, penalty, z, v):
+    """(∂ ridge gradient / ∂x)ᵀ v: s λ' times the sums of z v over the entries of z."""
+    out = np.zeros_like(penalty)
+    n = ridge.columns
+    left, right = z.reshape((ridge.rows, n)), v.reshape((ridge.rows, n))
+    for j in range(ridge.rows):
+        a, b = left[j], right[j]
+        start = j * ridge.row_step
+        if ridge.column_step:
+            target = out[start : start + n]
+            for k in range(n):
+                target[k] += a[k] * b[k]
+        else:
+            product = z.dtype.type(0)
+            for k in range(n):
+                product += a[k] * b[k]
+            out[start] += product
+    if ridge.exponential:
+        for k in range(out.size):
+            out[k] *= penalty[k]
+    else:
+        scale = out.dtype.type(ridge.scale)
+        for k in range(out.size):
+            out[k] *= scale
+    return out
+
+
+class RidgeInnerType(InnerType):
+    """Inner oracles with a field `ridge`, whose data term does not depend on x."""
+
+
+class RidgeOuterType(OuterType):
+    """Outer oracles with a field `nonnegative`: whether x is kept ≥ 0."""
+
+
+@method(RidgeInnerType, "cross")
+def _cross(self, z, x, v, i):
+    def cross(self, z, x, v, i):
+        self.count(JACOBIAN_VECTOR, i)
+        return ridge_cross(self.ridge, penalties(self.ridge, x), z, v)
+
+    return cross
+
+
+@method(RidgeOuterType, "descend")
+def _descend(self, x, a, d, e=None):
+    def projected(self, x, a, d, e=None):
+        descend(x, a, d, e)
+        if self.nonnegative:
+            zero = x.dtype.type(0)
+            for k in range(x.size):
+                x[k] = max(x[k], zero)
+
+    return projected

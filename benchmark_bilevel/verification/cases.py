@@ -1,0 +1,150 @@
+"""The small problems on which solvers are verified, and the solver under verification."""
+
+from functools import cache
+
+import numpy as np
+
+from benchmark_bilevel.problems import PROBLEMS
+from benchmark_bilevel.problems.quadratic import Quadratic, random_quadratic
+from benchmark_bilevel.runtimes import option_names
+from benchmark_bilevel.verification.model import Model
+
+# Batches that do not divide the numbers of samples, so that the last one is short.
+RAGGED = {"batch_size": 8, "outer_batch_size": 7}
+FULL = {"batch_size": "full", "outer_batch_size": "full"}
+CONSTANT = {"step_exponent": 0.0, "outer_exponent": 0.0}
+
+
+class SmallQuadratic(Quadratic):
+    """A well-conditioned quadratic that starts away from 0, where mistakes could hide."""
+
+    def initial_point(self):
+        generator = np.random.default_rng(7)
+        return generator.standard_normal(self.dim_z), generator.standard_normal(self.dim_x)
+
+
+class BoxedQuadratic(SmallQuadratic):
+    """The same with x in a box that does not contain the minimum."""
+
+    kernels = None
+    radius = 0.3
+
+    def project(self, x):
+        return x.clamp(-self.radius, self.radius)
+
+
+def quadratic_data(n_samples=60, n_outer_samples=40):
+    """Data of a `SmallQuadratic`."""
+    return random_quadratic(
+        n_samples, n_outer_samples, 5, 6, condition=3.0, outer_condition=3.0
+    )
+
+
+@cache
+def small_quadratic():
+    return SmallQuadratic(quadratic_data())
+
+
+def small_classification(n_classes=2):
+    """A few random samples of two or three classes, as a data set returns them."""
+    generator = np.random.default_rng(3)
+    X = generator.standard_normal((90, 4))
+    scores = X[:, :n_classes] + generator.standard_normal((90, n_classes))
+    return {"X_train": X, "y_train": scores.argmax(1), "X_test": None, "y_test": None}
+
+
+def small_images():
+    """A few random images in three classes, as a data set returns them."""
+    generator = np.random.default_rng(4)
+    X = generator.integers(0, 9, (90, 9))
+    X[:3, 0] = 0
+    y = np.arange(90) % 3
+    return {"X_train": X, "y_train": y, "X_test": None, "y_test": None}
+
+
+def fitting_data(problem):
+    """The first of some small data sets on which `problem` can be posed; None if none."""
+    example = getattr(problem, "example_data", None)
+    candidates = [] if example is None else [example()]
+    candidates += [
+        quadratic_data(),
+        small_classification(2),
+        small_classification(3),
+        small_images(),
+    ]
+    return next((data for data in candidates if problem.unfit(data) is None), None)
+
+
+def small_instance(problem):
+    """A small instance of the class `problem`; None where no small data set fits."""
+    data = fitting_data(problem)
+    if data is None:
+        return None
+    return problem(data, **{name: _OPTIONS[name] for name in problem.options})
+
+
+@cache
+def small_problems():
+    """One small instance of each problem that a small data set fits."""
+    instances = [
+        small_instance(problem)
+        for problem in PROBLEMS.values()
+        if problem is not Quadratic
+    ]
+    return small_quadratic(), *(problem for problem in instances if problem is not None)
+
+
+# Values of the objective's parameters for the problems that use them.
+_OPTIONS = {"corruption": 0.5, "parametrisation": "default", "constraint": "l2-then-box"}
+
+
+@cache
+def model_of(problem):
+    return Model(problem)
+
+
+class Subject:
+    """A solver class under verification, and its runtimes.
+
+    Compiling takes seconds, so that all runtimes of one kind share the compiled loop.
+
+    Parameters
+    ----------
+    solver : subclass of BilevelSolver
+    runtime : {"auto", "torch"}
+        What runs the checks that one runtime suffices for.
+    """
+
+    def __init__(self, solver, runtime="auto"):
+        self.solver, self.preferred = solver, runtime
+        self.name = solver.name
+        self._loops = {}
+
+    def instance(self, **parameters):
+        """The solver with the parameters of its test configuration, changed as given."""
+        config = self.solver.test_config or {}
+        own = {key: config[key] for key in config if key in self.solver.parameters}
+        return self.solver.get_instance(**{**own, **parameters})
+
+    def runtime(self, problem, seed=0, **parameters):
+        """A runtime on `problem`, at iteration 0 of repetition `seed`."""
+        parameters.setdefault("runtime", self.preferred)
+        solver = self.instance(**parameters)
+        runtime = solver.make_runtime(problem)
+        key = type(runtime), problem.kernels
+        runtime.loop = self._loops.setdefault(key, runtime.loop)
+        runtime.start(seed)
+        return runtime
+
+    def declared(self, name, *given, **parameters):
+        """What the solver's declaration `name` says; None where there is none."""
+        function = getattr(self.solver, name, None)
+        if function is None:
+            return None
+        solver = self.instance(**parameters)
+        names = option_names(function, len(given))
+        return function(*given, *(solver.option(name) for name in names))
+
+    def estimate(self, t=0, **parameters):
+        """The declared `Estimate` of iteration t, or None."""
+        return self.declared("estimate", t, **parameters)

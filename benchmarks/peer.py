@@ -1,0 +1,98 @@
+"""Speed of one solver of benchopt/benchmark_bilevel (JAX), on arrays given to it.
+
+    python benchmarks/peer.py CLONE CELL SOLVER DTYPE ARRAYS.npz
+
+Runs under the peer's own Python. The solvers are the peer's files, unchanged; the losses
+are ours, per sample as its data sets write them. The clock waits for the work.
+"""
+
+import importlib.util
+import json
+import sys
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+clone, cell, name, dtype, path = sys.argv[1:]
+jax.config.update("jax_enable_x64", dtype == "float64")
+sys.path[:0] = [clone, str(Path(__file__).parent)]
+
+from throughput import STEP_SIZE, time_chunks  # noqa: E402, the path is set above
+
+arrays = {
+    key: jnp.array(value.astype(dtype) if value.dtype.kind == "f" else value)
+    for key, value in np.load(path).items()
+}
+
+
+def binary(z, x, a, y):
+    return -jax.nn.log_sigmoid(y * jnp.dot(z, a))
+
+
+def multiclass(z, x, a, y):
+    scores = a @ z.reshape(a.size, -1)
+    return jax.nn.logsumexp(scores) - scores[y]
+
+
+LOSSES = {
+    # cell: (loss of a sample, regulariser, weight of a sample's loss in g)
+    "ijcnn1": (binary, lambda z, x: jnp.dot(jnp.exp(x) * z, z) / 2, None),
+    "covtype": (
+        multiclass,
+        lambda z, x: jnp.dot(jnp.exp(x), (z.reshape(-1, x.size) ** 2).sum(axis=0)) / 2,
+        None,
+    ),
+    "mnist": (multiclass, lambda z, x: 0.2 * jnp.dot(z, z), jax.nn.sigmoid),
+}
+
+
+def make_loss(side):
+    sample_loss, regulariser, weight = LOSSES[cell]
+    a, y = arrays[f"{side}_0"], arrays[f"{side}_1"]
+
+    @partial(jax.jit, static_argnames="batch_size")
+    def loss(inner_var, outer_var, start=0, batch_size=1):
+        z, x = inner_var, outer_var
+        batch_a = jax.lax.dynamic_slice(a, (start, 0), (batch_size, a.shape[1]))
+        batch_y = jax.lax.dynamic_slice(y, (start,), (batch_size,))
+        losses = jax.vmap(sample_loss, in_axes=(None, None, 0, 0))(z, x, batch_a, batch_y)
+        if side == "outer":
+            return losses.mean()
+        if weight is not None:
+            losses *= weight(jax.lax.dynamic_slice(x, (start,), (batch_size,)))
+        return losses.mean() + regulariser(z, x)
+
+    return loss
+
+
+file = Path(clone) / "solvers" / f"{name.lower()}.py"
+spec = importlib.util.spec_from_file_location("peer_solver", file)
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+solver = module.Solver.get_instance(step_size=STEP_SIZE, batch_size=64)
+solver.run_once = lambda stop_val: None  # the warm-up is below
+solver.set_objective(
+    make_loss("inner"),
+    make_loss("outer"),
+    len(arrays["inner_0"]),
+    len(arrays["outer_0"]),
+    arrays["z"],
+    arrays["x"],
+)
+carry = solver.init()
+
+
+def advance(n_iterations, epoch=512):
+    """At least `n_iterations`, in calls of the peer's compiled epoch."""
+    global carry
+    for _ in range(-(-n_iterations // epoch)):
+        carry = solver.one_epoch(carry, epoch)
+    jax.block_until_ready(carry)
+
+
+advance(1)
+speed = time_chunks(lambda k: advance(512 * k)) * 512
+print(json.dumps({"iterations_per_second": speed}))

@@ -1,0 +1,228 @@
+"""Iterations per second of every solver on every real problem, side by side.
+
+    python benchmarks/throughput.py [--solver SOBA] [--cell ijcnn1] [--dtype float32]
+                                    [--ceiling] [--peer DIR --peer-python PYTHON]
+
+Each measurement runs in a process of its own, on one thread, with an empty compilation
+cache, and reports the median of several timed chunks. ``--peer`` times the solvers of
+benchopt/benchmark_bilevel (JAX), from a clone in DIR, on the same arrays;
+``--ceiling`` a hand-written C++ program. Ratios above 1 are ours ahead.
+"""
+
+import csv
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import click
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+# Name: (problem, data set, batch size). The last two have the batches of their papers.
+CELLS = {
+    "ijcnn1": ("hyperparameter-selection", "ijcnn1", 64),
+    "covtype": ("hyperparameter-selection", "covtype", 64),
+    "mnist": ("data-hypercleaning", "mnist", 64),
+    "20newsgroups": ("hyperparameter-selection", "20newsgroups", 100),
+    "poisoning": ("data-poisoning", "mnist", 90),
+}
+SOLVERS = ("SOBA", "SABA", "AmIGO", "stocBiO", "BSGM", "MRBO", "VRBO")
+DTYPES = ("float64", "float32")
+COLUMNS = (
+    "problem",
+    "dataset",
+    "solver",
+    "runtime",
+    "dtype",
+    "iterations_per_second",
+    "compile_seconds",
+    "peak_memory_mb",
+    "peer_ratio",
+    "ceiling_ratio",
+)
+ONE_THREAD = {
+    name: "1"
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+} | {
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+    "JAX_PLATFORMS": "cpu",
+}
+# Steps small enough that no run diverges: speed does not depend on them.
+STEP_SIZE = 1e-3
+
+
+def time_chunks(advance, n_chunks=7, seconds=0.5):
+    """Median iterations per second of `advance(k)`, which runs k more iterations."""
+    k = 1
+    while True:
+        started = time.perf_counter()
+        advance(k)
+        elapsed = time.perf_counter() - started
+        if elapsed > seconds / 4:
+            break
+        k *= 2
+    k = max(1, round(k * seconds / elapsed))
+    speeds = []
+    for _ in range(n_chunks):
+        started = time.perf_counter()
+        advance(k)
+        speeds.append(k / (time.perf_counter() - started))
+    return statistics.median(speeds)
+
+
+def make_problem(cell):
+    """The problem of a cell, or a line that says why there is none."""
+    from benchopt.benchmark import Benchmark
+
+    from benchmark_bilevel.problems import PROBLEMS
+
+    name, dataset, _ = CELLS[cell]
+    benchmark = Benchmark(ROOT)
+    ((klass, _),) = benchmark.check_dataset_patterns([dataset])
+    data = klass.get_instance().get_data()
+    if data.get("missing"):
+        sys.exit(data["missing"])
+    problem = PROBLEMS[name]
+    defaults = benchmark.get_benchmark_objective().parameters
+    return problem(data, **{option: defaults[option][0] for option in problem.options})
+
+
+def worker(cell, solver, dtype, runtime="auto"):
+    """Measure one cell of the table in this process; a dict for the parent."""
+    from benchopt.benchmark import Benchmark
+
+    problem = make_problem(cell)
+    ((klass, _),) = Benchmark(ROOT).check_solver_patterns([solver])
+    batch_size = CELLS[cell][2]
+    instance = klass.get_instance(
+        step_size=STEP_SIZE,
+        batch_size=batch_size,
+        outer_batch_size=batch_size,
+        dtype=dtype,
+        runtime=runtime,
+    )
+    started = time.perf_counter()
+    run = instance.make_runtime(problem)
+    run.advance(1)
+    compile_seconds = time.perf_counter() - started
+    speed = time_chunks(lambda k: run.advance(run.t + k))
+    return {
+        "iterations_per_second": speed,
+        "compile_seconds": compile_seconds,
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "runtime": "torch" if type(run).__name__ == "EagerRuntime" else "numba",
+    }
+
+
+def run_json(command, **environment):
+    """Run `command` on one thread; the JSON on the last line of its output."""
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **ONE_THREAD, **environment},
+    )
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["no reason given"]
+        click.echo(f"  {' '.join(command[-4:])}: {lines[-1]}", err=True)
+        return None
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def measure(cell, solver, dtype):
+    """`worker` in a process of its own, with an empty compilation cache."""
+    with tempfile.TemporaryDirectory() as cache:
+        return run_json(
+            [sys.executable, __file__, "--worker", cell, solver, dtype],
+            NUMBA_CACHE_DIR=cache,
+        )
+
+
+def export_arrays(cell, folder):
+    """Save the samples and the start of a cell for the peer; the file."""
+    path = Path(folder) / f"{cell}.npz"
+    if not path.exists():
+        problem = make_problem(cell)
+        z, x = problem.initial_point()
+        inner, outer = problem.inner_samples, problem.outer_samples
+        arrays = {f"inner_{k}": array for k, array in enumerate(inner)}
+        arrays |= {f"outer_{k}": array for k, array in enumerate(outer)}
+        np.savez(path, z=z, x=x, **arrays)
+    return path
+
+
+def ceiling_program(folder):
+    """Compile `ceiling.cpp`; the path of the program."""
+    program = Path(folder) / "ceiling"
+    source = ROOT / "benchmarks" / "ceiling.cpp"
+    compiler = os.environ.get("CXX", "g++")
+    options = ("-O3", "-march=native", "-ffast-math", "-mprefer-vector-width=512")
+    subprocess.run([compiler, *options, str(source), "-o", str(program)], check=True)
+    return program
+
+
+@click.command(help=__doc__.split("\n\n")[0])
+@click.option("--solver", "solvers", multiple=True, default=SOLVERS)
+@click.option("--cell", "cells", multiple=True, default=tuple(CELLS))
+@click.option("--dtype", "dtypes", multiple=True, default=DTYPES)
+@click.option("--ceiling", is_flag=True, help="Compare with C++ (float32).")
+@click.option("--peer", type=click.Path(exists=True, file_okay=False))
+@click.option("--peer-python", default=sys.executable)
+@click.option("--worker", "work", nargs=3, hidden=True)
+def main(solvers, cells, dtypes, ceiling, peer, peer_python, work):
+    if work:
+        print(json.dumps(worker(*work)))
+        return
+    rows = []
+    print(f"{'cell':<14}{'solver':<9}{'dtype':<9}{'it/s':>11}{'compile s':>11}", end="")
+    print(f"{'peak MB':>9}{'× peer':>9}{'of C++':>8}")
+    with tempfile.TemporaryDirectory() as folder:
+        program = ceiling_program(folder) if ceiling else None
+        for cell in cells:
+            for solver in solvers:
+                for dtype in dtypes:
+                    row = measure(cell, solver, dtype)
+                    if row is None:
+                        continue
+                    speed = row["iterations_per_second"]
+                    row["peer_ratio"] = row["ceiling_ratio"] = None
+                    if peer and cell in ("ijcnn1", "covtype", "mnist"):
+                        script = str(ROOT / "benchmarks" / "peer.py")
+                        arrays = str(export_arrays(cell, folder))
+                        other = run_json(
+                            [peer_python, script, peer, cell, solver, dtype, arrays]
+                        )
+                        if other:
+                            row["peer_ratio"] = speed / other["iterations_per_second"]
+                    if program and dtype == "float32" and solver in ("SOBA", "SABA"):
+                        other = run_json([str(program), cell, solver])
+                        if other:
+                            row["ceiling_ratio"] = speed / other["iterations_per_second"]
+                    row |= dict(zip(("problem", "dataset"), CELLS[cell], strict=False))
+                    rows.append(row | {"solver": solver, "dtype": dtype})
+                    ratios = (row["peer_ratio"], row["ceiling_ratio"])
+                    print(
+                        f"{cell:<14}{solver:<9}{dtype:<9}{speed:>11,.0f}"
+                        f"{row['compile_seconds']:>11.1f}{row['peak_memory_mb']:>9.0f}"
+                        + "".join(
+                            f"{'' if r is None else f'{r:.2f}':>{width}}"
+                            for r, width in zip(ratios, (9, 8), strict=True)
+                        ),
+                        flush=True,
+                    )
+    path = ROOT / "benchmarks" / "throughput.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+    print(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+import math
+
+from benchmark_bilevel.directions import assign, copy, descend, zeros_like
+from benchmark_bilevel.estimators import (
+    draw_hypergradient,
+    draw_large_batch,
+    mean_grad,
+    n_blocks_of,
+    neumann_hypergradient,
+)
+from benchmark_bilevel.facts import Estimate
+from benchmark_bilevel.solver import BilevelSolver
+from benchmark_bilevel.variance_reduction import spider
+
+
+class Solver(BilevelSolver):
+    """VRBO: SPIDER on ∇z g and on the hypergradient, with an inner loop on z.
+
+    Every `period` iterations the estimates u of ∇z g and d of the hypergradient (that of
+    stocBiO) start afresh from large batches. An iteration moves x along d; then an inner
+    loop adds to u and d their change since the point before, with the same small batch
+    at both points, and moves z along u. Its first change is from (z_k, x_k) to
+    (z_k, x_{k+1}), its last one brings u and d to (z_{k+1}, x_{k+1}).
+
+    Parameters
+    ----------
+    n_inner : int
+        m + 1, number of steps on z in an iteration.
+    n_neumann : int
+        Q, number of Hessian-vector products of an estimate.
+    linear_step : float or None
+        η of the Neumann series; it does not decrease. None means step_size.
+    period : int
+        Iterations from one large batch to the next.
+    large_fraction : float
+        Size of the large batches as a fraction of the data, in (0, 1].
+
+    References
+    ----------
+    J. Yang, K. Ji, Y. Liang, "Provably faster algorithms for bilevel optimization",
+    NeurIPS 2021, Algorithm 2.
+    """
+
+    name = "VRBO"
+    parameters = {
+        "n_inner": [10],
+        "n_neumann": [10],
+        "linear_step": [0.5],
+        "period": [32],
+        "large_fraction": [1.0],
+    }
+    test_config = {"n_inner": 3, "n_neumann": 3, "period": 4}
+    shares_samples = False
+
+    @staticmethod
+    def init(inner, outer, z, x):
+        return z, x, zeros_like(z), zeros_like(x), copy(z), copy(x)
+
+    @staticmethod
+    def step(
+        inner,
+        outer,
+        state,
+        steps,
+        t,
+        n_inner,
+        n_neumann,
+        linear_step,
+        period,
+        large_fraction,
+    ):
+        z, x, u, d, z_old, x_old = state
+        if t % period == 0:
+            batch = draw_large_batch(inner, n_blocks_of(inner, large_fraction))
+            samples = draw_hypergradient(inner, outer, n_neumann, large_fraction)
+            assign(u, mean_grad(inner, z, x, batch))
+            assign(d, neumann_hypergradient(inner, outer, z, x, linear_step, samples))
+        assign(z_old, z)
+        assign(x_old, x)
+        outer.descend(x, steps.outer, d)
+        for k in range(n_inner + 1):
+            i, samples = inner.draw(), draw_hypergradient(inner, outer, n_neumann)
+            spider(u, inner.grad(z, x, i), inner.grad(z_old, x_old, i))
+            spider(
+                d,
+                neumann_hypergradient(inner, outer, z, x, linear_step, samples),
+                neumann_hypergradient(inner, outer, z_old, x_old, linear_step, samples),
+            )
+            assign(z_old, z)
+            assign(x_old, x)
+            if k < n_inner:
+                descend(z, steps.inner, u)
+
+    @staticmethod
+    def oracle_calls(t, b, c, n, m, n_inner, n_neumann, period, large_fraction):
+        points = 2 * (n_inner + 1)
+        calls = [points * c, points * b, points * n_neumann * b, points * b]
+        if t % period == 0:
+            large_b = min(math.ceil(large_fraction * n / b) * b, n)
+            large_c = min(math.ceil(large_fraction * m / c) * c, m)
+            for kind, size in enumerate((large_c, large_b, n_neumann * large_b, large_b)):
+                calls[kind] += size
+        return calls
+
+    @staticmethod
+    def estimate(t, linear_step, n_inner, n_neumann):
+        return Estimate(0, n_neumann + 1, linear_step, later_steps=n_inner)

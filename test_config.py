@@ -1,0 +1,10 @@
+"""What benchopt's conformity tests need to know (``benchopt test .``)."""
+
+import pytest
+
+OFFLINE_DATASETS = ("breast_cancer", "digits", "quadratic", "simulated")
+
+
+def check_test_dataset_get_data(benchmark, dataset_class):
+    if dataset_class.name not in OFFLINE_DATASETS:
+        pytest.skip("downloads: its own tests are in tests/test_data.py")

@@ -1,0 +1,256 @@
+"""The suite as a user meets it: ``benchopt run`` and its exit codes, caches, results."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import click
+import numpy as np
+import pandas as pd
+import pytest
+from benchopt.results import read_results
+from conftest import ROOT, load_solver
+
+METRICS = [
+    "value",
+    "suboptimality",
+    "hypergradient_norm",
+    "inner_distance",
+    "inner_loss",
+    "outer_loss",
+    "train_accuracy",
+    "validation_accuracy",
+    "test_accuracy",
+    "test_loss",
+    "train_accuracy_at_solution",
+    "validation_accuracy_at_solution",
+    "test_accuracy_at_solution",
+    "test_loss_at_solution",
+    "outer_gradients",
+    "inner_gradients",
+    "hessian_vector_products",
+    "jacobian_vector_products",
+    "oracle_calls",
+    "iterations",
+    "diverged",
+]
+FAST_SOLVERS = ("-s", "SOBA[max_iterations=30]", "-s", "SABA[max_iterations=30]")
+
+
+@pytest.fixture(scope="module")
+def benchmark(tmp_path_factory):
+    """A copy of the benchmark's plugins, so that runs leave no trace in the checkout."""
+    folder = tmp_path_factory.mktemp("run") / "benchmark_bilevel"
+    folder.mkdir()
+    for name in ("objective.py", "config.yml"):
+        shutil.copy(ROOT / name, folder)
+    for name in ("solvers", "datasets", "plots", "config"):
+        shutil.copytree(ROOT / name, folder / name)
+    return folder
+
+
+def benchopt(benchmark, *arguments, command="run", check=True, **environment):
+    """Run benchopt in a process of its own; its output without the progress bar."""
+    result = subprocess.run(
+        [sys.executable, "-m", "benchopt", command, str(benchmark), *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "BENCHOPT_RAISE_ON_ERROR": "0", **environment},
+        timeout=300,
+        cwd=benchmark,  # "python -m" puts the working directory first in the path
+    )
+    output = result.stdout.replace("\r", "\n") + result.stderr
+    output = re.sub(r"\x1b\[[0-9;]*m", "", output)
+    lines = [line for line in output.splitlines() if "%" not in line]
+    if check:
+        assert result.returncode == 0, "\n".join(lines)
+    return result.returncode, lines
+
+
+def run(benchmark, name, *arguments, **environment):
+    """Lines and results of ``benchopt run`` with the output called `name`."""
+    arguments = ("--no-plot", "--output", name, *arguments)
+    _, lines = benchopt(benchmark, *arguments, **environment)
+    return lines, pd.read_parquet(benchmark / "outputs" / f"{name}.parquet")
+
+
+def status_lines(lines):
+    return [line for line in lines if re.search(r"\]: (done|error|skip|diverged)", line)]
+
+
+def without_times(results):
+    keys = ["dataset_name", "solver_name", "idx_rep", "stop_val"]
+    columns = keys + [name for name in results if name.startswith("objective_")]
+    return results[columns].sort_values(keys).reset_index(drop=True)
+
+
+@pytest.fixture(scope="module")
+def results(benchmark):
+    arguments = ("-d", "breast_cancer", "-d", "quadratic", "-r", "2", *FAST_SOLVERS)
+    return run(benchmark, "first", *arguments)[1]
+
+
+def test_every_metric_is_there(results):
+    for name in METRICS:
+        assert pd.api.types.is_numeric_dtype(results[f"objective_{name}"]), name
+    classification = results[results["dataset_name"] == "breast_cancer"]
+    missing = classification[[f"objective_{name}" for name in METRICS]].isna()
+    assert not missing.to_numpy().any()
+    assert (results["objective_suboptimality"] >= -1e-10).all()
+
+
+def test_repetitions_differ(results):
+    last = results[results["objective_iterations"] == 30]
+    for _, runs in last.groupby(["dataset_name", "solver_name"]):
+        assert len(runs) == 2
+        assert runs["objective_value"].nunique() == 2
+
+
+def test_runs_end_exactly_at_their_budget(benchmark):
+    _, results = run(
+        benchmark,
+        "budget",
+        *("-d", "quadratic", "-s", "SOBA[max_oracle_calls=100000]"),
+        *("-s", "SOBA[max_oracle_calls=100000,batch_size=full]"),
+    )
+    for _, curve in results.groupby("solver_name"):
+        calls = curve.sort_values("stop_val")["objective_oracle_calls"].to_numpy()
+        # The last point is the run's end: one iteration past the budget at most.
+        assert calls[-2] < 100_000 <= calls[-1] < 100_000 + 3 * 1000 + 64
+
+
+def test_provenance_is_in_the_result_file(benchmark, results):
+    read = read_results(benchmark / "outputs" / "first.parquet")
+    final = read["final_results"].dropna().iloc[0]
+    assert set(final) == {"z", "x", "provenance"}
+    assert {"fingerprint", "commit", "benchopt", "torch", "numba"} <= set(
+        final["provenance"]
+    )
+
+
+def test_divergence_is_recorded(benchmark):
+    lines, results = run(
+        benchmark,
+        "diverged",
+        *("-d", "quadratic", "-s", "SOBA[step_size=1e30,max_iterations=1000]"),
+    )
+    assert any("done" in line for line in status_lines(lines))
+    curve = results.sort_values("stop_val")
+    assert curve["objective_diverged"].iloc[-1] == 1.0
+    assert np.isnan(curve["objective_value"].iloc[-1])
+    assert np.isfinite(curve["objective_value"].iloc[0]), "the curve is kept"
+
+
+def test_workers_give_the_same_results(benchmark, results):
+    arguments = ("-d", "breast_cancer", "-d", "quadratic", "-r", "2", *FAST_SOLVERS)
+    _, parallel = run(benchmark, "parallel", "-j", "2", "--no-cache", *arguments)
+    pd.testing.assert_frame_equal(without_times(parallel), without_times(results))
+
+
+def test_unchanged_code_is_answered_from_the_cache_and_edited_code_is_not(
+    benchmark, tmp_path
+):
+    """The package is copied, so that an edit can be made in it."""
+    source = tmp_path / "source"
+    shutil.copytree(ROOT / "benchmark_bilevel", source / "benchmark_bilevel")
+    shutil.copytree(ROOT / "results", source / "results")
+    arguments = ("-d", "quadratic", "-s", "SOBA[max_iterations=7]")
+    environment = {"PYTHONPATH": str(source)}
+    lines, first = run(benchmark, "edited", *arguments, **environment)
+    assert "cached" not in status_lines(lines)[0]
+    lines, _ = run(benchmark, "edited", *arguments, **environment)
+    assert "cached" in status_lines(lines)[0]
+
+    # An edit in a helper that both the compiled loop and the cache depend on.
+    schedules = source / "benchmark_bilevel" / "schedules.py"
+    text = schedules.read_text()
+    assert "schedule.inner * factor" in text
+    schedules.write_text(text.replace("schedule.inner * factor", "schedule.inner * 2.0"))
+    lines, second = run(benchmark, "edited_2", *arguments, **environment)
+    assert "cached" not in status_lines(lines)[0]
+    values = [r["objective_inner_loss"].iloc[-1] for r in (first, second)]
+    assert values[0] != values[1], "numba's cache must not answer with the old code"
+
+
+@pytest.mark.parametrize(
+    "parameters, line",
+    [
+        ({"runtime": "jax"}, "SOBA: runtime='jax' is not valid; expected one of"),
+        ({"dtype": "int8"}, "SOBA: dtype='int8' is not valid; expected one of"),
+        ({"batch_size": 0}, "SOBA: batch_size=0 is not valid; expected a positive"),
+        ({"outer_batch_size": "all"}, "SOBA: outer_batch_size='all' is not valid"),
+        ({"sampling": "sorted"}, "SOBA: sampling='sorted' is not valid"),
+        ({"step_size": -1}, "SOBA: step_size=-1 is not valid; expected a positive"),
+        ({"step_exponent": "no"}, "SOBA: step_exponent='no' is not valid"),
+        ({"linear_step": 0}, "SOBA: linear_step=0 is not valid"),
+        ({"max_iterations": 0}, "SOBA: max_iterations=0 is not valid"),
+        ({"max_seconds": None}, "SOBA: max_seconds=None is not valid"),
+        ({"device": "cuda", "runtime": "numba"}, "SOBA: device='cuda' needs runtime="),
+    ],
+)
+def test_bad_parameters_are_refused(parameters, line):
+    with pytest.raises(click.UsageError) as error:
+        load_solver("soba").get_instance(**parameters)
+    assert error.value.message.startswith(line)
+    assert "\n" not in error.value.message
+
+
+@pytest.mark.parametrize(
+    "arguments, line",
+    [
+        (["-o", "Bilevel[problem=no]", "-s", "SOBA"], "Error: problem='no' is not known"),
+        (["-s", "SOBA[batch_size=0]"], "Error: SOBA: batch_size=0 is not valid"),
+    ],
+)
+def test_bad_parameters_end_a_run_in_one_line(benchmark, arguments, line):
+    code, lines = benchopt(benchmark, "-d", "quadratic", *arguments, check=False)
+    assert code == 2
+    assert [text for text in lines if text.startswith(line)]
+    assert not [text for text in lines if "Traceback" in text]
+
+
+def test_missing_data_are_one_line_and_the_rest_runs(benchmark, tmp_path):
+    """Offline: a proxy that refuses stands for the missing network."""
+    environment = {
+        "BENCHOPT_DATA_HOME": str(tmp_path),
+        **dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9"),
+    }
+    solver = ("-s", "SOBA[max_iterations=5]", "--no-plot")
+    _, lines = benchopt(
+        benchmark, "-d", "ijcnn1", "-d", "quadratic", *solver, **environment
+    )
+    reasons = [line for line in lines if line.strip().startswith("Reason: ijcnn1")]
+    assert reasons and str(tmp_path) in reasons[0] and "benchopt prepare" in reasons[0]
+    assert any("done" in line for line in status_lines(lines))
+    code, lines = benchopt(
+        benchmark, "-d", "ijcnn1", *solver, check=False, **environment
+    )
+    assert code == 1
+    assert not [line for line in lines if "Traceback" in line]
+
+
+def test_unused_objective_parameter_is_skipped_with_a_reason(benchmark):
+    code, lines = benchopt(
+        benchmark,
+        *("-d", "quadratic", "-s", "SOBA[max_iterations=5]", "--no-plot"),
+        *("-o", "Bilevel[problem=quadratic,corruption=0.7]"),
+        check=False,
+    )
+    assert code == 1
+    assert "  Reason: quadratic does not use corruption=0.7" in lines
+
+
+def test_conformity():
+    """benchopt's own tests of a benchmark."""
+    folder = os.path.dirname(sys.executable)
+    code, lines = benchopt(
+        ROOT,
+        "--skip-install",
+        command="test",
+        check=False,
+        PATH=f"{folder}{os.pathsep}{os.environ['PATH']}",
+    )
+    assert code == 0, "\n".join(lines[-40:])
+    assert re.search(r"\d+ passed", lines[-1]) and "failed" not in lines[-1]
