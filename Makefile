@@ -6,7 +6,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 READY := $(VENV)/.ready
 OUTPUTS := outputs
 
-.PHONY: run test lint clean
+.PHONY: run test lint benchmark clean
 .DEFAULT_GOAL := run
 
 $(READY): pyproject.toml constraints.txt

@@ -30,7 +30,12 @@ class Objective(BaseObjective):
     }
 
     parameters = {
-        "problem": ["hyperparameter-selection", "quadratic"],
+        "problem": [
+            "hyperparameter-selection",
+            "data-hypercleaning",
+            "data-poisoning",
+            "quadratic",
+        ],
         "split_seed": [None],
         # Each for the problems that use it; any other value than these defaults is
         # refused by the others.
@@ -50,6 +55,9 @@ class Objective(BaseObjective):
         seed = objective.split_seed
         if seed is not None and not (isinstance(seed, int) and 0 <= seed < 2**32):
             raise click.UsageError(f"split_seed={seed!r} is not an integer ≥ 0.")
+        reason = PROBLEMS[objective.problem].invalid(**parameters)
+        if reason is not None:
+            raise click.UsageError(reason)
         return objective
 
     def _get_state(self):
@@ -80,8 +88,8 @@ class Objective(BaseObjective):
     def get_objective(self):
         return {"problem": self.bilevel_problem}
 
-    def evaluate_result(self, z, x, iterations, counts, diverged):
-        return self.evaluator.metrics(z, x, iterations, counts, diverged)
+    def evaluate_result(self, z, x, iterations, counts, diverged, ended=False):
+        return self.evaluator.metrics(z, x, iterations, counts, diverged, ended)
 
     def get_one_result(self):
         z, x = self.bilevel_problem.initial_point()

@@ -40,6 +40,25 @@ def reference(datasets, objectives, start_from):
         sys.exit(1)
 
 
+@main.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False))
+def check(file):
+    """Verify the solver (or the problem) that FILE defines, wherever it is."""
+    from benchmark_bilevel.verification.plugin import checks_of
+
+    failures = 0
+    for name, results in checks_of(file):
+        click.echo(name)
+        for result in results:
+            failures += result.status == "FAIL"
+            text = result.text.replace("\n", "\n" + 16 * " ")
+            click.echo(f"  {result.status:<12}  {result.title}")
+            if text:
+                click.echo(f"{16 * ' '}{text}")
+    click.echo(f"{failures} checks failed." if failures else "All checks passed.")
+    sys.exit(min(failures, 1))
+
+
 def _problems(datasets, objectives):
     """Pairs (data set's name, problem) of the combinations that fit."""
     benchmark = Benchmark(PACKAGE.parent)

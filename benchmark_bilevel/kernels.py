@@ -406,24 +406,26 @@ def _exp_of_type(x):
 
 @njit(**_SAFE)
 def exp_scalar(x):
-    """Return e^x of a float, within 1 ulp, denormal results included.
+    """Return e^x of a float, denormal results included, within 1 ulp (1.2 without FMA).
 
-    It has no branches, so loops like `r[i] = y[i] / (1 + exp_scalar(s[i]))` are
+    It has no branches: loops like `r[i] = y[i] / (one + exp_scalar(s[i]))` are
     vectorised, whatever the fastmath flags of the function around them (the operations
-    in here keep theirs). In that function call `wide()`, and give memory that is read
-    and overwritten one name: when two arrays turn out to overlap, LLVM's loop takes one
-    element at a time.
+    in here keep theirs). In that function call `wide()`, make every constant of the
+    arrays' dtype (`one = s.dtype.type(1)`: a literal 1 makes float32 float64), and give
+    memory that is read and overwritten one name: when two arrays turn out to overlap,
+    LLVM's loop takes one element at a time.
     """
     return _exp(x)
 
 
-@njit(**_SAFE)
+# Inlined: a call takes as long as 64 numbers and more (10 to 40 ns).
+@njit(forceinline=True, **_SAFE)
 def exp(a, out):
     """Elementwise exponential: out[i] = e^a[i].
 
     Shapes: a and out (n,); out may be a. NaN, infinities, overflow and denormal results
-    are right. A number takes 0.20 ns in float32 and 0.48 ns in float64, where the C
-    library takes 2 and 4.
+    are right. A number takes 0.18 ns in float32 and 0.48 ns in float64, where the C
+    library takes 2.0 and 4.2.
     """
     wide()
     if a.ctypes.data == out.ctypes.data:  # one name for it, see `exp_scalar`
@@ -434,7 +436,7 @@ def exp(a, out):
             out[i] = exp_scalar(a[i])
 
 
-@njit(**_SAFE)
+@njit(forceinline=True, **_SAFE)
 def sigmoid(a, out):
     """Elementwise logistic function: out[i] = 1 / (1 + e^-a[i]).
 

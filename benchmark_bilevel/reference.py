@@ -24,6 +24,8 @@ MARGIN = 1e-13
 
 def reference_value(problem):
     """h* of `problem`; NaN where it has none or it was never computed."""
+    if not problem.has_reference:
+        return np.nan
     if hasattr(problem, "minimiser"):
         return _closed_form_value(problem)
     reference = _published().get(problem.fingerprint)

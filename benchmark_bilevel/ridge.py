@@ -35,9 +35,10 @@ def penalties(ridge, x):
     if ridge.exponential:
         exp(x, result)
     else:
-        result[:] = x
+        for k in range(x.size):
+            result[k] = x[k]
     scale = x.dtype.type(ridge.scale)
-    for k in range(result.size):
+    for k in range(x.size):
         result[k] *= scale
     return result
 
@@ -63,18 +64,18 @@ def ridge_value(ridge, penalty, z):
 
 
 @njit(**FAST)
-def ridge_add(ridge, penalty, z, out):
-    """out ← out + penalty z; `out` must not be z."""
-    n = ridge.columns
+def ridge_add(ridge, penalty, a, z, out):
+    """out ← out + a penalty z; `out` must not be z."""
+    n, a = ridge.columns, z.dtype.type(a)
     for j in range(ridge.rows):
         row, target = z[j * n : j * n + n], out[j * n : j * n + n]
         start = j * ridge.row_step
         if ridge.column_step:
             share = penalty[start : start + n]
             for k in range(n):
-                target[k] += share[k] * row[k]
+                target[k] += a * share[k] * row[k]
         else:
-            factor = penalty[start]
+            factor = a * penalty[start]
             for k in range(n):
                 target[k] += factor * row[k]
 
@@ -82,7 +83,7 @@ def ridge_add(ridge, penalty, z, out):
 @njit(**FAST)
 def ridge_shrink(ridge, penalty, a, z):
     """z ← z − a penalty z."""
-    n = ridge.columns
+    n, a = ridge.columns, z.dtype.type(a)
     matrix = z.reshape((ridge.rows, n))
     for j in range(ridge.rows):
         row = matrix[j]

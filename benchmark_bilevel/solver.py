@@ -172,6 +172,7 @@ class BilevelSolver(BaseSolver):
 
     def run(self, callback):
         run = self._runtime
+        self._ended = False
         clock = 0.0
         for point in evaluation_points(self.max_iterations):
             if not callback():
@@ -187,8 +188,10 @@ class BilevelSolver(BaseSolver):
                     or clock >= self.max_seconds
                     or run.diverged
                 ):
+                    self._ended = True
                     callback()  # the last point would be lost otherwise
                     return
+        self._ended = True
         callback()
 
     def get_result(self):
@@ -200,6 +203,7 @@ class BilevelSolver(BaseSolver):
             "iterations": run.t,
             "counts": dict(zip(COUNTS, run.counts.tolist(), strict=True)),
             "diverged": run.diverged,
+            "ended": self._ended,
         }
 
     def get_next(self, stop_val):

@@ -97,11 +97,11 @@ def _scatter(y, a, d):
 @register_jitable(**FAST)
 def _shrink(y, a, d):
     """y ← y − a (the ridge part of d), for a point that may be y."""
-    a = y.dtype.type(a * d.factor)
+    a = a * d.factor
     if d.point.ctypes.data == y.ctypes.data:
         ridge_shrink(d.ridge, d.penalty, a, y)
     else:
-        ridge_add(d.ridge, -a * d.penalty, d.point, y)
+        ridge_add(d.ridge, d.penalty, -a, d.point, y)
 
 
 def _ridge_part(y, a, d):

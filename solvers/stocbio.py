@@ -40,7 +40,12 @@ class Solver(BilevelSolver):
         "hessian_blocks": [1],
         "convexity": [0.0],
     }
-    test_config = {"n_inner": 4, "n_neumann": 3}
+    test_config = {
+        "n_inner": 4,
+        "n_neumann": 3,
+        "hessian_blocks": 3,
+        "convexity": 0.5,
+    }
     shares_samples = False
 
     @staticmethod
@@ -72,7 +77,10 @@ class Solver(BilevelSolver):
     def oracle_calls(
         t, b, c, n, m, n_inner, n_neumann, linear_step, hessian_blocks, convexity
     ):
-        sizes = (hessian_blocks * (1 - linear_step * convexity) ** j for j in range(n_neumann))
+        sizes = (
+            hessian_blocks * (1 - linear_step * convexity) ** j
+            for j in range(n_neumann)
+        )
         hvp = sum(min(-int(-size // 1) * b, n) for size in sizes)
         return c, n_inner * b, hvp, b
 

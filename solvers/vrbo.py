@@ -98,7 +98,9 @@ class Solver(BilevelSolver):
         if t % period == 0:
             large_b = min(math.ceil(large_fraction * n / b) * b, n)
             large_c = min(math.ceil(large_fraction * m / c) * c, m)
-            for kind, size in enumerate((large_c, large_b, n_neumann * large_b, large_b)):
+            for kind, size in enumerate(
+                (large_c, large_b, n_neumann * large_b, large_b)
+            ):
                 calls[kind] += size
         return calls
 

@@ -141,8 +141,9 @@ def test_exp_scalar_keeps_its_flags_in_loops_of_others(dtype):
     @njit(**kernels.FAST)
     def residuals(scores, labels, out):
         kernels.wide()
+        one = out.dtype.type(1)
         for i in range(out.size):
-            out[i] = labels[i] / (1 + kernels.exp_scalar(scores[i]))
+            out[i] = labels[i] / (one + kernels.exp_scalar(scores[i]))
 
     scores, labels, out = (normal(1003, dtype, seed) for seed in range(3))
     residuals(scores, labels, out)

@@ -72,7 +72,15 @@ class Problem:
 
     inner_regulariser = None  # or a method (z, x) -> scalar tensor
 
+    def regulariser_diagonal(self, x):
+        """Diagonal of the regulariser's ∇²zz, which is diagonal; or zeros if unknown.
+
+        It helps the exact layer to use one Hessian at several x.
+        """
+        return np.zeros(self.dim_z)
+
     project = None  # or a method x -> the nearest feasible x
+    projection_step = 1.0  # α of the map ‖x − P(x − α ∇h)‖ / α behind hypergradient_norm
 
     def initial_point(self):
         """The pair (z0, x0), float64, the same for all solvers and repetitions."""
@@ -84,6 +92,10 @@ class Problem:
 
     def outer_metrics(self, x):
         """Dict of further metrics that x alone decides."""
+        return {}
+
+    def final_metrics(self, x):
+        """Dict of metrics that cost too much for any but the last point of a run."""
         return {}
 
     # --- what follows from it -------------------------------------------------------

@@ -53,6 +53,12 @@ class DataHypercleaning(Problem):
             return "needs dense features"
         return None
 
+    @classmethod
+    def invalid(cls, corruption=0.5, **_):
+        if not (isinstance(corruption, int | float) and 0 <= corruption <= 1):
+            return f"corruption={corruption!r} is not a probability, in [0, 1]."
+        return None
+
     @cached_property
     def split(self):
         """The inner samples (with right labels), the outer and the test ones."""

@@ -4,6 +4,7 @@ from functools import cached_property
 
 import numpy as np
 
+from benchmark_bilevel.oracles import COUNTS
 from benchmark_bilevel.problems import poisoning_kernels
 from benchmark_bilevel.problems.base import Problem
 from benchmark_bilevel.problems.classification import Split
@@ -12,7 +13,8 @@ from benchmark_bilevel.problems.cross_entropy import (
     cross_entropies,
     model_metrics,
 )
-from benchmark_bilevel.problems.projections import project_rows, radius
+from benchmark_bilevel.problems.projections import CONSTRAINTS, project_rows, radius
+from benchmark_bilevel.samplers import Partition, make_sampler
 
 
 class DataPoisoning(Problem):
@@ -62,6 +64,15 @@ class DataPoisoning(Problem):
         )
         return None if is_image else "needs images, with pixels 0, 1, 2, …"
 
+    @classmethod
+    def invalid(cls, constraint=CONSTRAINTS[0], **_):
+        if constraint not in CONSTRAINTS:
+            return (
+                f"constraint={constraint!r} is not known; "
+                f"expected one of {', '.join(CONSTRAINTS)}."
+            )
+        return None
+
     @cached_property
     def split(self):
         """The inner samples (not poisoned), the outer and the test ones."""
@@ -102,7 +113,7 @@ class DataPoisoning(Problem):
         rows[self.poisonable] = np.arange(len(self.poisonable))
         return rows
 
-    @property
+    @cached_property
     def images(self):
         """The poisonable images, (n_poisonable, pixels)."""
         return self.split[0].X[self.poisonable]
@@ -156,7 +167,9 @@ class DataPoisoning(Problem):
         return -cross_entropies(z, a, y)
 
     def project(self, x):
-        images = x.new_tensor(self.images)
+        from torch import from_numpy  # torch takes seconds to import
+
+        images = from_numpy(self.images).to(x)
         rows = project_rows(self.constraint, x.view_as(images), images, self.radius)
         return rows.view_as(x)
 
@@ -186,22 +199,14 @@ class DataPoisoning(Problem):
         """z after full-batch heavy-ball steps on g(·, x) from zero, as published.
 
         On MNIST these do not reach the minimum, and the accuracies depend on their
-        number: they are part of the protocol.
+        number: they are part of the protocol. In float32, one thread.
         """
-        inner = self.split[0]
-        images = inner.X.astype(np.float32)
-        images[self.poisonable] += x.reshape(-1, self.n_pixels).astype(np.float32)
-        n, ridge = len(images), np.float32(2 * self.ridge / self.dim_z)
-        labels = np.eye(self.n_classes, dtype=np.float32)[inner.y]
-        weights = np.zeros((self.n_pixels, self.n_classes), np.float32)
-        change = np.zeros_like(weights)
-        for _ in range(n_steps):
-            scores = images @ weights
-            scores -= scores.max(axis=1, keepdims=True)
-            np.exp(scores, out=scores)
-            scores /= scores.sum(axis=1, keepdims=True)
-            scores -= labels
-            gradient = images.T @ scores / np.float32(n) + ridge * weights
-            change = np.float32(momentum) * change - np.float32(step_size) * gradient
-            weights += change
-        return weights.T.ravel().astype(float)
+        partition = Partition(self.n_inner, 256)  # a block stays in the cache
+        sampler = make_sampler(partition.n_blocks, "reshuffled", 0, 0)
+        counts = np.zeros(len(COUNTS), np.int64)
+        inner = self.kernels.make_inner(self, partition, sampler, counts, "float32")
+        z = np.zeros(self.dim_z, np.float32)
+        self.kernels.heavy_ball(
+            inner, z, x.astype(np.float32), n_steps, step_size, momentum
+        )
+        return z.astype(float)

@@ -10,7 +10,8 @@ import numpy as np
 from numba.core import types
 from numba.experimental import structref
 
-from benchmark_bilevel.directions import assign, descend
+from benchmark_bilevel.directions import assign, descend, scale, zeros_like
+from benchmark_bilevel.fingerprint import cached_njit
 from benchmark_bilevel.kernels import combine
 from benchmark_bilevel.oracles import HESSIAN_VECTOR, INNER_GRADIENTS, JACOBIAN_VECTOR
 from benchmark_bilevel.oracles.closed_form import InnerType, constructor, method
@@ -240,3 +241,14 @@ def _grad_hvp_cross(self, z, x, v, i):
         return gradient, product, self.moves(z, v, i)
 
     return grad_hvp_cross
+
+
+@cached_njit
+def heavy_ball(inner, z, x, n_steps, step, momentum):
+    """Full-batch heavy-ball steps on g(·, x), in place."""
+    change = zeros_like(z)
+    for _ in range(n_steps):
+        scale(change, momentum)
+        for i in range(inner.n_blocks):
+            descend(change, step / inner.n_blocks, inner.grad(z, x, i))
+        descend(z, -1.0, change)

@@ -18,7 +18,7 @@ from benchmark_bilevel.problems.classification import (
     stratified_thirds,
     successive_fifths,
 )
-from benchmark_bilevel.ridge import Ridge
+from benchmark_bilevel.ridge import Ridge, penalties, ridge_add
 
 GROUPINGS = ("per-feature", "per-class", "per-coefficient", "single")
 LINKS = ("exp", "lin")
@@ -201,6 +201,12 @@ class HyperparameterSelection(Problem):
         )
         squares = z.view(ridge.rows, ridge.columns) ** 2
         return 0.5 * ridge.scale * (coefficients * squares).sum()
+
+    def regulariser_diagonal(self, x):
+        ridge = self.ridge("float64")
+        diagonal = np.zeros(self.dim_z)
+        ridge_add(ridge, penalties(ridge, x), 1.0, np.ones(self.dim_z), diagonal)
+        return diagonal
 
     # Variance reduction leaves the ridge out of its tables, which would else need a row
     # as long as z for each batch, in place of the residuals of its samples.

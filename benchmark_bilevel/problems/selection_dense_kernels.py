@@ -137,7 +137,7 @@ def _inner_grad(self, z, x, i):
         self.count(INNER_GRADIENTS, i)
         a, gradient = self.a[i], np.empty_like(z)
         dots(a, self.residuals(a, z, i), self.weights(gradient))
-        ridge_add(self.ridge, penalties(self.ridge, x), z, gradient)
+        ridge_add(self.ridge, penalties(self.ridge, x), 1.0, z, gradient)
         return gradient
 
     return grad
@@ -150,7 +150,7 @@ def _hvp(self, z, x, v, i):
         a, product = self.a[i], np.empty_like(z)
         self.residuals(a, z, i)
         dots(a, self.curvatures(a, v), self.weights(product))
-        ridge_add(self.ridge, penalties(self.ridge, x), v, product)
+        ridge_add(self.ridge, penalties(self.ridge, x), 1.0, v, product)
         return product
 
     return hvp
@@ -166,8 +166,8 @@ def _grad_hvp_cross(self, z, x, v, i):
         gradient, product = np.empty_like(z), np.empty_like(z)
         dots(a, self.residuals(a, z, i), self.weights(gradient))
         dots(a, self.curvatures(a, v), self.weights(product))
-        ridge_add(self.ridge, penalty, z, gradient)
-        ridge_add(self.ridge, penalty, v, product)
+        ridge_add(self.ridge, penalty, 1.0, z, gradient)
+        ridge_add(self.ridge, penalty, 1.0, v, product)
         return gradient, product, ridge_cross(self.ridge, penalty, z, v)
 
     return grad_hvp_cross
@@ -175,27 +175,32 @@ def _grad_hvp_cross(self, z, x, v, i):
 
 @method(SoftmaxInnerType, "hessian")
 def _hessian(self, z, x, i):
-    """∇²zz g on block i as a matrix, for the exact layer's Newton steps."""
+    """∇²zz g on block i as a matrix, for the exact layer's Newton steps.
+
+    Its block of classes c and d is w A diag(p_c (δ_cd − p_d)) Aᵀ, and the ridge.
+    """
 
     def hessian(self, z, x, i):
-        a, p, penalty = self.a[i], self.p, penalties(self.ridge, x)
+        a, p = self.a[i], self.p
         self.residuals(a, z, i)
-        n_classes, n_features = p.shape[0], a.shape[0]
+        n_features, n_samples = a.shape
+        weighted, part = np.empty_like(a), np.empty((n_features, n_features), z.dtype)
         matrix = np.empty((z.size, z.size), z.dtype)
-        for c in range(n_classes):
-            rows = slice(c * n_features, (c + 1) * n_features)
+        for c in range(p.shape[0]):
             for d in range(c + 1):
-                columns = slice(d * n_features, (d + 1) * n_features)
-                weights = -self.weight * p[c] * p[d]
-                if c == d:
-                    weights += self.weight * p[c]
-                part = (a * weights) @ a.T
-                matrix[rows, columns] = part
-                matrix[columns, rows] = part.T
-        ridge = np.zeros_like(z)
-        ridge_add(self.ridge, penalty, np.ones_like(z), ridge)
+                for j in range(n_features):
+                    for k in range(n_samples):
+                        own = p.dtype.type(c == d)
+                        weighted[j, k] = self.weight * p[c, k] * (own - p[d, k]) * a[j, k]
+                dots(a, weighted, part)
+                for j in range(n_features):
+                    for k in range(n_features):
+                        matrix[c * n_features + j, d * n_features + k] = part[j, k]
+                        matrix[d * n_features + j, c * n_features + k] = part[j, k]
+        diagonal = np.zeros_like(z)
+        ridge_add(self.ridge, penalties(self.ridge, x), 1.0, np.ones_like(z), diagonal)
         for j in range(z.size):
-            matrix[j, j] += ridge[j]
+            matrix[j, j] += diagonal[j]
         return matrix
 
     return hessian

@@ -161,7 +161,7 @@ def _inner_grad(self, z, x, i):
         self.count(INNER_GRADIENTS, i)
         gradient = np.empty_like(z)
         dots(self.a[i], self.residuals(z, i), gradient)
-        ridge_add(self.ridge, penalties(self.ridge, x), z, gradient)
+        ridge_add(self.ridge, penalties(self.ridge, x), 1.0, z, gradient)
         return gradient
 
     return grad
@@ -189,7 +189,7 @@ def _hvp(self, z, x, v, i):
         product = np.empty_like(z)
         self.residuals(z, i)
         dots(self.a[i], self.curvatures(v, i), product)
-        ridge_add(self.ridge, penalties(self.ridge, x), v, product)
+        ridge_add(self.ridge, penalties(self.ridge, x), 1.0, v, product)
         return product
 
     return hvp
@@ -205,8 +205,8 @@ def _grad_hvp_cross(self, z, x, v, i):
         gradient, product = np.empty_like(z), np.empty_like(z)
         dots(self.a[i], self.residuals(z, i), gradient)
         dots(self.a[i], self.curvatures(v, i), product)
-        ridge_add(self.ridge, penalty, z, gradient)
-        ridge_add(self.ridge, penalty, v, product)
+        ridge_add(self.ridge, penalty, 1.0, z, gradient)
+        ridge_add(self.ridge, penalty, 1.0, v, product)
         return gradient, product, ridge_cross(self.ridge, penalty, z, v)
 
     return grad_hvp_cross
@@ -217,17 +217,18 @@ def _hessian(self, z, x, i):
     """∇²zz g on block i as a matrix, for the exact layer's Newton steps."""
 
     def hessian(self, z, x, i):
-        a, p, t = self.a[i], self.p, self.t
+        a, p = self.a[i], self.p
         self.residuals(z, i)
-        one = t.dtype.type(1)
-        for k in range(t.size):
-            t[k] = np.sqrt(self.weight * p[k] * (one - p[k]))
-        root = a * t
-        matrix = root @ root.T
-        ridge = np.zeros_like(z)
-        ridge_add(self.ridge, penalties(self.ridge, x), np.ones_like(z), ridge)
+        one = p.dtype.type(1)
+        weighted, matrix = np.empty_like(a), np.empty((z.size, z.size), z.dtype)
         for j in range(z.size):
-            matrix[j, j] += ridge[j]
+            for k in range(p.size):
+                weighted[j, k] = self.weight * p[k] * (one - p[k]) * a[j, k]
+        dots(a, weighted, matrix)
+        diagonal = np.zeros_like(z)
+        ridge_add(self.ridge, penalties(self.ridge, x), 1.0, np.ones_like(z), diagonal)
+        for j in range(z.size):
+            matrix[j, j] += diagonal[j]
         return matrix
 
     return hessian

@@ -11,6 +11,8 @@ w the partition's weight. Two classes have one score, that of the second: p = σ
 their factors, see `benchmark_bilevel.sparse_directions`.
 """
 
+import math
+
 import numpy as np
 from numba import njit
 from numba.experimental import structref
@@ -124,7 +126,8 @@ def _scores(indptr, indices, values, rows, z, out):
     matrix = z.reshape((z.size // n_classes, n_classes))
     for k in range(rows.size):
         target = out[k]
-        target[:] = 0
+        for c in range(n_classes):
+            target[c] = 0
         for entry in range(indptr[rows[k]], indptr[rows[k] + 1]):
             source, value = matrix[indices[entry]], values[entry]
             for c in range(n_classes):
@@ -132,24 +135,48 @@ def _scores(indptr, indices, values, rows, z, out):
 
 
 @njit(**FAST)
-def _probabilities(p):
-    """p ← softmax of each row, or σ where there is one score, in place."""
-    one = p.dtype.type(1)
+def _largest(row):
+    """Largest score of a sample; a single one stands beside 0."""
+    top = max(row[0], row.dtype.type(0)) if row.size == 1 else row[0]
+    for c in range(1, row.size):
+        top = max(top, row[c])
+    return top
+
+
+@njit(**FAST)
+def _log_sum_exp(row):
+    top = _largest(row)
+    total = math.exp(-top) if row.size == 1 else 0.0
+    for c in range(row.size):
+        total += math.exp(row[c] - top)
+    return top + math.log(total)
+
+
+@njit(**FAST)
+def _softmax(p):
+    """p ← the softmax of each of its rows, in place."""
     n_classes = p.shape[1]
     for k in range(p.shape[0]):
         row = p[k]
-        if n_classes == 1:
-            row[0] = -row[0]
-        else:
-            row -= row.max()
-    flat = p.reshape(-1)
+        top = _largest(row)
+        for c in range(n_classes):
+            row[c] -= top
+    flat = p.reshape(p.size)
     exp(flat, flat)
     for k in range(p.shape[0]):
         row = p[k]
-        if n_classes == 1:
-            row[0] = one / (one + row[0])
-        else:
-            row /= row.sum()
+        total = p.dtype.type(0)
+        for c in range(n_classes):
+            total += row[c]
+        for c in range(n_classes):
+            row[c] /= total
+
+
+@njit(**FAST)
+def _sigmoid(p):
+    one = p.dtype.type(1)
+    for k in range(p.shape[0]):
+        p[k, 0] = one / (one + math.exp(-p[k, 0]))
 
 
 @method(SparseType, "rows")
@@ -182,11 +209,11 @@ def _loss(self, z, i):
         total = 0.0
         for k in range(rows.size):
             row, label = scores[k], self.y[rows[k]]
-            if row.size == 1:
-                total += np.logaddexp(0.0, -row[0] if label else row[0])
-            else:
-                highest = row.max()
-                total += np.log(np.exp(row - highest).sum()) + highest - row[label]
+            total += _log_sum_exp(row)
+            if row.size > 1:
+                total -= row[label]
+            elif label:
+                total -= row[0]
         return self.weight * total
 
     return loss
@@ -198,12 +225,18 @@ def _residuals(self, z, rows):
 
     def residuals(self, z, rows):
         p = self.p[: rows.size]
+        n_classes = p.shape[1]
         _scores(self.indptr, self.indices, self.values, rows, z, p)
-        _probabilities(p)
-        result = self.weight * p
+        if n_classes > 1:
+            _softmax(p)
+        else:
+            _sigmoid(p)
+        result = np.empty_like(p)
         for k in range(rows.size):
+            for c in range(n_classes):
+                result[k, c] = self.weight * p[k, c]
             label = self.y[rows[k]]
-            if p.shape[1] > 1:
+            if n_classes > 1:
                 result[k, label] -= self.weight
             elif label:
                 result[k, 0] -= self.weight

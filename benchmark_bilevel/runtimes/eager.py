@@ -44,6 +44,15 @@ class EagerRuntime(Runtime):
     def _is_finite(self, tensor):
         return bool(torch.isfinite(tensor).all())
 
+    def advance(self, *args, **kwargs):
+        """As `Runtime.advance`; on one thread, so that parallel runs do not fight."""
+        n_threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            super().advance(*args, **kwargs)
+        finally:
+            torch.set_num_threads(n_threads)
+
     def synchronise(self):
         if self.device.startswith("cuda"):
             torch.cuda.synchronize(self.device)

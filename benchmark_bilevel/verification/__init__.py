@@ -35,7 +35,9 @@ def run_checks(checks, subject):
         except Failed as failure:
             yield Result(title, "FAIL", str(failure))
         except Exception as error:  # of the verified code: it is the finding
-            yield Result(title, "FAIL", f"{type(error).__name__}: {_first_lines(error)}")
+            yield Result(
+                title, "FAIL", f"{type(error).__name__}: {_first_lines(error)}"
+            )
 
 
 def _first_lines(error, n_lines=12):

@@ -20,7 +20,9 @@ class SmallQuadratic(Quadratic):
 
     def initial_point(self):
         generator = np.random.default_rng(7)
-        return generator.standard_normal(self.dim_z), generator.standard_normal(self.dim_x)
+        return generator.standard_normal(self.dim_z), generator.standard_normal(
+            self.dim_x
+        )
 
 
 class BoxedQuadratic(SmallQuadratic):
@@ -34,10 +36,21 @@ class BoxedQuadratic(SmallQuadratic):
 
 
 def quadratic_data(n_samples=60, n_outer_samples=40):
-    """Data of a `SmallQuadratic`."""
-    return random_quadratic(
-        n_samples, n_outer_samples, 5, 6, condition=3.0, outer_condition=3.0
+    """Data of a quadratic whose inner solution depends on x as much as f itself does.
+
+    The rows of A and B are independent in `random_quadratic`, so that ∇²xz g is small
+    there, and so is what a mistake in the implicit term changes.
+    """
+    data = random_quadratic(
+        n_samples, n_outer_samples, 5, 6, condition=3.0, outer_condition=3.0, noise=0.3
     )
+    A, B, D = data["A"], data["B"], data["D"]
+    mixing = np.random.default_rng(1).standard_normal((5, 6)) / 2
+    slope = -np.linalg.solve(A.T @ A, A.T @ B)
+    B = 0.3 * B + A @ mixing
+    new_slope = -np.linalg.solve(A.T @ A, A.T @ B)
+    # ∇²h = (D slope + E)ᵀ(D slope + E) / m stays what it was.
+    return {**data, "B": B, "E": data["E"] + D @ (slope - new_slope)}
 
 
 @cache
@@ -95,7 +108,11 @@ def small_problems():
 
 
 # Values of the objective's parameters for the problems that use them.
-_OPTIONS = {"corruption": 0.5, "parametrisation": "default", "constraint": "l2-then-box"}
+_OPTIONS = {
+    "corruption": 0.5,
+    "parametrisation": "default",
+    "constraint": "l2-then-box",
+}
 
 
 @cache

@@ -97,7 +97,9 @@ def seeds(subject):
 
 def _seed_of_repetition(subject, repetition):
     solver = subject.instance()
-    RunContext().set_run_context("objective", "dataset", solver, repetition, base_seed=0)
+    RunContext().set_run_context(
+        "objective", "dataset", solver, repetition, base_seed=0
+    )
     solver.set_objective(small_quadratic())
     return solver.seed
 
@@ -107,7 +109,10 @@ def divergence(subject):
     data = quadratic_data()
     data["A"][3, 0] = np.nan
     broken = SmallQuadratic(data)
-    cases = [("NaN in the data", broken, STEPS), ("a step of 1e30", None, _huge("step_size"))]
+    cases = [
+        ("NaN in the data", broken, STEPS),
+        ("a step of 1e30", None, _huge("step_size")),
+    ]
     if subject.estimate() is not None:  # it has steps on a linear system
         cases.append(("a linear step of 1e30", None, _huge("linear_step")))
     for what, problem, steps in cases:
@@ -172,6 +177,30 @@ def _watch(oracle, kind, uses):
         return method(z, x, *rest)
 
     setattr(oracle, kind, watched)
+
+
+def draws(subject):
+    """An epoch has every batch once, in random order, and counts each sample once."""
+    problem = small_quadratic()
+    runtime = subject.runtime(
+        problem, runtime="torch", sampling="reshuffled", **STEPS, **RAGGED
+    )
+    inner, (z, x) = runtime.inner, runtime.state[:2]
+    epochs = []
+    for _ in range(3):
+        epochs.append([inner.draw() for _ in range(inner.n_blocks)])
+        if sorted(epochs[-1]) != list(range(inner.n_blocks)):
+            raise Failed(f"the batches of one epoch are {epochs[-1]}")
+    if epochs[0] == sorted(epochs[0]) or epochs[0] == epochs[1]:
+        raise Failed(f"the first two epochs come in the orders {epochs[:2]}")
+    before = runtime.oracle_calls
+    for i in epochs[0]:
+        inner.grad(z, x, i)
+    if runtime.oracle_calls - before != problem.n_inner:
+        raise Failed(
+            f"an epoch of gradients counts {runtime.oracle_calls - before} samples "
+            f"of {problem.n_inner}"
+        )
 
 
 def constraint(subject):

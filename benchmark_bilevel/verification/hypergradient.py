@@ -170,7 +170,7 @@ def _run_until_still(runtime, chunk=2000, limit=40_000):
     return x
 
 
-def bias(subject, n_repetitions=6000, sampling="with-replacement"):
+def bias(subject, sampling="with-replacement"):
     """With small independent batches the mean of the iterates is the full-batch run.
 
     On a quadratic every derivative is linear in (z, v, x), so that unbiased estimates
@@ -179,12 +179,22 @@ def bias(subject, n_repetitions=6000, sampling="with-replacement"):
     """
     if not subject.solver.unbiased:
         raise NotDeclared("declared biased (unbiased = False)")
-    problem, n_iterations = small_quadratic(), 3
-    steps = {"step_size": 0.4, "linear_step": 0.4, "outer_ratio": 1.0, **CONSTANT}
+    batches = {"sampling": sampling, "batch_size": 10}
+    # Large steps show what is wrong in products of Hessians; the noise of f hides it.
+    scores = (
+        _bias(subject, 0.4, {**batches, "outer_batch_size": 10}),
+        _bias(subject, 0.8, {**batches, "outer_batch_size": "full"}),
+    )
+    return f"{max(scores):.1f} standard errors at most"
+
+
+def _bias(subject, step, batches, n_repetitions=4000, n_iterations=3):
+    """Largest deviation of the mean, in standard errors."""
+    problem = small_quadratic()
+    steps = {"step_size": step, "linear_step": step, "outer_ratio": 1.0, **CONSTANT}
     full = subject.runtime(problem, **steps, **FULL)
     full.advance(n_iterations)
     expected = np.concatenate(full.variables())
-    batches = {"batch_size": 10, "outer_batch_size": 10, "sampling": sampling}
     runtime = subject.runtime(problem, **steps, **batches)
     samples = np.empty((n_repetitions, expected.size))
     for seed in range(n_repetitions):
@@ -192,17 +202,17 @@ def bias(subject, n_repetitions=6000, sampling="with-replacement"):
         runtime.advance(n_iterations)
         samples[seed] = np.concatenate(runtime.variables())
     deviation = samples.mean(0) - expected
-    error = samples.std(0) / np.sqrt(n_repetitions)
-    score = np.abs(deviation / np.maximum(error, 1e-12)).max()
-    if not score <= 5:
-        worst = np.abs(deviation).argmax()
+    error = np.maximum(samples.std(0) / np.sqrt(n_repetitions), 1e-12)
+    scores = np.abs(deviation) / error
+    worst = scores.argmax()
+    if not scores[worst] <= 5:
         raise Failed(
-            f"after {n_iterations} iterations the mean over {n_repetitions} repetitions "
-            f"is off the full-batch run by {deviation[worst]:.2g} ± {error[worst]:.1g} in "
-            f"{'z' if worst < problem.dim_z else 'x'} ({score:.0f} standard errors): are "
-            "samples reused in a product, or drawn unevenly?"
+            f"after {n_iterations} iterations the mean of {n_repetitions} repetitions is "
+            f"off the full-batch run by {deviation[worst]:.2g} ± {error[worst]:.1g} in "
+            f"{'z' if worst < problem.dim_z else 'x'} ({scores[worst]:.0f} standard "
+            "errors): are samples reused in a product, or drawn unevenly?"
         )
-    return f"{score:.1f} standard errors at most"
+    return scores[worst]
 
 
 def _show(vector):

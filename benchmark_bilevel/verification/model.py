@@ -108,7 +108,11 @@ class Model:
         z0, _ = self.problem.initial_point()
         start = self.at(z, x) if estimate.simultaneous_steps else None
         z = self.inner_descent(
-            z if estimate.warm_z else z0, x, step, estimate.inner_steps, estimate.decrease
+            z if estimate.warm_z else z0,
+            x,
+            step,
+            estimate.inner_steps,
+            estimate.decrease,
         )
         now = start or self.at(z, x)
         v = self.linear_descent(
@@ -121,8 +125,12 @@ class Model:
         direction = now.fx + now.J @ v
         if estimate.simultaneous_steps:
             z = z - estimate.simultaneous_steps * step * start.gz
-            v = self.linear_descent(start, v, estimate.step, estimate.simultaneous_steps)
-        z = self.inner_descent(z, x - outer_step * direction, step, estimate.later_steps)
+            v = self.linear_descent(
+                start, v, estimate.step, estimate.simultaneous_steps
+            )
+        z = self.inner_descent(
+            z, x - outer_step * direction, step, estimate.later_steps
+        )
         return direction, z, v
 
     def settled_direction(self, estimate, x, step):

@@ -3,11 +3,11 @@
 import numpy as np
 
 from benchmark_bilevel.exact import Exact
-from benchmark_bilevel.oracles import COUNTS
-from benchmark_bilevel.oracles.autograd import AutogradInner, AutogradOuter, to_tensor
-from benchmark_bilevel.samplers import Partition, make_sampler
+from benchmark_bilevel.oracles.autograd import to_tensor
+from benchmark_bilevel.samplers import Partition
 from benchmark_bilevel.verification import Failed, NotDeclared
 from benchmark_bilevel.verification.model import Model
+from benchmark_bilevel.verification.probe import NAMES, probe
 
 BATCH = 8  # and a shorter last block, wherever 8 does not divide the samples
 
@@ -17,7 +17,9 @@ def losses(problem):
     z, x = problem.initial_point()
     for name, y, dim in (("z", z, problem.dim_z), ("x", x, problem.dim_x)):
         if y.shape != (dim,) or y.dtype != np.float64 or not np.isfinite(y).all():
-            raise Failed(f"initial_point: {name} is not a finite float64 vector of {dim}")
+            raise Failed(
+                f"initial_point: {name} is not a finite float64 vector of {dim}"
+            )
     z, x = (to_tensor(y, "float64", "cpu") for y in (z, x))
     for name in ("inner", "outer"):
         samples = getattr(problem, f"{name}_samples")
@@ -53,7 +55,11 @@ def hypergradient(problem):
     generator = np.random.default_rng(0)
     direction = generator.standard_normal(x.size)
     direction /= np.linalg.norm(direction)
-    found = exact.evaluate(x).hypergradient
+    evaluation = exact.evaluate(x)
+    found = evaluation.hypergradient
+    residual = np.linalg.norm(Model(problem).inner_gradient(evaluation.z, x))
+    if not residual <= 1e-9:
+        raise Failed(f"the inner problem is solved to ‖∇z g‖ = {residual:.1e} only")
     size = 1e-4
     slope = (
         exact.evaluate(x + size * direction).value
@@ -69,81 +75,35 @@ def hypergradient(problem):
 
 def batches(problem):
     """The mean over all mini-batches is the full loss, a short last batch included."""
-    inner, outer, _ = _autograd(problem)
-    z, x, v = next(_points(problem))
+    z, x, v = point = next(_points(problem))
     now = Model(problem).at(z, x)
-    arguments = [to_tensor(y, "float64", "cpu") for y in (z, x, v)]
-    blocks = [inner.grad_hvp_cross(*arguments, i) for i in range(inner.n_blocks)]
-    expected = (now.gz, now.H @ v, now.J @ v)
-    names = ("∇z g", "H v", "J v")
-    for name, right, *values in zip(names, expected, *blocks, strict=True):
-        _compare(f"the mean of {name} over all batches", np.mean(values, 0), right)
-    grads = [outer.grad(*arguments[:2], j) for j in range(outer.n_blocks)]
-    for name, right, *values in zip(("∇z f", "∇x f"), (now.fz, now.fx), *grads, strict=True):
-        if values[0] is not None:
-            _compare(f"the mean of {name} over all batches", np.mean(values, 0), right)
+    right = dict(
+        zip(("∇z g", "H v", "J v"), (now.gz, now.H @ v, now.J @ v), strict=True)
+    )
+    right |= {f"{name} (joint)": right[name] for name in right}
+    right |= {"∇z f": now.fz, "∇x f": now.fx}
+    (blocks,), _ = probe(problem, "torch", [point], BATCH)
+    for name, values in zip(NAMES, zip(*blocks, strict=True), strict=True):
+        n_samples = problem.n_outer if name in ("∇z f", "∇x f") else problem.n_inner
+        values = values[: Partition(n_samples, BATCH).n_blocks]
+        _compare(
+            f"the mean of {name} over all batches", np.mean(values, 0), right[name]
+        )
 
 
 def kernels(problem):
     """The closed forms are the derivatives that autograd gives, and count the same."""
     if problem.kernels is None:
         raise NotDeclared("kernels are optional; without them torch runs the problem")
-    from benchmark_bilevel.verification.compiled import call
-
-    for z, x, v in _points(problem):
-        inner, outer, counts = _autograd(problem)
-        tensors = [to_tensor(y, "float64", "cpu") for y in (z, x, v)]
-        for name, oracle, arguments in (
-            ("inner.grad", inner, tensors[:2]),
-            ("inner.hvp", inner, tensors),
-            ("inner.cross", inner, tensors),
-            ("inner.grad_hvp_cross", inner, tensors),
-            ("outer.grad", outer, tensors[:2]),
-        ):
-            for i in (0, oracle.n_blocks - 1):
-                counts[:] = 0
-                right = getattr(oracle, name.split(".")[1])(*arguments, i)
-                found, found_counts = call(problem, BATCH, name, z, x, v, i)
-                rights = right if isinstance(right, tuple) else (right,)
-                for value, expected in zip(found, rights, strict=True):
-                    if (value is None) != (expected is None):
-                        value = np.zeros_like(x) if value is None else value
-                        expected = np.zeros_like(x) if expected is None else expected
-                    if expected is not None:
-                        _compare(f"{name} on block {i}", value, np.asarray(expected))
-                if (found_counts != counts).any():
-                    raise Failed(
-                        f"{name} on block {i} counts {found_counts}, autograd {counts}"
-                    )
-
-
-def _autograd(problem):
-    counts = np.zeros(len(COUNTS), np.int64)
-    oracles = []
-    for build, n_samples, *losses, extra in (
-        (
-            AutogradInner,
-            problem.n_inner,
-            problem.inner_loss,
-            problem.inner_regulariser,
-            problem.inner_samples,
-            {},
-        ),
-        (
-            AutogradOuter,
-            problem.n_outer,
-            problem.outer_loss,
-            None,
-            problem.outer_samples,
-            {"project": problem.project},
-        ),
-    ):
-        partition = Partition(n_samples, BATCH)
-        sampler = make_sampler(partition.n_blocks, "reshuffled", 0, 0)
-        oracles.append(
-            build(*losses, partition, sampler, counts, "float64", "cpu", **extra)
-        )
-    return *oracles, counts
+    points = list(_points(problem))
+    found, found_counts = probe(problem, "numba", points, BATCH)
+    right, counts = probe(problem, "torch", points, BATCH)
+    for at_point, at_point_right in zip(found, right, strict=True):
+        for i, blocks in enumerate(zip(at_point, at_point_right, strict=True)):
+            for name, value, expected in zip(NAMES, *blocks, strict=True):
+                _compare(f"{name} on block {i}", value, expected)
+    if (found_counts != counts).any():
+        raise Failed(f"the kernels count {found_counts} calls, autograd {counts}")
 
 
 def _points(problem, n_points=3):

@@ -5,6 +5,7 @@ from benchmark_bilevel.verification.conduct import (
     constraint,
     counts,
     divergence,
+    draws,
     runtimes,
     samples,
     seeds,
@@ -16,16 +17,18 @@ from benchmark_bilevel.verification.hypergradient import (
     settled_hypergradient,
 )
 
+# The ones that say most come first, the one that compiles for every problem last.
 SOLVER_CHECKS = (
-    runtimes,
     settled_hypergradient,
     directions,
     limit,
     bias,
     counts,
     samples,
+    draws,
     seeds,
     divergence,
     constraint,
     budget,
+    runtimes,
 )

@@ -1,0 +1,143 @@
+"""Systems with the Hessian ∇²zz g of the full inner loss, solved to a stated accuracy."""
+
+import numpy as np
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
+
+# Hessians up to this dimension are formed and factorised. Above, the preconditioner of
+# the conjugate gradients is their diagonal.
+DENSE_LIMIT = 1000
+# Forming a Hessian costs n dim² multiplications. Up to this many each point gets its
+# own; above, a factor serves as preconditioner at other points, while it is good enough.
+CHEAP_HESSIAN = 10**9
+MAX_ITERATIONS_WITH_OLD_FACTOR = 12
+
+
+class InnerSolveError(ArithmeticError):
+    """The inner problem or a linear system could not be solved to its tolerance."""
+
+
+class HessianSolver:
+    """Solves H(z, x) d = b at one point after the other.
+
+    Parameters
+    ----------
+    problem : Problem
+    losses : CompiledLosses or AutogradLosses
+    """
+
+    def __init__(self, problem, losses):
+        self.problem, self.losses = problem, losses
+        self.is_dense = problem.dim_z <= DENSE_LIMIT
+        self.is_cheap = problem.n_inner * problem.dim_z**2 <= CHEAP_HESSIAN
+        self.forget()
+
+    def forget(self):
+        """Make what follows independent of what was solved before."""
+        self._old_data_hessian = None
+
+    def solve(self, z, x, b, rtol, start=None):
+        """d with H d = b.
+
+        Parameters
+        ----------
+        z, x : arrays
+            Where H is taken.
+        b : array of shape (dim_z,)
+        rtol : float
+            Bound of ‖r‖ / ‖b‖, r = b − H d, in the norm of the preconditioner's inverse,
+            which for a factor of (nearly) H is the error of d in the norm of H.
+        start : array, optional
+            First guess of the iterations, if it takes any.
+
+        Raises
+        ------
+        InnerSolveError
+        """
+        def product(d):
+            return self.losses.hvp(z, x, d)
+
+        if not self.is_dense:
+            diagonal = self.losses.diagonal(z, x)
+            return conjugate_gradients(product, b, lambda r: r / diagonal, rtol, start)[0]
+        if self.is_cheap:
+            factor, is_exact = _factor(self.losses.hessian(z, x))
+            if is_exact:
+                return cho_solve(factor, b)
+        else:
+            factor, _ = _factor(self._nearby_hessian(z, x))
+        solution, n_iterations = conjugate_gradients(
+            product, b, lambda r: cho_solve(factor, r), rtol, start
+        )
+        if n_iterations > MAX_ITERATIONS_WITH_OLD_FACTOR:
+            self.forget()
+        return solution
+
+    def _nearby_hessian(self, z, x):
+        """The Hessian at an earlier z, but with the regulariser of x."""
+        if self._old_data_hessian is None:
+            self._old_data_hessian = self.losses.hessian(z, x) - self._ridge(x)
+        return self._old_data_hessian + self._ridge(x)
+
+    def _ridge(self, x):
+        return np.diag(self.problem.regulariser_diagonal(x))
+
+
+def _factor(matrix):
+    """Cholesky factor, and whether it is that of `matrix` itself.
+
+    A singular matrix is shifted by a little more than what rounding hides: some classes
+    without a penalty leave the weights free along a direction.
+    """
+    unit = np.finfo(float).eps * np.abs(matrix).max()
+    for shift in (0.0, 1e2 * unit, 1e4 * unit):
+        try:
+            return cho_factor(matrix + shift * np.eye(len(matrix))), shift == 0
+        except LinAlgError as error:
+            reason = error
+        except ValueError as error:  # NaN in the matrix
+            reason = error
+            break
+    raise InnerSolveError(f"inner Hessian not positive definite: {reason}")
+
+
+def conjugate_gradients(product, b, precondition, rtol, start=None, max_iterations=5000):
+    """Solution of H d = b by preconditioned conjugate gradients, and the iterations.
+
+    Stops when rᵀP⁻¹r ≤ rtol² bᵀP⁻¹b for the recomputed residual r, P the preconditioner;
+    starts again from where it is if only the recurrence says so.
+
+    References
+    ----------
+    M. R. Hestenes, E. Stiefel, "Methods of conjugate gradients for solving linear
+    systems", J. Res. Nat. Bur. Standards 49, 1952.
+    """
+    d = np.zeros_like(b) if start is None else start.copy()
+    threshold = rtol**2 * (b @ precondition(b))
+    n_iterations, best = 0, np.inf
+    while True:
+        r = b - product(d) if d.any() else b.copy()
+        y = precondition(r)
+        ry = r @ y
+        if ry <= threshold:
+            return d, n_iterations
+        # Rounding limits the residual. Its error in d, which is what counts, is small
+        # when the preconditioner resembles H.
+        if not ry < 0.25 * best or n_iterations >= max_iterations:
+            if ry <= max(1e6 * threshold, 1e-20 * (d @ product(d))):
+                return d, n_iterations
+            raise InnerSolveError("conjugate gradients did not converge")
+        best = ry
+        p = y.copy()
+        while ry > 0.5 * threshold and n_iterations < max_iterations:
+            q = product(p)
+            curvature = p @ q
+            if not curvature > 0:
+                break
+            step = ry / curvature
+            d += step * p
+            r -= step * q
+            y = precondition(r)
+            ry, ry_old = r @ y, ry
+            p *= ry / ry_old
+            p += y
+            n_iterations += 1

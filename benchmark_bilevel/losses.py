@@ -1,0 +1,189 @@
+"""Full losses of a problem and their derivatives, for the exact layer: float64 arrays."""
+
+import numpy as np
+
+from benchmark_bilevel.directions import descend, zeros_like
+from benchmark_bilevel.fingerprint import cached_njit
+from benchmark_bilevel.oracles import COUNTS
+from benchmark_bilevel.samplers import Partition, make_sampler
+
+
+def full_losses(problem):
+    """Through the problem's kernels where it ships them, else through autograd."""
+    return (AutogradLosses if problem.kernels is None else CompiledLosses)(problem)
+
+
+class CompiledLosses:
+    """Full losses and derivatives through the compiled oracles, block by block.
+
+    Blocks of 512 samples keep a block and its scores in the cache; the kernels may name
+    another ``EXACT_BLOCK``.
+    """
+
+    def __init__(self, problem):
+        block = getattr(problem.kernels, "EXACT_BLOCK", 512)
+        self._inner, self._outer = (
+            make(
+                problem,
+                partition := Partition(n_samples, block),
+                make_sampler(partition.n_blocks, "reshuffled", 0, 0),
+                np.zeros(len(COUNTS), np.int64),
+                "float64",
+            )
+            for make, n_samples in (
+                (problem.kernels.make_inner, problem.n_inner),
+                (problem.kernels.make_outer, problem.n_outer),
+            )
+        )
+        self._has_hessian = hasattr(problem.kernels, "HAS_HESSIAN")
+        self._has_diagonal = hasattr(problem.kernels, "HAS_DIAGONAL")
+
+    def inner_value(self, z, x):
+        return _mean_value(self._inner, z, x)
+
+    def outer_value(self, z, x):
+        return _mean_value(self._outer, z, x)
+
+    def grad(self, z, x):
+        return _mean_grad(self._inner, z, x)
+
+    def hvp(self, z, x, v):
+        return _mean_hvp(self._inner, z, x, v)
+
+    def cross(self, z, x, v):
+        return _mean_cross(self._inner, z, x, v)
+
+    def outer_grad(self, z, x):
+        return _mean_outer_grad(self._outer, z, x)
+
+    def hessian(self, z, x):
+        if self._has_hessian:
+            return _mean_hessian(self._inner, z, x)
+        return np.array([self.hvp(z, x, unit) for unit in np.eye(z.size)])
+
+    def diagonal(self, z, x):
+        """Diagonal of ∇²zz g where the kernels know it, else ones."""
+        return _diagonal(self._inner, z, x) if self._has_diagonal else np.ones_like(z)
+
+
+class AutogradLosses:
+    """The same through autograd, for problems without kernels."""
+
+    def __init__(self, problem):
+        from benchmark_bilevel.oracles.autograd import (
+            AutogradInner,
+            AutogradOuter,
+            to_tensor,
+        )
+
+        self._tensor = lambda array: to_tensor(array, "float64", "cpu")
+        counts = np.zeros(len(COUNTS), np.int64)
+        self._inner = AutogradInner(
+            problem.inner_loss,
+            problem.inner_regulariser,
+            problem.inner_samples,
+            Partition(problem.n_inner, "full"),
+            None,
+            counts,
+            "float64",
+            "cpu",
+        )
+        self._outer = AutogradOuter(
+            problem.outer_loss,
+            None,
+            problem.outer_samples,
+            Partition(problem.n_outer, "full"),
+            None,
+            counts,
+            "float64",
+            "cpu",
+            project=None,
+        )
+
+    def _call(self, function, *arrays):
+        result = function(*(self._tensor(array) for array in arrays), 0)
+        if isinstance(result, tuple):
+            return tuple(None if part is None else part.numpy() for part in result)
+        return result if isinstance(result, float) else result.numpy()
+
+    def inner_value(self, z, x):
+        return self._call(self._inner.value, z, x)
+
+    def outer_value(self, z, x):
+        return self._call(self._outer.value, z, x)
+
+    def grad(self, z, x):
+        return self._call(self._inner.grad, z, x)
+
+    def hvp(self, z, x, v):
+        return self._call(self._inner.hvp, z, x, v)
+
+    def cross(self, z, x, v):
+        return self._call(self._inner.cross, z, x, v)
+
+    def outer_grad(self, z, x):
+        return self._call(self._outer.grad, z, x)
+
+    def hessian(self, z, x):
+        return np.array([self.hvp(z, x, unit) for unit in np.eye(z.size)])
+
+    def diagonal(self, z, x):
+        return np.ones_like(z)
+
+
+@cached_njit
+def _mean_value(oracle, z, x):
+    total = 0.0
+    for i in range(oracle.n_blocks):
+        total += oracle.value(z, x, i)
+    return total / oracle.n_blocks
+
+
+@cached_njit
+def _mean_grad(inner, z, x):
+    total = zeros_like(z)
+    for i in range(inner.n_blocks):
+        descend(total, -1.0 / inner.n_blocks, inner.grad(z, x, i))
+    return total
+
+
+@cached_njit
+def _mean_hvp(inner, z, x, v):
+    total = zeros_like(z)
+    for i in range(inner.n_blocks):
+        descend(total, -1.0 / inner.n_blocks, inner.hvp(z, x, v, i))
+    return total
+
+
+@cached_njit
+def _mean_cross(inner, z, x, v):
+    total = zeros_like(x)
+    for i in range(inner.n_blocks):
+        descend(total, -1.0 / inner.n_blocks, inner.cross(z, x, v, i))
+    return total
+
+
+@cached_njit
+def _mean_outer_grad(outer, z, x):
+    total_z, total_x = zeros_like(z), zeros_like(x)
+    for i in range(outer.n_blocks):
+        fz, fx = outer.grad(z, x, i)
+        descend(total_z, -1.0 / outer.n_blocks, fz)
+        descend(total_x, -1.0 / outer.n_blocks, fx)
+    return total_z, total_x
+
+
+@cached_njit
+def _mean_hessian(inner, z, x):
+    total = inner.hessian(z, x, 0)
+    for i in range(1, inner.n_blocks):
+        total += inner.hessian(z, x, i)
+    return total / inner.n_blocks
+
+
+@cached_njit
+def _diagonal(inner, z, x):
+    total = inner.diagonal(z, x, 0)
+    for i in range(1, inner.n_blocks):
+        total += inner.diagonal(z, x, i)
+    return total / inner.n_blocks

@@ -1,0 +1,74 @@
+"""A template to copy: ridge regression, with one regularisation parameter a feature.
+
+Try it: ``python -m benchmark_bilevel check my_problem.py``. To run it with benchopt, put
+it in this folder and add its class to `benchmark_bilevel.problems.PROBLEMS`.
+"""
+
+from functools import cached_property
+
+import numpy as np
+
+from benchmark_bilevel.problems.base import Problem
+from benchmark_bilevel.problems.classification import stratified_thirds
+
+
+class RidgeSelection(Problem):
+    """Least-squares classification with a chosen penalty for each feature.
+
+        g(z, x) = 1/n Σ_i ½ (a_iᵀz − y_i)² + ½ Σ_j exp(x_j) z_j²
+        f(z, x) = 1/m Σ_i ½ (a'_iᵀz − y'_i)²
+
+    with labels y = ±1. Derivatives come from autograd; a module of closed forms in numba,
+    named by the attribute `kernels`, would make it fast (see quadratic_kernels.py).
+    """
+
+    name = "ridge-selection"
+
+    @classmethod
+    def unfit(cls, data):
+        if "X_train" not in data:
+            return "needs classification data"
+        return "needs two classes" if data["y_train"].max() > 1 else None
+
+    # --- samples: tuples of arrays with one row a sample ---
+
+    @cached_property
+    def split(self):
+        data = self.data
+        return stratified_thirds(data["X_train"], data["y_train"], self.split_seed)
+
+    @property
+    def inner_samples(self):
+        return self.split[0].X, 2.0 * self.split[0].y - 1
+
+    @property
+    def outer_samples(self):
+        return self.split[1].X, 2.0 * self.split[1].y - 1
+
+    @property
+    def dim_z(self):
+        return self.data["X_train"].shape[1]
+
+    dim_x = dim_z
+
+    # --- losses: PyTorch, one number a sample of the batch ---
+
+    def inner_loss(self, z, x, a, y):
+        return 0.5 * (a @ z - y) ** 2
+
+    outer_loss = inner_loss
+
+    def inner_regulariser(self, z, x):
+        return 0.5 * (x.exp() * z**2).sum()
+
+    # --- the start, and optionally a feasible set and metrics ---
+
+    def initial_point(self):
+        return np.zeros(self.dim_z), np.full(self.dim_x, -1.0)
+
+    def project(self, x):
+        return x.clamp(-10.0, 3.0)
+
+    def accuracies(self, z):
+        test = self.split[2]
+        return {"test_accuracy": float(np.mean((test.X @ z > 0) == (test.y == 1)))}

@@ -1,0 +1,52 @@
+"""From a file to the checks of what it defines."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import click
+
+from benchmark_bilevel.problems.base import Problem
+from benchmark_bilevel.solver import BilevelSolver
+from benchmark_bilevel.verification import run_checks
+from benchmark_bilevel.verification.cases import Subject, small_instance
+from benchmark_bilevel.verification.problems import PROBLEM_CHECKS
+from benchmark_bilevel.verification.solvers import SOLVER_CHECKS
+
+
+def load(path):
+    """The module at `path`."""
+    path = Path(path).resolve()
+    name = f"checked_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def checks_of(path):
+    """Pairs (name, iterator of results) of the solvers and problems defined at `path`."""
+    defined = [
+        item
+        for item in vars(load(path)).values()
+        if isinstance(item, type) and item.__module__ == f"checked_{Path(path).stem}"
+    ]
+    found = False
+    for item in defined:
+        if issubclass(item, BilevelSolver):
+            found = True
+            yield f"solver {item.name}", run_checks(SOLVER_CHECKS, Subject(item))
+        elif issubclass(item, Problem):
+            found = True
+            problem = small_instance(item)
+            if problem is None:
+                raise click.UsageError(
+                    f"{item.name} fits none of the small data sets of the checks: give "
+                    "it a static method example_data() that returns what get_data would."
+                )
+            yield f"problem {item.name}", run_checks(PROBLEM_CHECKS, problem)
+    if not found:
+        raise click.UsageError(
+            f"{path} defines no subclass of BilevelSolver and none of Problem."
+        )

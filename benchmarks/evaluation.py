@@ -1,0 +1,82 @@
+"""Share of a run that exact evaluation takes, beside the solver time it measures.
+
+    python benchmarks/evaluation.py [--cell ijcnn1] [--seconds 20]
+
+Runs SOBA on the default schedule of evaluation points. Also prints the time of one exact
+evaluation and the peak memory.
+"""
+
+import json
+import resource
+import sys
+import time
+
+import click
+from benchopt.benchmark import Benchmark
+from throughput import CELLS, ROOT, make_problem, run_json
+
+from benchmark_bilevel.evaluation import Evaluator
+
+
+def worker(cell, seconds):
+    ((klass, _),) = Benchmark(ROOT).check_solver_patterns(["SOBA"])
+    batch_size = CELLS[cell][2]
+    solver = klass.get_instance(
+        step_size=1e-2,
+        batch_size=batch_size,
+        outer_batch_size=batch_size,
+        dtype="float32",
+        max_seconds=seconds,
+    )
+    problem = make_problem(cell)
+    solver.problem, solver.seed = problem, 0
+    solver.warm_up()
+    solver.pre_run_hook(None)
+    evaluator = Evaluator(problem)
+    durations = []
+
+    def callback():
+        started = time.perf_counter()
+        evaluator.metrics(**solver.get_result())
+        durations.append(time.perf_counter() - started)
+        return True
+
+    started = time.perf_counter()
+    solver.run(callback)
+    solver_seconds = time.perf_counter() - started - sum(durations)
+    return {
+        "points": len(durations),
+        "longest": max(durations),
+        "evaluation": sum(durations),
+        "solver": solver_seconds,
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+@click.command(help=__doc__.split("\n\n")[0])
+@click.option("--cell", "cells", multiple=True, default=tuple(CELLS))
+@click.option("--seconds", default=20.0)
+@click.option("--worker", "work", hidden=True)
+def main(cells, seconds, work):
+    if work:
+        print(json.dumps(worker(work, seconds)))
+        return
+    print(
+        f"{'cell':<14}{'points':>8}{'longest s':>11}{'evaluation s':>14}{'solver s':>10}"
+        f"{'share':>8}{'peak MB':>9}"
+    )
+    for cell in cells:
+        command = [sys.executable, __file__, "--worker", cell, "--seconds", str(seconds)]
+        row = run_json(command)
+        if row:
+            share = row["evaluation"] / (row["evaluation"] + row["solver"])
+            print(
+                f"{cell:<14}{row['points']:>8}{row['longest']:>11.2f}"
+                f"{row['evaluation']:>14.1f}{row['solver']:>10.1f}{share:>8.0%}"
+                f"{row['peak_memory_mb']:>9.0f}",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""Cost of an iteration against the number of samples, on simulated data.
+
+    python benchmarks/scaling.py
+
+Prints iterations per second with 5,000 and with 500,000 inner samples, and the ratio of
+the costs: what is above 1 is memory that no longer fits the caches.
+"""
+
+import click
+from benchopt.benchmark import Benchmark
+from throughput import ROOT, STEP_SIZE, time_chunks
+
+from benchmark_bilevel.problems import PROBLEMS
+
+SIZES = (5_000, 500_000)
+
+
+@click.command(help=__doc__.split("\n\n")[0])
+@click.option("--solver", "solvers", multiple=True, default=("SOBA", "SABA", "stocBiO"))
+def main(solvers):
+    benchmark = Benchmark(ROOT)
+    ((dataset, _),) = benchmark.check_dataset_patterns(["simulated"])
+    # A third of the samples are inner ones.
+    problems = [
+        PROBLEMS["hyperparameter-selection"](
+            dataset.get_instance(n_samples=3 * n).get_data(), parametrisation="default"
+        )
+        for n in SIZES
+    ]
+    print(f"{'solver':<10}" + "".join(f"n = {n:,}".rjust(16) for n in SIZES) + "  cost ratio")
+    for name in solvers:
+        ((solver, _),) = benchmark.check_solver_patterns([name])
+        speeds = []
+        for problem in problems:
+            instance = solver.get_instance(step_size=STEP_SIZE, step_exponent=0.0)
+            run = instance.make_runtime(problem)
+            run.advance(1)
+            speeds.append(time_chunks(lambda k, run=run: run.advance(run.t + k)))
+        print(
+            f"{name:<10}"
+            + "".join(f"{speed:,.0f} it/s".rjust(16) for speed in speeds)
+            + f"{speeds[0] / speeds[1]:12.2f}"
+        )
+
+
+if __name__ == "__main__":
+    main()

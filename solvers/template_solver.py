@@ -1,0 +1,48 @@
+# A template to copy to a file of any other name, here or anywhere else; benchopt leaves
+# out files that are called template_*. What it may use is listed in the README, 'Add a
+# solver'. Try it:
+#   python -m benchmark_bilevel check my_solver.py
+#   benchopt run . -s /path/to/my_solver.py -s SOBA -d quadratic
+from benchmark_bilevel.directions import descend, zeros_like
+from benchmark_bilevel.solver import BilevelSolver
+
+
+class Solver(BilevelSolver):
+    """SOBA with heavy-ball momentum on x: m ← β m + D_x, x ← P(x − γ m).
+
+    Parameters
+    ----------
+    momentum : float
+        β in [0, 1).
+
+    References
+    ----------
+    The paper, its venue and year, the number of the algorithm.
+    """
+
+    name = "heavy-ball SOBA"
+    parameters = {"momentum": [0.5]}
+
+    # z and x are the initial point; return all that an iteration needs, z and x first.
+    @staticmethod
+    def init(inner, outer, z, x):
+        return z, x, zeros_like(z), zeros_like(x)
+
+    # Iteration t = 0, 1, …: everything in `state` changes in place.
+    @staticmethod
+    def step(inner, outer, state, steps, t, momentum):
+        z, x, v, m = state
+        gz, hv, jv = inner.grad_hvp_cross(z, x, v, inner.draw())
+        fz, fx = outer.grad(z, x, outer.draw())
+        descend(z, steps.inner, gz)
+        descend(v, steps.linear, hv, fz)
+        descend(m, 1.0 - momentum, m)
+        descend(m, -1.0, jv, fx)
+        outer.descend(x, steps.outer, m)
+
+    # Optional: what the paper promises, for the checks to hold the code to.
+    shares_samples = True  # one sample of g serves three derivatives
+
+    @staticmethod
+    def oracle_calls(t, b, c, n, m):
+        return c, b, b, b

@@ -1,0 +1,198 @@
+"""The estimators of H v = −b, their batches and their counts, in both runtimes."""
+
+import numpy as np
+import pytest
+from numba import njit
+
+from benchmark_bilevel.directions import add, copy, descend, dot, scale, zeros_like
+from benchmark_bilevel.estimators import (
+    conjugate_gradient,
+    draw_batch,
+    draw_large_batch,
+    draw_series,
+    hia,
+    linear_sgd,
+    mean_cross,
+    mean_grad,
+    mean_hvp,
+    mean_outer_grad,
+    neumann,
+    sgd,
+)
+from benchmark_bilevel.oracles import HESSIAN_VECTOR
+from benchmark_bilevel.runtimes import make_runtime
+from benchmark_bilevel.schedules import Schedule
+from benchmark_bilevel.verification.cases import model_of, small_quadratic
+
+STEP = 0.4
+
+
+class Everything:
+    """Writes each estimate of v, of z and of the means into the state."""
+
+    name = "everything"
+
+    @staticmethod
+    def init(inner, outer, z, x):
+        variables = [zeros_like(z) for _ in range(7)]
+        return z, x, copy(z), tuple(variables), zeros_like(x)
+
+    @staticmethod
+    def step(inner, outer, state, steps, t, n_terms):
+        z, x, b, (v_neumann, v_hia, v_sgd, v_cg, z_sgd, gz, hv), jv = state
+        for v in (v_neumann, v_hia, v_sgd, v_cg, gz, hv, z_sgd):
+            scale(v, 0.0)
+        descend(
+            v_neumann, -1.0, neumann(inner, z, x, b, 0.4, draw_series(inner, n_terms))
+        )
+        descend(v_hia, -1.0, hia(inner, z, x, b, 0.4, n_terms + 1))
+        linear_sgd(inner, z, x, v_sgd, b, 0.4, n_terms + 1)
+        conjugate_gradient(
+            inner, z, x, v_cg, b, n_terms, draw_large_batch(inner, 10**6)
+        )
+        descend(z_sgd, -1.0, z)
+        sgd(inner, z_sgd, x, 0.4, n_terms, 0.5)
+        batch = draw_batch(inner, 3)
+        descend(gz, -1.0, mean_grad(inner, z, x, batch))
+        descend(hv, -1.0, mean_hvp(inner, z, x, b, batch))
+        descend(jv, -1.0, mean_cross(inner, z, x, b, batch))
+        fz, fx = mean_outer_grad(outer, z, x, draw_batch(outer, 2))
+        descend(jv, dot(fz, fz), fx)
+
+
+RUNTIMES = {}
+
+
+def run(runtime, batch_size, n_terms, seed=0):
+    key = runtime, batch_size, n_terms
+    if key not in RUNTIMES:
+        made = make_runtime(
+            Everything,
+            small_quadratic(),
+            Schedule(0.0, 0.0, 0.0, 0.0, 0.0),
+            {"n_terms": n_terms},
+            runtime=runtime,
+            batch_size=batch_size,
+            outer_batch_size=batch_size,
+            sampling="with-replacement",
+        )
+        same = [other for name, other in RUNTIMES.items() if name[0] == runtime]
+        made.loop = same[0].loop if same else made.loop
+        RUNTIMES[key] = made
+    RUNTIMES[key].start(seed)
+    RUNTIMES[key].advance(1)
+    return RUNTIMES[key]
+
+
+@pytest.fixture(scope="module")
+def system():
+    problem = small_quadratic()
+    z, x = problem.initial_point()
+    return model_of(problem).at(z, x).H, z
+
+
+def estimates(runtime):
+    return [runtime._to_numpy(v) for v in runtime.state[3]]
+
+
+@pytest.mark.parametrize("batch_size", ["full", 7])
+def test_runtimes_agree(batch_size):
+    torch, numba = (run(name, batch_size, 5, seed=3) for name in ("torch", "numba"))
+    for value, right in zip(estimates(numba), estimates(torch), strict=True):
+        np.testing.assert_allclose(value, right, rtol=1e-10)
+    np.testing.assert_allclose(
+        numba.state[4], torch._to_numpy(torch.state[4]), rtol=1e-10
+    )
+    np.testing.assert_array_equal(numba.counts, torch.counts)
+
+
+def test_limits_are_the_solution(system):
+    """With full batches and many terms every solver of H v = −b gives −H⁻¹ b."""
+    H, b = system
+    v_neumann, _, v_sgd, v_cg, *_ = estimates(run("numba", "full", 200))
+    for v in (v_neumann, v_sgd, v_cg):
+        np.testing.assert_allclose(v, -np.linalg.solve(H, b), rtol=1e-8)
+
+
+def test_conjugate_gradients_end_after_as_many_steps_as_dimensions(system):
+    H, b = system
+    v_cg = estimates(run("numba", 7, 5))[3]
+    np.testing.assert_allclose(v_cg, -np.linalg.solve(H, b), rtol=1e-9)
+
+
+def test_truncation(system):
+    """All terms and the factor: the error is H⁻¹ (I − ηH)^(Q+1) b."""
+    H, b = system
+    v_neumann, _, v_sgd, *_ = estimates(run("numba", "full", 4))
+    contraction = np.linalg.matrix_power(np.eye(len(b)) - STEP * H, 5)
+    expected = -np.linalg.solve(H, b - contraction @ b)
+    np.testing.assert_allclose(v_neumann, expected, rtol=1e-12)
+    np.testing.assert_allclose(v_sgd, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["neumann", "hia"])
+def test_unbiased(system, which):
+    """With fresh batches the mean is the truncated series; HIA's over p as well."""
+    H, b = system
+    terms = [np.linalg.matrix_power(np.eye(len(b)) - STEP * H, q) @ b for q in range(5)]
+    expected = -STEP * np.sum(terms, 0)
+    values = np.array(
+        [estimates(run("numba", 20, 4, seed))[which] for seed in range(4000)]
+    )
+    error = values.std(0) / np.sqrt(len(values))
+    assert (np.abs(values.mean(0) - expected) <= 5 * error).all()
+
+
+class Blocks:
+    """Enough of an oracle to draw from."""
+
+    def __init__(self, n_blocks):
+        self.n_blocks, self.drawn = n_blocks, 0
+
+    def draw(self):
+        self.drawn += 1
+        return self.drawn % self.n_blocks
+
+
+def test_sizes_of_the_series():
+    """B_j has ⌈size (1 − ημ)^(j−1)⌉ blocks; all blocks once where there are no more."""
+    blocks, ends = draw_series(Blocks(100), 6, 12, 0.25)
+    sizes = [int(np.ceil(12 * 0.75**j)) for j in range(6)]
+    assert np.diff(ends).tolist() == sizes == [12, 9, 7, 6, 4, 3]
+    assert len(blocks) == sum(sizes)
+    assert np.diff(draw_series(Blocks(100), 3)[1]).tolist() == [1, 1, 1]
+    blocks, ends = draw_series(Blocks(5), 2, 12, 0.5)
+    assert np.diff(ends).tolist() == [5, 5]
+    assert blocks.tolist() == [*range(5), *range(5)]
+
+
+def test_batches():
+    assert draw_batch(Blocks(100), 4).tolist() == [1, 2, 3, 4]
+    assert len(draw_batch(Blocks(1), 4)) == 1  # the mean of equal values, computed once
+    assert draw_large_batch(Blocks(5), 7).tolist() == [0, 1, 2, 3, 4]
+    assert draw_large_batch(Blocks(100), 7).tolist() == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_counts():
+    """A series of Q terms costs Q products, HIA p of them, CG one more than its steps."""
+    n = small_quadratic().n_inner
+    counted = {
+        int(run("numba", "full", 4, seed).counts[HESSIAN_VECTOR]) for seed in range(40)
+    }
+    fixed = n * (4 + 5 + (4 + 1) + 1)
+    assert counted == {fixed + n * p for p in range(5)}
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_verbs(compiled):
+    decorate = njit if compiled else lambda function: function
+    y, d = np.array([1.0, 2.0]), np.array([3.0, 5.0])
+    assert decorate(lambda y, d: dot(y, d))(y, d) == 13
+    np.testing.assert_array_equal(decorate(lambda y, d: add(y, d))(y.copy(), d), [4, 7])
+    np.testing.assert_array_equal(decorate(lambda y: add(y, None))(y), y)
+    np.testing.assert_array_equal(decorate(lambda y: add(None, y))(y), y)
+    assert decorate(lambda: add(None, None))() is None
+    np.testing.assert_array_equal(decorate(lambda y: scale(y, 0.5))(y.copy()), [0.5, 1])
+    assert decorate(lambda: scale(None, 2.0))() is None
+    single = decorate(lambda y: scale(y, 0.5))(y.astype(np.float32))
+    assert single.dtype == np.float32

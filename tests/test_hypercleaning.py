@@ -1,0 +1,194 @@
+"""Data hyper-cleaning: labels, metrics, closed forms, runtimes, reference."""
+
+import os
+
+import numpy as np
+import pytest
+from conftest import dataset, load_solver
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import expit
+from sklearn.metrics import precision_score, recall_score, roc_auc_score
+
+from benchmark_bilevel.exact import Exact
+from benchmark_bilevel.problems import PROBLEMS
+from benchmark_bilevel.reference import reference_value
+from benchmark_bilevel.verification.probe import NAMES, probe
+
+BATCH_SIZE = 64  # divides neither the 599 inner nor the 599 outer samples of digits
+
+
+def make(name, corruption=0.5, **options):
+    data = dataset(name)
+    if data.get("missing"):
+        pytest.skip(data["missing"])
+    return PROBLEMS["data-hypercleaning"](data, corruption=corruption, **options)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return make("digits")
+
+
+@pytest.fixture(scope="module")
+def mnist():
+    if "BENCHOPT_DATA_HOME" not in os.environ:
+        pytest.skip("BENCHOPT_DATA_HOME is not set: no MNIST")
+    return make("mnist")
+
+
+@pytest.fixture
+def point(digits, generator):
+    z, v = 0.1 * generator.standard_normal((2, digits.dim_z))
+    return z, 2 * generator.standard_normal(digits.dim_x), v
+
+
+def run(problem, name, n_iterations, seed=3, **parameters):
+    solver = load_solver(name).get_instance(**parameters)
+    runtime = solver.make_runtime(problem)
+    runtime.start(seed)
+    runtime.advance(n_iterations)
+    return runtime
+
+
+def test_labels_are_replaced_once_and_the_same_each_time(digits):
+    generator = np.random.RandomState(32)
+    replaced = generator.rand(digits.n_inner) < 0.5
+    labels = digits.split[0].y.copy()
+    labels[replaced] = generator.randint(0, 10, replaced.sum())
+    assert_array_equal(digits.given_labels, labels)
+    assert_array_equal(make("digits").given_labels, labels)
+    assert_array_equal(digits.inner_samples[1], labels)
+    assert_array_equal(digits.outer_samples[1], digits.split[1].y)
+    assert (digits.wrong == (labels != digits.split[0].y)).all()
+    assert 0.4 < digits.wrong.mean() < 0.5
+    assert (make("digits", split_seed=1).given_labels != labels).any()
+    assert not make("digits", corruption=0.0).wrong.any()
+
+
+@pytest.mark.parametrize("corruption", [0.5, 0.7, 0.9])
+def test_mnist_split(mnist, corruption):
+    """As the protocol says: one generator for the split, then for the labels."""
+    data = mnist.data
+    generator = np.random.RandomState(32)
+    order = generator.permutation(60000)
+    inner, outer = order[:20000], order[20000:25000]
+    labels = data["y_train"][inner]
+    replaced = generator.rand(20000) < corruption
+    labels[replaced] = generator.randint(0, 10, replaced.sum())
+    problem = PROBLEMS["data-hypercleaning"](data, corruption=corruption)
+    vars(problem)["split"] = mnist.split  # of the same seed
+    X, given, _ = problem.inner_samples
+    assert_array_equal(given, labels)
+    assert_allclose(problem.wrong.mean(), 0.9 * corruption, atol=0.01)
+    mean, scale = (getattr(data["X_train"][inner], f)(axis=0) for f in ("mean", "std"))
+    scale[scale == 0] = 1
+    assert_allclose(X[:50], (data["X_train"][inner[:50]] - mean) / scale, atol=1e-12)
+    X, y = problem.outer_samples
+    assert_array_equal(y, data["y_train"][outer])
+    assert_allclose(X[:50], (data["X_train"][outer[:50]] - mean) / scale, atol=1e-12)
+    assert len(problem.split[2].y) == 10000
+
+
+def test_metrics_of_found_labels(digits, generator):
+    x = generator.standard_normal(digits.dim_x) - digits.wrong
+    x[:50] = x[0]  # ties
+    metrics, found = digits.outer_metrics(x), expit(x) < 0.5
+    assert_allclose(metrics["corrupted_auc"], roc_auc_score(digits.wrong, -x))
+    assert_allclose(
+        metrics["corrupted_precision"], precision_score(digits.wrong, found)
+    )
+    assert_allclose(metrics["corrupted_recall"], recall_score(digits.wrong, found))
+    oracle = digits.outer_metrics(np.where(digits.wrong, -900.0, 900.0))
+    assert set(oracle.values()) == {1.0}
+    nothing_found = digits.outer_metrics(np.ones(digits.dim_x))
+    assert np.isnan(nothing_found["corrupted_precision"])
+    assert nothing_found["corrupted_auc"] == 0.5
+
+
+def test_closed_forms_equal_autograd(digits, point):
+    found, found_counts = probe(digits, "numba", [point], BATCH_SIZE)
+    right, counts = probe(digits, "torch", [point], BATCH_SIZE)
+    assert_array_equal(found_counts, counts)
+    for blocks in zip(found[0], right[0], strict=True):
+        for name, actual, expected in zip(NAMES, *blocks, strict=True):
+            scale = np.abs(expected).max()
+            assert_allclose(actual, expected, atol=1e-12 * scale, err_msg=name)
+
+
+def test_mean_over_blocks_is_the_full_batch(digits, point):
+    assert digits.n_inner % BATCH_SIZE != 0
+    (blocks,), _ = probe(digits, "numba", [point], BATCH_SIZE)
+    ((full,),), _ = probe(digits, "numba", [point], "full")
+    for name, *parts, expected in zip(NAMES, *blocks, full, strict=True):
+        scale = np.abs(expected).max()
+        assert_allclose(np.mean(parts, 0), expected, atol=1e-12 * scale, err_msg=name)
+
+
+def test_closed_forms_equal_finite_differences(digits, point, generator):
+    """Along random directions."""
+    z, x, v = point
+    losses = Exact(digits).losses
+    dz, dx = generator.standard_normal(z.size), generator.standard_normal(x.size)
+    h = 1e-5
+
+    def slope(function):
+        return (function(h) - function(-h)) / (2 * h)
+
+    def close(actual, expected):
+        assert_allclose(actual, expected, rtol=1e-6, atol=1e-6 * np.abs(expected).max())
+
+    close(losses.grad(z, x) @ dz, slope(lambda t: losses.inner_value(z + t * dz, x)))
+    close(losses.hvp(z, x, v), slope(lambda t: losses.grad(z + t * v, x)))
+    close(losses.cross(z, x, v) @ dx, slope(lambda t: losses.grad(z, x + t * dx)) @ v)
+    fz, fx = losses.outer_grad(z, x)
+    close(fz @ dz, slope(lambda t: losses.outer_value(z + t * dz, x)))
+    assert not fx.any()
+
+
+@pytest.mark.parametrize("name", ["soba", "saba", "amigo"])
+def test_runtimes_give_the_same_iterates(digits, name):
+    settings = {"step_size": 0.1, "outer_ratio": 1e-3, "batch_size": BATCH_SIZE}
+    compiled = run(digits, name, 200, runtime="numba", **settings)
+    eager = run(digits, name, 200, runtime="torch", **settings)
+    assert_array_equal(compiled.counts, eager.counts)
+    start = digits.initial_point()
+    for *both, y0 in zip(compiled.variables(), eager.variables(), start, strict=True):
+        assert_allclose(*both, atol=1e-10)
+        assert np.abs(both[0] - y0).max() > 1e-2
+
+
+def test_exact_hypergradient_is_the_slope_of_h(digits, generator):
+    x = generator.standard_normal(digits.dim_x)
+    direction = generator.standard_normal(digits.dim_x)
+    exact, h = Exact(digits), 1e-4
+    values = [exact.evaluate(x + t * direction).value for t in (h, -h)]
+    slope = exact.evaluate(x).hypergradient @ direction
+    assert_allclose((values[0] - values[1]) / (2 * h), slope, rtol=1e-6)
+
+
+def test_cleaning_finds_wrong_labels(digits):
+    _, x = run(digits, "soba", 3000, step_size=0.5, outer_ratio=1e-3).variables()
+    assert digits.outer_metrics(x)["corrupted_auc"] > 0.9
+
+
+@pytest.mark.parametrize(
+    ("corruption", "gap"), [(0.5, 0.012), (0.7, 0.025), (0.9, 0.045)]
+)
+def test_soba_on_mnist_comes_near_the_reference(mnist, corruption, gap):
+    """100 epochs with the published steps, and never below the reference."""
+    problem = PROBLEMS["data-hypercleaning"](mnist.data, corruption=corruption)
+    vars(problem)["split"] = mnist.split
+    runtime = run(
+        problem, "soba", 31300, step_size=1.0, outer_ratio=1e-4, dtype="float32"
+    )
+    _, x = runtime.variables()
+    suboptimality = Exact(problem).evaluate(x.astype(float)).value
+    suboptimality -= reference_value(problem)
+    assert 0 < suboptimality < gap
+    if corruption == 0.5:
+        assert problem.outer_metrics(x)["corrupted_auc"] > 0.96
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.5, "half"])
+def test_bad_corruption_is_refused(value):
+    assert "corruption" in PROBLEMS["data-hypercleaning"].invalid(corruption=value)

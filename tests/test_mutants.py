@@ -1,0 +1,404 @@
+"""Mistakes found in published code of these methods, put back one by one.
+
+Each mutant is the text of a solver (or of the estimators that it names) with one edit,
+and has to fail the check named beside it.
+"""
+
+import sys
+import threading
+import types
+
+import numpy as np
+import pytest
+from conftest import ROOT, load_plugin
+from test_solvers import mrbo_weights_are_right, seconds_per_iteration
+
+from benchmark_bilevel import exact, samplers
+from benchmark_bilevel.oracles import autograd
+from benchmark_bilevel.problems.template_problem import RidgeSelection
+from benchmark_bilevel.runtimes import Runtime
+from benchmark_bilevel.runtimes.eager import EagerRuntime
+from benchmark_bilevel.samplers import Partition
+from benchmark_bilevel.verification import Failed, conduct, hypergradient, problems
+from benchmark_bilevel.verification.cases import Subject, small_instance
+
+PACKAGE = ROOT / "benchmark_bilevel"
+
+
+# name: (solver, file of the edit, [(old, new), …], check, words of the message)
+MUTANTS = {
+    "cross-derivative sign flipped": (
+        "soba",
+        "solver",
+        [
+            (
+                "outer.descend(x, steps.outer, jv, fx)",
+                "outer.descend(x, steps.outer, -jv, fx)",
+            )
+        ],
+        hypergradient.settled_hypergradient,
+        "cross-derivative term J v has the wrong sign",
+    ),
+    "∇x f never added": (
+        "stocbio",
+        "solver",
+        [("steps.outer, jv, fx)", "steps.outer, jv)")],
+        hypergradient.settled_hypergradient,
+        "∇x f is missing",
+    ),
+    "first term of the series missing": (
+        "stocbio",
+        "estimators",
+        [("    descend(total, -1.0, term)\n    for j", "    for j")],
+        hypergradient.directions,
+        "direction of x",
+    ),
+    "factor η missing": (
+        "stocbio",
+        "estimators",
+        [("descend(term, step, b)", "descend(term, 1.0, b)")],
+        hypergradient.directions,
+        "direction of x",
+    ),
+    "factor η on the last term only": (
+        "stocbio",
+        "estimators",
+        [
+            ("descend(term, step, b)", "descend(term, 1.0, b)"),
+            ("    descend(total, -1.0, term)\n    for j", "    for j"),
+            (
+                "    return total\n\n\n@piece\ndef hia",
+                "    descend(total, 1.0 - step, term)\n    return total\n\n\n@piece\ndef hia",
+            ),
+        ],
+        hypergradient.directions,
+        "direction of x",
+    ),
+    "one Hessian batch for the whole series": (
+        "stocbio",
+        "estimators",
+        [
+            (
+                "    return blocks, ends\n",
+                "    blocks[:] = blocks[0]\n    return blocks, ends\n",
+            )
+        ],
+        hypergradient.bias,
+        "samples reused",
+    ),
+    "always the same batches": (
+        "stocbio",
+        "estimators",
+        [("inner.grad(z, x, inner.draw())", "inner.grad(z, x, i % inner.n_blocks)")],
+        hypergradient.bias,
+        "drawn unevenly",
+    ),
+    "sizes of the Hessian batches do not decrease": (
+        "stocbio",
+        "estimators",
+        [("(1.0 - rate) ** j", "(1.0 - rate) ** 0")],
+        conduct.counts,
+        "declared",
+    ),
+    "linear system started at ∇z f": (
+        "bsgm",
+        "solver",
+        [("v = zeros_like(z)", "v = copy(fz)")],
+        hypergradient.directions,
+        "direction of x",
+    ),
+    "warm start of z": (
+        "bsgm",
+        "solver",
+        [("        assign(z, z0)\n", "")],
+        hypergradient.directions,
+        "direction of x",
+    ),
+    "one sample for the linear system and the cross derivative": (
+        "bsgm",
+        "solver",
+        [
+            (
+                "        linear_sgd(inner, z, x, v, fz, steps.linear, n_steps, decrease)\n",
+                "        batch = draw_batch(inner, n_means)\n"
+                "        for i in batch:\n"
+                "            v -= steps.linear * (inner.hvp(z, x, v, i) + fz)\n",
+            ),
+            ("v, draw_batch(inner, n_means))", "v, batch)"),
+        ],
+        conduct.samples,
+        "one sample serves cross and hvp",
+    ),
+    "diverging linear system replaced by zero": (
+        "bsgm",
+        "solver",
+        [
+            (
+                "        jv = mean",
+                "        v = zeros_like(z) if abs(v).max() > 1e9 else v\n        jv = mean",
+            )
+        ],
+        conduct.divergence,
+        "linear step",
+    ),
+    "x is the iterate before the last step": (
+        "amigo",
+        "solver",
+        [
+            ("return z, x, zeros_like(z)", "return z, x, zeros_like(z), zeros_like(x)"),
+            ("z, x, v = state", "z, x, v, d = state"),
+            (
+                "outer.descend(x, steps.outer, jv, fx)",
+                "outer.descend(x, steps.outer, d)\n        d[:] = jv + fx",
+            ),
+        ],
+        hypergradient.directions,
+        "direction of x",
+    ),
+    "no projection": (
+        "amigo",
+        "solver",
+        [("outer.descend(x, steps.outer, jv, fx)", "x -= steps.outer * (jv + fx)")],
+        conduct.constraint,
+        "feasible set",
+    ),
+    "old point at 0": (
+        "mrbo",
+        "solver",
+        [
+            ("copy(z), copy(x)", "zeros_like(z), zeros_like(x)"),
+            ("if t == 0:", "if t < 0:"),
+            ("storm_momentum(t, inner_momentum, step_exponent)", "inner_momentum"),
+            ("storm_momentum(t, outer_momentum, step_exponent)", "outer_momentum"),
+        ],
+        hypergradient.directions,
+        "direction of x",
+    ),
+    "old and new variables are one": (
+        "mrbo",
+        "solver",
+        [("copy(z), copy(x)", "z, x")],
+        hypergradient.directions,
+        "after iteration 1",
+    ),
+    "step on z applied twice": (
+        "mrbo",
+        "solver",
+        [("descend(z, steps.inner, u)", "descend(z, 2 * steps.inner, u)")],
+        hypergradient.directions,
+        "z after iteration 0",
+    ),
+    "step on x applied twice": (
+        "mrbo",
+        "solver",
+        [("outer.descend(x, steps.outer, d)", "outer.descend(x, 2 * steps.outer, d)")],
+        hypergradient.directions,
+        "direction of x",
+    ),
+    "cross derivative on the sample of the inner gradient": (
+        "mrbo",
+        "solver",
+        [
+            (
+                "i, samples = inner.draw(), draw_hypergradient(inner, outer, n_neumann)",
+                "samples = draw_hypergradient(inner, outer, n_neumann)\n"
+                "        i = samples[2][0]",
+            )
+        ],
+        conduct.samples,
+        "one sample serves cross and grad",
+    ),
+    "old gradients at the new x": (
+        "vrbo",
+        "solver",
+        [
+            ("inner.grad(z_old, x_old, i)", "inner.grad(z_old, x, i)"),
+            ("outer, z_old, x_old, linear_step", "outer, z_old, x, linear_step"),
+        ],
+        hypergradient.directions,
+        "off",
+    ),
+    "no large batch after the first": (
+        "vrbo",
+        "solver",
+        [("t % period == 0:\n            batch", "t == 0:\n            batch")],
+        conduct.counts,
+        "declared",
+    ),
+    "full memory ignored": (
+        "saba",
+        "solver",
+        [("if t == 0 and full_memory:\n            for", "if t < 0:\n            for")],
+        conduct.counts,
+        "declared",
+    ),
+    "average of the table not divided by its length": (
+        "saba",
+        "variance_reduction",
+        [("average += change / table.shape[0]", "average += change")],
+        hypergradient.settled_hypergradient,
+        "diverges|settles",
+    ),
+    "repetitions share a seed": (
+        "soba",
+        "solver",
+        [
+            (
+                "    @staticmethod\n    def init",
+                "    def set_objective(self, problem):\n"
+                "        super().set_objective(problem)\n"
+                "        self.seed = self.get_seed()\n\n"
+                "    @staticmethod\n    def init",
+            )
+        ],
+        conduct.seeds,
+        "use_repetition",
+    ),
+}
+
+
+def mutated(text, edits):
+    for old, new in edits:
+        assert old in text, old
+        text = text.replace(old, new)
+    return text
+
+
+def make_mutant(tmp_path, solver, where, edits):
+    """The solver class with the edits, in a file and modules of its own."""
+    text = (ROOT / "solvers" / f"{solver}.py").read_text()
+    if where == "solver":
+        text = mutated(text, edits)
+    else:
+        module = types.ModuleType(f"mutant_{tmp_path.name}")
+        source = mutated((PACKAGE / f"{where}.py").read_text(), edits)
+        exec(compile(source, str(tmp_path / f"{where}.py"), "exec"), vars(module))
+        sys.modules[module.__name__] = module
+        text = mutated(text, [(f"benchmark_bilevel.{where}", module.__name__)])
+    path = tmp_path / f"{solver}.py"
+    path.write_text(text)
+    return load_plugin(path).Solver
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_mutant_fails(tmp_path, name):
+    solver, where, edits, check, words = MUTANTS[name]
+    # Thousands of repetitions want compiled code; for the rest, compiling takes longer.
+    runtime = "auto" if check is hypergradient.bias else "torch"
+    subject = Subject(make_mutant(tmp_path, solver, where, edits), runtime=runtime)
+    with pytest.raises(Failed, match=words):
+        check(subject)
+
+
+def unmutated(solver):
+    return Subject(
+        load_plugin(ROOT / "solvers" / f"{solver}.py").Solver, runtime="torch"
+    )
+
+
+def test_weights_that_do_not_decrease_fail(tmp_path):
+    edits = [("storm_momentum(t, ", "storm_momentum(1, ")]
+    mutant = Subject(make_mutant(tmp_path, "mrbo", "solver", edits), runtime="torch")
+    assert not mrbo_weights_are_right(mutant)
+
+
+def test_copied_tables_are_slow(tmp_path):
+    edits = [("    table[i] = new\n", "    table[i] = new\n    table.clone()\n")]
+    mutant = make_mutant(tmp_path, "saba", "variance_reduction", edits)
+    subject = Subject(mutant, runtime="torch")
+    small, large = (seconds_per_iteration(subject, n, 20) for n in (300, 100_000))
+    assert large > 3 * small
+    healthy = unmutated("saba")
+    small, large = (seconds_per_iteration(healthy, n, 20) for n in (300, 100_000))
+    assert large < 3 * small
+
+
+# --- mistakes outside the solvers -----------------------------------------------------
+
+
+def one_draw_too_many(order, cursor, replace):
+    position = int(cursor[0])
+    if position >= order.size + 1:
+        position = 0
+    cursor[0] = np.uint64(position + 1)
+    return order[min(position, order.size - 1)]
+
+
+def unshuffled_first_epoch(order, cursor, replace):
+    if cursor[0] == order.size and (np.diff(order) == 1).all():
+        cursor[0] = 0
+    return samplers.next_block(order, cursor, replace)
+
+
+@pytest.mark.parametrize("mistake", [one_draw_too_many, unshuffled_first_epoch])
+def test_bad_sampler_fails(monkeypatch, mistake):
+    monkeypatch.setattr(autograd, "next_block", mistake)
+    with pytest.raises(Failed, match="epoch"):
+        conduct.draws(unmutated("soba"))
+
+
+def test_short_batch_counted_in_full_fails(monkeypatch):
+    sizes = property(lambda self: np.full(self.n_blocks, self.batch_size))
+    monkeypatch.setattr(Partition, "sizes", sizes)
+    with pytest.raises(Failed, match="an epoch of gradients counts"):
+        conduct.draws(unmutated("soba"))
+
+
+def short_batch_weighs_double(partition, n_samples, batch_size):
+    make_partition(partition, n_samples, batch_size)
+    partition.weight = 1 / partition.batch_size
+
+
+make_partition = Partition.__init__
+
+
+def test_badly_weighted_short_batch_fails(monkeypatch):
+    monkeypatch.setattr(Partition, "__init__", short_batch_weighs_double)
+    with pytest.raises(Failed, match="mean of"):
+        problems.batches(small_instance(RidgeSelection))
+    with pytest.raises(Failed, match="settles"):
+        hypergradient.settled_hypergradient(unmutated("saba"))
+
+
+def test_unreachable_hyperparameters_fail(monkeypatch):
+    """A regulariser multiplied by 0, as one published configuration has it."""
+    monkeypatch.setattr(
+        RidgeSelection, "inner_regulariser", lambda self, z, x: 0 * x.sum()
+    )
+    with pytest.raises(Failed, match="does not depend on x"):
+        problems.hypergradient(small_instance(RidgeSelection))
+
+
+def solve_loosely(self, x, *_, **__):
+    """Gradient descent until ‖∇z g‖ ≤ 1e-3."""
+    z, _ = self.problem.initial_point()
+    while np.linalg.norm(gradient := self.losses.grad(z, x)) > 1e-3:
+        z = z - 0.3 * gradient
+    return z
+
+
+def test_loose_inner_solve_fails(monkeypatch):
+    monkeypatch.setattr(exact.Exact, "inner_solution", solve_loosely)
+    with pytest.raises(Failed, match="is solved to"):
+        problems.hypergradient(small_instance(RidgeSelection))
+
+
+def test_work_left_undone_fails(monkeypatch):
+    """A clock that stops when the work is dispatched."""
+    advance = EagerRuntime.advance
+
+    def dispatch(self, stop, max_oracle_calls=np.inf):
+        threading.Timer(0.05, lambda: advance(self, stop, max_oracle_calls)).start()
+
+    monkeypatch.setattr(EagerRuntime, "advance", dispatch)
+    with pytest.raises(Failed, match="counted"):
+        conduct.counts(unmutated("soba"))
+
+
+def test_budget_checked_too_late_fails(monkeypatch):
+    advance = Runtime.advance
+    monkeypatch.setattr(
+        Runtime, "advance", lambda self, stop, budget=0: advance(self, stop)
+    )
+    with pytest.raises(Failed, match="a budget of"):
+        conduct.budget(unmutated("soba"))

@@ -1,0 +1,132 @@
+"""A solver and a problem of one's own, outside the repository, from the README alone."""
+
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+from test_benchopt import benchmark, benchopt, run  # noqa: F401
+
+from benchmark_bilevel.verification.plugin import checks_of
+
+PLUGIN = '''\
+from benchmark_bilevel.directions import descend, zeros_like
+from benchmark_bilevel.solver import BilevelSolver
+
+
+class Solver(BilevelSolver):
+    """SOBA with heavy-ball momentum on x: m ← β m + D_x, x ← P(x − γ m)."""
+
+    name = "heavy-ball SOBA"
+    parameters = {"momentum": [0.5]}
+
+    @staticmethod
+    def init(inner, outer, z, x):
+        return z, x, zeros_like(z), zeros_like(x)
+
+    @staticmethod
+    def step(inner, outer, state, steps, t, momentum):
+        z, x, v, m = state
+        gz, hv, jv = inner.grad_hvp_cross(z, x, v, inner.draw())
+        fz, fx = outer.grad(z, x, outer.draw())
+        descend(z, steps.inner, gz)
+        descend(v, steps.linear, hv, fz)
+        descend(m, 1.0 - momentum, m)
+        descend(m, -1.0, jv, fx)
+        outer.descend(x, steps.outer, m)
+'''
+FLIPPED = ("descend(m, -1.0, jv, fx)", "descend(m, 1.0, jv); descend(m, -1.0, fx)")
+
+
+@pytest.fixture(scope="module")
+def plugin(tmp_path_factory):
+    path = tmp_path_factory.mktemp("elsewhere") / "my_solver.py"
+    path.write_text(PLUGIN)
+    return path
+
+
+def check(path):
+    result = subprocess.run(
+        [sys.executable, "-m", "benchmark_bilevel", "check", str(path)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=path.parent,
+    )
+    return result.returncode, result.stdout + result.stderr
+
+
+def test_check_passes(plugin):
+    code, output = check(plugin)
+    assert code == 0, output
+    assert "All checks passed." in output
+    assert "not declared" in output  # the formula of the oracle calls
+
+
+def test_check_finds_the_flipped_sign(tmp_path):
+    path = tmp_path / "my_solver.py"
+    path.write_text(PLUGIN.replace(*FLIPPED))
+    ((_, results),) = checks_of(path)
+    first = next(results)  # the others take their time
+    assert first.status == "FAIL"
+    assert "the cross-derivative term J v has the wrong sign" in first.text
+
+
+@pytest.mark.parametrize("parallel", [(), ("-j", "2")], ids=["sequential", "parallel"])
+def test_benchopt_runs_it(benchmark, plugin, parallel):  # noqa: F811
+    solvers = ("-s", f"{plugin}[max_iterations=30]", "-s", "SOBA[max_iterations=30]")
+    name = f"plugin{len(parallel)}"
+    _, results = run(benchmark, name, "-d", "quadratic", "-r", "2", *solvers, *parallel)
+    mine = results[results["solver_name"].str.startswith("heavy-ball SOBA")]
+    assert mine["idx_rep"].nunique() == 2
+    last = mine[mine["objective_iterations"] == 30]["objective_value"]
+    assert len(last) == 2 and last.nunique() == 2  # repetitions have their own seeds
+    assert last.max() < mine["objective_value"].max()
+
+
+def test_it_appears_in_the_page(benchmark, plugin):  # noqa: F811
+    arguments = ("-d", "quadratic", "-s", f"{plugin}[max_iterations=30]")
+    benchopt(benchmark, *arguments, "--no-display", "--output", "page")
+    pages = list((benchmark / "outputs").glob("*.html"))
+    assert any("heavy-ball SOBA" in page.read_text() for page in pages)
+
+
+def test_template_is_ignored_by_benchopt(benchmark):  # noqa: F811
+    _, lines = benchopt(benchmark, command="info")
+    assert not any("template" in line for line in lines)
+
+
+def test_check_of_the_problem_template():
+    code, output = check(
+        ROOT / "benchmark_bilevel" / "problems" / "template_problem.py"
+    )
+    assert code == 0, output
+
+
+def test_check_finds_a_wrong_kernel(tmp_path):
+    """A problem outside the package whose closed form has a wrong factor."""
+    text = (
+        ROOT / "benchmark_bilevel" / "problems" / "quadratic_kernels.py"
+    ).read_text()
+    right = "t[k] *= self.weight"
+    assert right in text
+    (tmp_path / "my_kernels.py").write_text(text.replace(right, f"{right} * 2"))
+    path = tmp_path / "my_problem.py"
+    path.write_text(
+        "import my_kernels\n"
+        "from benchmark_bilevel.problems.quadratic import Quadratic\n\n\n"
+        "class Mine(Quadratic):\n"
+        "    name = 'mine'\n"
+        "    kernels = my_kernels\n"
+    )
+    code, output = check(path)
+    assert code == 1
+    assert "H v on block 0 is off" in output
+
+
+def test_check_of_something_else(tmp_path):
+    path = tmp_path / "nothing.py"
+    path.write_text("x = 1\n")
+    code, output = check(path)
+    assert code == 2
+    assert "defines no subclass" in output
