@@ -27,6 +27,34 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+# --- results: from config/results/*.yml to tables, figures and pages --------------------
+
+RESULTS := $(patsubst config/results/%.yml,results/%.parquet,$(wildcard config/results/*.yml))
+SITE := build/site
+FIGURES := build/figures
+README_FIGURES := --only "ijcnn1-*-suboptimality-*" --only "mnist-data-hypercleaning-*"
+
+.PHONY: results site figures FORCE
+# Two runs at a time would share the clock.
+.NOTPARALLEL:
+
+# Always run, and answered from benchopt's cache where nothing has changed: an interrupted
+# `make results` goes on where it was.
+results: $(RESULTS)
+
+results/%.parquet: config/results/%.yml $(READY) FORCE
+	rm -f $(OUTPUTS)/$*.parquet
+	PATH="$(BIN):$$PATH" benchopt run . --config $< --output $* --no-plot
+	cp $(OUTPUTS)/$*.parquet $@
+
+site: $(READY)
+	$(BIN)/python -m benchmark_bilevel site $(SITE)
+
+# All figures as PDF for papers, and those of the README as SVG.
+figures: $(READY)
+	$(BIN)/python -m benchmark_bilevel figures $(FIGURES)
+	$(BIN)/python -m benchmark_bilevel figures results/figures --format svg $(README_FIGURES)
+
 clean:
 	rm -rf $(VENV) __cache__ $(OUTPUTS) build *.egg-info
 	find . -name __pycache__ -prune -exec rm -rf {} +

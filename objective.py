@@ -1,4 +1,3 @@
-
 import click
 from benchopt import BaseObjective
 from benchopt.stopping_criterion import NoCriterion

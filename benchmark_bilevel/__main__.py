@@ -91,5 +91,46 @@ def _best_points(path, problem, dataset):
     return [best["x"]] if "x" in best else []
 
 
+@main.command()
+@click.argument("folder", type=click.Path(file_okay=False))
+@click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False))
+def site(folder, files):
+    """Write the web site of result FILES (results/*.parquet if none) into FOLDER."""
+    from benchmark_bilevel.report.site import build
+
+    index = build(
+        _result_files(files), folder, Benchmark(PACKAGE.parent), log=click.echo
+    )
+    click.echo(index.resolve().as_uri())
+
+
+@main.command()
+@click.argument("folder", type=click.Path(file_okay=False))
+@click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False))
+@click.option(
+    "--format", "formats", multiple=True, default=["pdf"], help="pdf, svg or png."
+)
+@click.option(
+    "--only", multiple=True, help="Pattern of file names, such as 'profile-*'."
+)
+def figures(folder, files, formats, only):
+    """Draw the figures of result FILES (results/*.parquet if none) into FOLDER."""
+    from benchmark_bilevel.report.figures import save_figures
+    from benchmark_bilevel.report.results import read
+
+    paths = save_figures(read(_result_files(files)), folder, formats, only or ["*"])
+    click.echo(f"{len(paths)} figures in {folder}")
+
+
+def _result_files(files):
+    """`files`, or the committed ones; ends the program if there are none."""
+    found = list(files) or sorted((PACKAGE.parent / "results").glob("*.parquet"))
+    if not found:
+        raise click.ClickException(
+            "no result files in results/: `make results`, or name some of outputs/."
+        )
+    return found
+
+
 if __name__ == "__main__":
     main()

@@ -45,14 +45,14 @@ def assign(y, d):
 
 
 def scale(d, a):
-    """The direction a d; an array is overwritten, since oracles' arrays are fresh."""
+    """The direction a d; an array is overwritten, oracles' arrays being fresh."""
     if d is not None:
         d *= a
     return d
 
 
 def add(d, e):
-    """The direction d + e; the array d is overwritten, since oracles' arrays are fresh."""
+    """The direction d + e; the array d is overwritten, oracles' arrays being fresh."""
     if d is None or e is None:
         return e if d is None else d
     d += e

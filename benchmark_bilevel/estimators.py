@@ -64,19 +64,20 @@ def draw_series(inner, n_terms, size=1, rate=0.0):
     ends = np.zeros(n_terms + 1, np.int64)
     for j in range(n_terms):
         # The tolerance keeps rounding from adding a block to a whole number.
-        wanted = int(math.ceil(size * (1.0 - rate) ** j - 1e-9))
+        wanted = math.ceil(size * (1.0 - rate) ** j - 1e-9)
         ends[j + 1] = ends[j] + min(max(wanted, 1), inner.n_blocks)
     blocks = np.empty(ends[-1], np.int64)
     for j in range(n_terms):
-        batch = draw_large_batch(inner, ends[j + 1] - ends[j])
-        blocks[ends[j] : ends[j + 1]] = batch
+        # Not a slice assignment: its error message takes a second to compile.
+        for k, i in enumerate(draw_large_batch(inner, ends[j + 1] - ends[j])):
+            blocks[ends[j] + k] = i
     return blocks, ends
 
 
 @piece
 def n_blocks_of(oracle, fraction):
     """Blocks in a `fraction` of the data, rounded up, at least one."""
-    return max(int(math.ceil(fraction * oracle.n_blocks - 1e-9)), 1)
+    return max(math.ceil(fraction * oracle.n_blocks - 1e-9), 1)
 
 
 # --- means over a batch -------------------------------------------------------------
@@ -178,7 +179,7 @@ def neumann(inner, z, x, b, step, series):
 
 @piece
 def hia(inner, z, x, b, step, n_terms):
-    """Randomly truncated product −η N Π_{j≤p} (I − η H_j) b, p uniform in {0, …, N − 1}.
+    """Randomly truncated product −η N Π_{j≤p} (I − η H_j) b, p uniform below N.
 
     Its mean over p and fresh blocks is the Neumann series of N = `n_terms` terms.
 

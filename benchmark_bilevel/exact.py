@@ -28,8 +28,8 @@ __all__ = [
 
 GRADIENT_TOLERANCE = 1e-10
 DECREMENT_TOLERANCE = 1e-14
-# Of the linear systems where they are solved by iterations; see `HessianSolver.solve`.
-NEWTON_TOLERANCE = 1e-3
+# Of linear systems that are solved by iterations; see `HessianSolver.solve`.
+NEWTON_TOLERANCE = 1e-2
 ADJOINT_TOLERANCE = 1e-10
 
 _blas = ThreadpoolController()
@@ -62,7 +62,8 @@ class Exact:
 
     @cached_property
     def _hessian(self):
-        return HessianSolver(self.problem, self.losses)
+        solver = getattr(self.problem.kernels, "HessianSolver", HessianSolver)
+        return solver(self.problem, self.losses)
 
     def forget(self):
         """Make the next results independent of the ones before, to the last digit."""
@@ -104,7 +105,9 @@ class Exact:
         start, _ = self.problem.initial_point()
         z = (start if z is None else z).astype(float)
         with np.errstate(over="ignore", invalid="ignore"):
-            threshold = GRADIENT_TOLERANCE * max(1, np.linalg.norm(losses.grad(start, x)))
+            threshold = GRADIENT_TOLERANCE * max(
+                1, np.linalg.norm(losses.grad(start, x))
+            )
             for _ in range(max_iterations):
                 gradient = losses.grad(z, x)
                 norm = np.linalg.norm(gradient)

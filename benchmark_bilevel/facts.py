@@ -1,4 +1,4 @@
-"""What the author of a solver may declare about it, for `verification` to hold it to."""
+"""What the author of a solver may declare, for `verification` to hold it to."""
 
 from typing import NamedTuple
 

@@ -14,9 +14,8 @@ from numba import errors, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
-# Options of every compiled function around these kernels. Neither "nnan" nor "ninf": a
-# diverging run has to show as NaN or inf.
-FAST = {"fastmath": {"reassoc", "contract", "arcp", "nsz"}, "error_model": "numpy"}
+from benchmark_bilevel.fingerprint import FAST
+
 # "reassoc" would cancel the rounding trick of `exp_scalar`.
 _SAFE = {"fastmath": {"contract", "nsz"}, "error_model": "numpy"}
 

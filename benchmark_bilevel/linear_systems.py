@@ -3,8 +3,7 @@
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
-# Hessians up to this dimension are formed and factorised. Above, the preconditioner of
-# the conjugate gradients is their diagonal.
+# Hessians up to this dimension are formed and factorised.
 DENSE_LIMIT = 1000
 # Forming a Hessian costs n dim² multiplications. Up to this many each point gets its
 # own; above, a factor serves as preconditioner at other points, while it is good enough.
@@ -44,8 +43,8 @@ class HessianSolver:
             Where H is taken.
         b : array of shape (dim_z,)
         rtol : float
-            Bound of ‖r‖ / ‖b‖, r = b − H d, in the norm of the preconditioner's inverse,
-            which for a factor of (nearly) H is the error of d in the norm of H.
+            Bound of the error of d relative to d, in the norm of H as far as the
+            preconditioner knows it (above `DENSE_LIMIT`, that of the problem).
         start : array, optional
             First guess of the iterations, if it takes any.
 
@@ -53,12 +52,13 @@ class HessianSolver:
         ------
         InnerSolveError
         """
+
         def product(d):
             return self.losses.hvp(z, x, d)
 
         if not self.is_dense:
-            diagonal = self.losses.diagonal(z, x)
-            return conjugate_gradients(product, b, lambda r: r / diagonal, rtol, start)[0]
+            precondition = self.problem.preconditioner(z, x)
+            return conjugate_gradients(product, b, precondition, rtol, start)[0]
         if self.is_cheap:
             factor, is_exact = _factor(self.losses.hessian(z, x))
             if is_exact:
@@ -100,7 +100,9 @@ def _factor(matrix):
     raise InnerSolveError(f"inner Hessian not positive definite: {reason}")
 
 
-def conjugate_gradients(product, b, precondition, rtol, start=None, max_iterations=5000):
+def conjugate_gradients(
+    product, b, precondition, rtol, start=None, max_iterations=5000
+):
     """Solution of H d = b by preconditioned conjugate gradients, and the iterations.
 
     Stops when rᵀP⁻¹r ≤ rtol² bᵀP⁻¹b for the recomputed residual r, P the preconditioner;

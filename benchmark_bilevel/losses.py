@@ -36,7 +36,6 @@ class CompiledLosses:
             )
         )
         self._has_hessian = hasattr(problem.kernels, "HAS_HESSIAN")
-        self._has_diagonal = hasattr(problem.kernels, "HAS_DIAGONAL")
 
     def inner_value(self, z, x):
         return _mean_value(self._inner, z, x)
@@ -60,10 +59,6 @@ class CompiledLosses:
         if self._has_hessian:
             return _mean_hessian(self._inner, z, x)
         return np.array([self.hvp(z, x, unit) for unit in np.eye(z.size)])
-
-    def diagonal(self, z, x):
-        """Diagonal of ∇²zz g where the kernels know it, else ones."""
-        return _diagonal(self._inner, z, x) if self._has_diagonal else np.ones_like(z)
 
 
 class AutogradLosses:
@@ -127,9 +122,6 @@ class AutogradLosses:
     def hessian(self, z, x):
         return np.array([self.hvp(z, x, unit) for unit in np.eye(z.size)])
 
-    def diagonal(self, z, x):
-        return np.ones_like(z)
-
 
 @cached_njit
 def _mean_value(oracle, z, x):
@@ -178,12 +170,4 @@ def _mean_hessian(inner, z, x):
     total = inner.hessian(z, x, 0)
     for i in range(1, inner.n_blocks):
         total += inner.hessian(z, x, i)
-    return total / inner.n_blocks
-
-
-@cached_njit
-def _diagonal(inner, z, x):
-    total = inner.diagonal(z, x, 0)
-    for i in range(1, inner.n_blocks):
-        total += inner.diagonal(z, x, i)
     return total / inner.n_blocks

@@ -24,8 +24,8 @@ from benchmark_bilevel.variance_reduction import saga
 class Rows(NamedTuple):
     """A direction that is zero but for some slices, which may overlap and then add up.
 
-    Slice k moves the entries from ``starts[k]`` on, by the values between ``ends[k - 1]``
-    (0 for the first) and ``ends[k]``. More room may follow the last.
+    Slice k moves the entries from ``starts[k]`` on, by the values between
+    ``ends[k - 1]`` (0 for the first) and ``ends[k]``. More room may follow the last.
     """
 
     starts: np.ndarray  # int64 (n_slices,)

@@ -39,7 +39,9 @@ class Partition:
 
     def slice(self, i):
         """Samples of block `i`."""
-        return slice(i * self.batch_size, min((i + 1) * self.batch_size, self.n_samples))
+        return slice(
+            i * self.batch_size, min((i + 1) * self.batch_size, self.n_samples)
+        )
 
     @property
     def sizes(self):

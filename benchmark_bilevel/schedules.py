@@ -3,8 +3,9 @@
 import math
 from typing import NamedTuple
 
-from benchmark_bilevel.fingerprint import FAST
 from numba import njit
+
+from benchmark_bilevel.fingerprint import FAST
 
 
 class Schedule(NamedTuple):

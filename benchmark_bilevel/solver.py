@@ -181,7 +181,9 @@ class BilevelSolver(BaseSolver):
                 started = time.perf_counter()
                 before = run.t
                 # Chunks of a tenth of the point keep the overshoot of max_seconds small.
-                run.advance(min(point, before + max(1, point // 10)), self.max_oracle_calls)
+                run.advance(
+                    min(point, before + max(1, point // 10)), self.max_oracle_calls
+                )
                 clock += time.perf_counter() - started
                 if (
                     run.oracle_calls >= self.max_oracle_calls

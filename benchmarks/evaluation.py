@@ -66,7 +66,14 @@ def main(cells, seconds, work):
         f"{'share':>8}{'peak MB':>9}"
     )
     for cell in cells:
-        command = [sys.executable, __file__, "--worker", cell, "--seconds", str(seconds)]
+        command = [
+            sys.executable,
+            __file__,
+            "--worker",
+            cell,
+            "--seconds",
+            str(seconds),
+        ]
         row = run_json(command)
         if row:
             share = row["evaluation"] / (row["evaluation"] + row["solver"])

@@ -58,7 +58,9 @@ def make_loss(side):
         z, x = inner_var, outer_var
         batch_a = jax.lax.dynamic_slice(a, (start, 0), (batch_size, a.shape[1]))
         batch_y = jax.lax.dynamic_slice(y, (start,), (batch_size,))
-        losses = jax.vmap(sample_loss, in_axes=(None, None, 0, 0))(z, x, batch_a, batch_y)
+        losses = jax.vmap(sample_loss, in_axes=(None, None, 0, 0))(
+            z, x, batch_a, batch_y
+        )
         if side == "outer":
             return losses.mean()
         if weight is not None:

@@ -27,7 +27,11 @@ def main(solvers):
         )
         for n in SIZES
     ]
-    print(f"{'solver':<10}" + "".join(f"n = {n:,}".rjust(16) for n in SIZES) + "  cost ratio")
+    print(
+        f"{'solver':<10}"
+        + "".join(f"n = {n:,}".rjust(16) for n in SIZES)
+        + "  cost ratio"
+    )
     for name in solvers:
         ((solver, _),) = benchmark.check_solver_patterns([name])
         speeds = []

@@ -46,10 +46,9 @@ COLUMNS = (
     "peer_ratio",
     "ceiling_ratio",
 )
-ONE_THREAD = {
-    name: "1"
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-} | {
+ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
+) | {
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
     "JAX_PLATFORMS": "cpu",
 }
@@ -203,7 +202,9 @@ def main(solvers, cells, dtypes, ceiling, peer, peer_python, work):
                     if program and dtype == "float32" and solver in ("SOBA", "SABA"):
                         other = run_json([str(program), cell, solver])
                         if other:
-                            row["ceiling_ratio"] = speed / other["iterations_per_second"]
+                            row["ceiling_ratio"] = (
+                                speed / other["iterations_per_second"]
+                            )
                     row |= dict(zip(("problem", "dataset"), CELLS[cell], strict=False))
                     rows.append(row | {"solver": solver, "dtype": dtype})
                     ratios = (row["peer_ratio"], row["ceiling_ratio"])

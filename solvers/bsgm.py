@@ -34,9 +34,9 @@ class Solver(BilevelSolver):
 
     References
     ----------
-    R. Grazzi, M. Pontil, S. Salzo, "Bilevel optimization with a lower-level contraction:
-    Optimal sample complexity without warm-start", JMLR 24, 2023, Algorithms 1 and 2,
-    schedules of Theorem 16.
+    R. Grazzi, M. Pontil, S. Salzo, "Bilevel optimization with a lower-level
+    contraction: Optimal sample complexity without warm-start", JMLR 24, 2023,
+    Algorithms 1 and 2, schedules of Theorem 16.
     """
 
     name = "BSGM"

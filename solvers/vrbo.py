@@ -16,10 +16,10 @@ from benchmark_bilevel.variance_reduction import spider
 class Solver(BilevelSolver):
     """VRBO: SPIDER on ∇z g and on the hypergradient, with an inner loop on z.
 
-    Every `period` iterations the estimates u of ∇z g and d of the hypergradient (that of
-    stocBiO) start afresh from large batches. An iteration moves x along d; then an inner
-    loop adds to u and d their change since the point before, with the same small batch
-    at both points, and moves z along u. Its first change is from (z_k, x_k) to
+    Every `period` iterations the estimates u of ∇z g and d of the hypergradient (that
+    of stocBiO) start afresh from large batches. An iteration moves x along d; then an
+    inner loop adds to u and d their change since the point before, with the same small
+    batch at both points, and moves z along u. Its first change is from (z_k, x_k) to
     (z_k, x_{k+1}), its last one brings u and d to (z_{k+1}, x_{k+1}).
 
     Parameters

@@ -38,7 +38,9 @@ def dataset(name, **parameters):
 def make_problem(name):
     """One of the small problems; sizes that no usual batch size divides."""
     if name == "quadratic":
-        data = random_quadratic(n_samples=103, n_outer_samples=57, dim_inner=6, dim_outer=4)
+        data = random_quadratic(
+            n_samples=103, n_outer_samples=57, dim_inner=6, dim_outer=4
+        )
         return PROBLEMS["quadratic"](data)
     parameters = {"n_samples": 301, "n_features": 7} if name == "simulated" else {}
     return PROBLEMS["hyperparameter-selection"](dataset(name, **parameters))

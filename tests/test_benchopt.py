@@ -77,7 +77,9 @@ def run(benchmark, name, *arguments, **environment):
 
 
 def status_lines(lines):
-    return [line for line in lines if re.search(r"\]: (done|error|skip|diverged)", line)]
+    return [
+        line for line in lines if re.search(r"\]: (done|error|skip|diverged)", line)
+    ]
 
 
 def without_times(results):
@@ -167,7 +169,9 @@ def test_unchanged_code_is_answered_from_the_cache_and_edited_code_is_not(
     schedules = source / "benchmark_bilevel" / "schedules.py"
     text = schedules.read_text()
     assert "schedule.inner * factor" in text
-    schedules.write_text(text.replace("schedule.inner * factor", "schedule.inner * 2.0"))
+    schedules.write_text(
+        text.replace("schedule.inner * factor", "schedule.inner * 2.0")
+    )
     lines, second = run(benchmark, "edited_2", *arguments, **environment)
     assert "cached" not in status_lines(lines)[0]
     values = [r["objective_inner_loss"].iloc[-1] for r in (first, second)]
@@ -200,7 +204,10 @@ def test_bad_parameters_are_refused(parameters, line):
 @pytest.mark.parametrize(
     "arguments, line",
     [
-        (["-o", "Bilevel[problem=no]", "-s", "SOBA"], "Error: problem='no' is not known"),
+        (
+            ["-o", "Bilevel[problem=no]", "-s", "SOBA"],
+            "Error: problem='no' is not known",
+        ),
         (["-s", "SOBA[batch_size=0]"], "Error: SOBA: batch_size=0 is not valid"),
     ],
 )

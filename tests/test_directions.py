@@ -1,4 +1,4 @@
-"""The vector verbs on all kinds of directions, against what they mean for dense arrays."""
+"""The vector verbs on all kinds of directions, against what these mean when dense."""
 
 import numpy as np
 import pytest

@@ -174,7 +174,7 @@ def test_batches():
 
 
 def test_counts():
-    """A series of Q terms costs Q products, HIA p of them, CG one more than its steps."""
+    """A series costs Q products, HIA p of them, CG one more than its steps."""
     n = small_quadratic().n_inner
     counted = {
         int(run("numba", "full", 4, seed).counts[HESSIAN_VECTOR]) for seed in range(40)

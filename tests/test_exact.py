@@ -8,7 +8,12 @@ from conftest import dataset, load_solver, make_problem
 from scipy.special import logit
 
 from benchmark_bilevel.evaluation import Evaluator
-from benchmark_bilevel.exact import AutogradLosses, CompiledLosses, Exact, InnerSolveError
+from benchmark_bilevel.exact import (
+    AutogradLosses,
+    CompiledLosses,
+    Exact,
+    InnerSolveError,
+)
 from benchmark_bilevel.problems import PROBLEMS
 from benchmark_bilevel.problems.quadratic import random_quadratic
 from benchmark_bilevel.reference import REFERENCES, find_reference, reference_value
@@ -26,7 +31,9 @@ def test_quadratic_spectra():
     problem = PROBLEMS["quadratic"](data)
     inner = np.linalg.eigvalsh(data["A"].T @ data["A"] / problem.n_inner)
     np.testing.assert_allclose(inner[[0, -1]], [0.01, 1], rtol=1e-10)
-    gradients = np.array([problem.hypergradient(unit) for unit in np.eye(problem.dim_x)])
+    gradients = np.array(
+        [problem.hypergradient(unit) for unit in np.eye(problem.dim_x)]
+    )
     hessian = gradients - problem.hypergradient(np.zeros(problem.dim_x))
     np.testing.assert_allclose(
         np.linalg.eigvalsh(hessian), np.logspace(np.log10(0.2), 0, problem.dim_x)
@@ -38,7 +45,9 @@ def test_exact_layer_agrees_with_the_closed_form(quadratic, generator):
     exact = Exact(quadratic)
     for x in 3 * generator.standard_normal((5, quadratic.dim_x)):
         result = exact.evaluate(x)
-        np.testing.assert_allclose(result.value, quadratic.value_function(x), rtol=1e-10)
+        np.testing.assert_allclose(
+            result.value, quadratic.value_function(x), rtol=1e-10
+        )
         for actual, expected in [
             (result.hypergradient, quadratic.hypergradient(x)),
             (result.z, quadratic.inner_solution(x)),
@@ -75,8 +84,8 @@ def test_tolerance_of_the_inner_solve(problem):
         start, _ = problem.initial_point()
         scale = max(1, np.linalg.norm(exact.losses.grad(start, point)))
         assert np.linalg.norm(gradient) <= 1e-10 * scale
-        decrement = 0.5 * gradient @ np.linalg.solve(
-            exact.losses.hessian(z, point), gradient
+        decrement = (
+            0.5 * gradient @ np.linalg.solve(exact.losses.hessian(z, point), gradient)
         )
         assert decrement <= 1e-14
 
@@ -103,7 +112,9 @@ def test_compiled_and_autograd_losses_agree(problem, generator):
         "hessian": (z, x),
     }.items():
         actual = getattr(compiled, name)(*arguments)
-        np.testing.assert_allclose(actual, getattr(autograd, name)(*arguments), rtol=1e-10)
+        np.testing.assert_allclose(
+            actual, getattr(autograd, name)(*arguments), rtol=1e-10
+        )
     fz, _ = compiled.outer_grad(z, x)
     np.testing.assert_allclose(fz, autograd.outer_grad(z, x)[0], rtol=1e-10, atol=1e-14)
 
@@ -164,10 +175,12 @@ def _converge(problem, name, n_iterations, n_chunks, **parameters):
         ),
     ],
 )
-def test_linear_convergence_to_the_closed_form(quadratic, name, n_iterations, parameters):
+def test_linear_convergence_to_the_closed_form(
+    quadratic, name, n_iterations, parameters
+):
     """To the minimum (1e-10), along a straight line in a semi-log plot."""
     gaps, run = _converge(quadratic, name, n_iterations, 50, **parameters)
-    z, x = run.variables()
+    _, x = run.variables()
     assert gaps[-1] <= 1e-10
     assert np.linalg.norm(x - quadratic.minimiser()) <= 1e-5 * np.linalg.norm(x)
     line = np.log(gaps[(gaps > 1e-12) & (gaps < 1e-2 * gaps[0])])
@@ -209,7 +222,6 @@ def test_reference_beats_a_grid_of_random_points(generator):
     found = find_reference(problem, log=lambda line: None)
     exact = Exact(problem)
     values = [
-        exact.evaluate(x).value
-        for x in generator.uniform(-12, 6, (200, problem.dim_x))
+        exact.evaluate(x).value for x in generator.uniform(-12, 6, (200, problem.dim_x))
     ]
     assert min(values) >= found["value"] - found["accuracy"]

@@ -68,7 +68,8 @@ MUTANTS = {
             ("    descend(total, -1.0, term)\n    for j", "    for j"),
             (
                 "    return total\n\n\n@piece\ndef hia",
-                "    descend(total, 1.0 - step, term)\n    return total\n\n\n@piece\ndef hia",
+                "    descend(total, 1.0 - step, term)\n    return total\n\n\n"
+                "@piece\ndef hia",
             ),
         ],
         hypergradient.directions,
@@ -119,8 +120,8 @@ MUTANTS = {
         "solver",
         [
             (
-                "        linear_sgd(inner, z, x, v, fz, steps.linear, n_steps, decrease)\n",
-                "        batch = draw_batch(inner, n_means)\n"
+                "linear_sgd(inner, z, x, v, fz, steps.linear, n_steps, decrease)\n",
+                "batch = draw_batch(inner, n_means)\n"
                 "        for i in batch:\n"
                 "            v -= steps.linear * (inner.hvp(z, x, v, i) + fz)\n",
             ),
@@ -135,7 +136,8 @@ MUTANTS = {
         [
             (
                 "        jv = mean",
-                "        v = zeros_like(z) if abs(v).max() > 1e9 else v\n        jv = mean",
+                "        v = zeros_like(z) if abs(v).max() > 1e9 else v\n"
+                "        jv = mean",
             )
         ],
         conduct.divergence,
@@ -200,7 +202,8 @@ MUTANTS = {
         "solver",
         [
             (
-                "i, samples = inner.draw(), draw_hypergradient(inner, outer, n_neumann)",
+                "i, samples = inner.draw(), "
+                "draw_hypergradient(inner, outer, n_neumann)",
                 "samples = draw_hypergradient(inner, outer, n_neumann)\n"
                 "        i = samples[2][0]",
             )

@@ -57,7 +57,11 @@ def problem():
 @pytest.mark.parametrize("name", ["soba", "saba", "amigo", "stocbio"])
 def test_solvers_lower_the_losses(problem, name):
     solver = load_solver(name).get_instance(
-        step_size=0.1, step_exponent=0.0, outer_ratio=0.1, batch_size=32, dtype="float32"
+        step_size=0.1,
+        step_exponent=0.0,
+        outer_ratio=0.1,
+        batch_size=32,
+        dtype="float32",
     )
     run = solver.make_runtime(problem)
     run.start(seed=0)

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 from conftest import load_solver
+from numba import njit
 
 from benchmark_bilevel.oracles import COUNTS
 from benchmark_bilevel.oracles.autograd import AutogradInner, AutogradOuter, to_tensor
 from benchmark_bilevel.samplers import Partition, make_sampler
-from numba import njit
 
 BATCH_SIZE = 16  # divides no sample size of the small problems
 
@@ -33,7 +33,9 @@ class Side:
         n_samples = problem.n_inner if inner else problem.n_outer
         self.partition = Partition(n_samples, batch_size)
         sampler = make_sampler(self.partition.n_blocks, "reshuffled", 0, 0)
-        self.counts = {kind: np.zeros(len(COUNTS), np.int64) for kind in ("closed", "auto")}
+        self.counts = {
+            kind: np.zeros(len(COUNTS), np.int64) for kind in ("closed", "auto")
+        }
         make = problem.kernels.make_inner if inner else problem.kernels.make_outer
         self.closed_form = make(
             problem, self.partition, sampler, self.counts["closed"], dtype
@@ -41,7 +43,9 @@ class Side:
         common = (self.partition, sampler, self.counts["auto"], dtype, "cpu")
         if inner:
             loss, samples = problem.inner_loss, problem.inner_samples
-            self.autograd = AutogradInner(loss, problem.inner_regulariser, samples, *common)
+            self.autograd = AutogradInner(
+                loss, problem.inner_regulariser, samples, *common
+            )
         else:
             loss, samples = problem.outer_loss, problem.outer_samples
             self.autograd = AutogradOuter(loss, None, samples, *common, project=None)
@@ -193,7 +197,9 @@ def test_float32_stays_float32(problem, point):
     exact = Side(problem, inner=True).closed("grad_hvp_cross", *point, 0)
     single = Side(problem, inner=True, dtype="float32")
     for side in (single.closed, single.auto):
-        for part, expected in zip(side("grad_hvp_cross", z, x, v, 0), exact, strict=True):
+        for part, expected in zip(
+            side("grad_hvp_cross", z, x, v, 0), exact, strict=True
+        ):
             assert part.dtype == np.float32
             assert_equal(part, expected, rtol=2e-5)
 

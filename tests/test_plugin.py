@@ -1,4 +1,4 @@
-"""A solver and a problem of one's own, outside the repository, from the README alone."""
+"""A solver and a problem outside the repository, written from the README alone."""
 
 import subprocess
 import sys

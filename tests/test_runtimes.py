@@ -114,7 +114,9 @@ def test_float32_state(problem, runtime):
 
 @pytest.mark.parametrize("runtime", ["numba", "torch"])
 def test_huge_steps_diverge(problem, runtime):
-    result = run(problem, "soba", 400, step_size=1e30, step_exponent=0.0, runtime=runtime)
+    result = run(
+        problem, "soba", 400, step_size=1e30, step_exponent=0.0, runtime=runtime
+    )
     assert result.diverged
 
 

@@ -17,7 +17,9 @@ def draws(sampler, n):
     return np.array([next_block(*sampler) for _ in range(n)])
 
 
-@pytest.mark.parametrize("n_samples, batch_size", [(100, 64), (64, 64), (10, 3), (5, 9)])
+@pytest.mark.parametrize(
+    "n_samples, batch_size", [(100, 64), (64, 64), (10, 3), (5, 9)]
+)
 def test_partition_covers_every_sample_once(n_samples, batch_size):
     partition = Partition(n_samples, batch_size)
     samples = np.concatenate(
@@ -31,7 +33,11 @@ def test_partition_covers_every_sample_once(n_samples, batch_size):
 
 def test_full_batch_is_one_block():
     partition = Partition(57, "full")
-    assert (partition.n_blocks, partition.batch_size, partition.weight) == (1, 57, 1 / 57)
+    assert (partition.n_blocks, partition.batch_size, partition.weight) == (
+        1,
+        57,
+        1 / 57,
+    )
 
 
 @pytest.mark.parametrize("samples_last", [True, False])

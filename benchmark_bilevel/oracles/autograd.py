@@ -159,7 +159,9 @@ class SparseRows:
         self.indptr, self.indices, self.values = indptr, indices, values
 
     def __getitem__(self, rows):
-        return SparseRows(self.indptr[rows.start : rows.stop + 1], self.indices, self.values)
+        return SparseRows(
+            self.indptr[rows.start : rows.stop + 1], self.indices, self.values
+        )
 
     def __matmul__(self, weights):
         n_rows, (start, stop) = len(self.indptr) - 1, self.indptr[[0, -1]].tolist()
@@ -175,7 +177,11 @@ def to_tensor(array, dtype, device):
     A CSR matrix gives `SparseRows`.
     """
     if issparse(array):
-        parts = (array.indptr.astype("int64"), array.indices.astype("int64"), array.data)
+        parts = (
+            array.indptr.astype("int64"),
+            array.indices.astype("int64"),
+            array.data,
+        )
         return SparseRows(*(to_tensor(part, dtype, device) for part in parts))
     tensor = torch.tensor(array, device=device)
     return tensor.to(getattr(torch, dtype)) if tensor.is_floating_point() else tensor

@@ -80,7 +80,13 @@ class Problem:
         return np.zeros(self.dim_z)
 
     project = None  # or a method x -> the nearest feasible x
-    projection_step = 1.0  # α of the map ‖x − P(x − α ∇h)‖ / α behind hypergradient_norm
+    projection_step = (
+        1.0  # α of the map ‖x − P(x − α ∇h)‖ / α behind hypergradient_norm
+    )
+
+    def preconditioner(self, z, x):
+        """A function b -> about H⁻¹ b, for the exact layer where H = ∇²zz g is large."""
+        return lambda b: b
 
     def initial_point(self):
         """The pair (z0, x0), float64, the same for all solvers and repetitions."""

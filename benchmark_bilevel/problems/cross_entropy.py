@@ -4,7 +4,7 @@ Its weights are a matrix (classes, features), flat in z.
 """
 
 import numpy as np
-from scipy.special import logsumexp
+from scipy.special import logsumexp, softmax
 
 
 def cross_entropies(z, a, y):
@@ -37,3 +37,32 @@ def accuracy(z, split):
     """Share of the samples of `split` that the model `z` classifies rightly."""
     scores = split.X @ z.reshape(-1, split.X.shape[1]).T
     return float(np.mean(scores.argmax(axis=1) == split.y))
+
+
+def class_covariance(z, X):
+    """Mean of diag(p) − p pᵀ, p the probabilities of a sample: (classes, classes)."""
+    p = softmax(X @ z.reshape(-1, X.shape[1]).T, axis=1)
+    return np.diag(p.mean(axis=0)) - p.T @ p / len(p)
+
+
+def kronecker_preconditioner(covariance, moments, ridge):
+    """The function b ↦ (covariance ⊗ moments + ridge I)⁻¹ b.
+
+    ∇²_ZZ of the mean cross-entropy is the mean of (diag(p) − p pᵀ) ⊗ a aᵀ, which this
+    is if both factors are independent.
+
+    Parameters
+    ----------
+    covariance : array of shape (classes, classes)
+    moments : array of shape (features, features)
+    ridge : float
+    """
+    class_values, class_vectors = np.linalg.eigh(covariance)
+    values, vectors = np.linalg.eigh(moments)
+    spectrum = np.outer(class_values, values).clip(min=0) + ridge
+
+    def solve(b):
+        rotated = class_vectors.T @ b.reshape(spectrum.shape) @ vectors
+        return (class_vectors @ (rotated / spectrum) @ vectors.T).ravel()
+
+    return solve

@@ -18,8 +18,8 @@ class DataHypercleaning(Problem):
         g(z, x) = 1/n Σ_i σ(x_i) CE(Z a_i, ỹ_i) + 0.2 ‖Z‖²
         f(z, x) = 1/m Σ_j CE(Z a'_j, y'_j)
 
-    with Z a matrix (classes, features), flat in z, and σ(x) = 1 / (1 + exp(−x)). Each of
-    the labels ỹ was, with probability `corruption`, replaced once by a class drawn
+    with Z a matrix (classes, features), flat in z, and σ(x) = 1 / (1 + exp(−x)). Each
+    label ỹ was, with probability `corruption`, replaced once by a class drawn
     uniformly, which is the right one now and then; the labels y' are the right ones.
 
     On MNIST 20,000 random training images are inner samples and 5,000 others outer ones
@@ -33,10 +33,11 @@ class DataHypercleaning(Problem):
 
     References
     ----------
-    L. Franceschi, M. Donini, P. Frasconi, M. Pontil, "Forward and reverse gradient-based
-    hyperparameter optimization", ICML 2017, section 5.1; this set-up: M. Dagréou,
-    P. Ablin, S. Vaiter, T. Moreau, "A framework for bilevel optimization that enables
-    stochastic and global variance reduction algorithms", NeurIPS 2022, section 4.
+    L. Franceschi, M. Donini, P. Frasconi, M. Pontil, "Forward and reverse
+    gradient-based hyperparameter optimization", ICML 2017, section 5.1; this set-up:
+    M. Dagréou, P. Ablin, S. Vaiter, T. Moreau, "A framework for bilevel optimization
+    that enables stochastic and global variance reduction algorithms", NeurIPS 2022,
+    section 4.
     """
 
     name = "data-hypercleaning"
@@ -99,6 +100,11 @@ class DataHypercleaning(Problem):
         return self.given_labels != self.split[0].y
 
     @property
+    def max_exact_evaluations(self):
+        # Two seconds each on MNIST.
+        return 20 if self.dim_x > 10_000 else None
+
+    @property
     def n_classes(self):
         return int(self.data["y_train"].max()) + 1
 
@@ -142,8 +148,8 @@ class DataHypercleaning(Problem):
         Returns
         -------
         dict
-            ``corrupted_auc``: probability that a wrong label has a smaller weight than a
-            right one (area under the ROC curve of −x; from x, since σ(x) saturates);
+            ``corrupted_auc``: probability that a wrong label has a smaller weight than
+            a right one (area under the ROC curve of −x; from x, as σ(x) saturates);
             ``corrupted_precision``, ``corrupted_recall`` of "σ(x) < 1/2" as a detector.
         """
         wrong, found = self.wrong, expit(x) < 0.5

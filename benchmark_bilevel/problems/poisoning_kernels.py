@@ -2,8 +2,8 @@
 
 A batch is copied into a buffer and its rows of x are added; then it is as if clean. The
 direction for the row of x of sample k is Σ_c R_ck V_c + U_ck Z_c, the derivative of
-v · ∇_Z with respect to the image. The rows of x are in the order of the samples, so that
-those of a block are consecutive.
+v · ∇_Z with respect to the image. The rows of x are in the order of the samples, so
+that those of a block are consecutive.
 """
 
 import numpy as np
@@ -38,7 +38,7 @@ _INNER_FIELDS = [
     "coefficients",
     "ridge",
 ]
-# images: (n_poisonable, features); constraint: index in CONSTRAINTS; radius of its ball.
+# images: (n_poisonable, features); constraint: index in CONSTRAINTS; its radius.
 _OUTER_FIELDS = [*CROSS_ENTROPY_FIELDS, "images", "constraint", "radius"]
 
 

@@ -80,7 +80,13 @@ def _onto_l2_ball(y, radius):
 
 @njit(**FAST)
 def _onto_l1_ball(y, radius):
-    """Soft thresholding by the root θ of Σ max(|y| − θ, 0) = radius (Michelot, 1986)."""
+    """Soft thresholding by the root θ of Σ max(|y| − θ, 0) = radius.
+
+    References
+    ----------
+    C. Michelot, "A finite algorithm for finding the projection of a point onto the
+    canonical simplex of Rⁿ", J. Optim. Theory Appl. 50, 1986.
+    """
     zero = y.dtype.type(0)
     threshold, above = zero, zero
     while True:
@@ -104,9 +110,9 @@ def _onto_l2_ball_in_box(y, image, radius):
     """Scale `y` so that clipping it to the box gives the nearest point of both sets.
 
     The nearest point is clip(y / (1 + μ)) with the least μ ≥ 0 that has it in the ball.
-    In τ = (1 + μ)⁻² its square norm is Σ min(τ y², b²), with b the distance from zero to
-    the box along y: concave and piecewise linear, so that Newton's method started at
-    τ = 0 rises to the root and ends there.
+    In τ = (1 + μ)⁻² its square norm is Σ min(τ y², b²), with b the distance from zero
+    to the side of the box that y points to: concave and piecewise linear, so that
+    Newton's method started at τ = 0 rises to the root and ends there.
     """
     zero, one = y.dtype.type(0), y.dtype.type(1)
     square = radius * radius

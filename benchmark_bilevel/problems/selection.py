@@ -74,7 +74,10 @@ class HyperparameterSelection(Problem):
 
     @classmethod
     def invalid(cls, parametrisation="default", **_):
-        valid = ["default", *(f"{group}-{link}" for group in GROUPINGS for link in LINKS)]
+        valid = [
+            "default",
+            *(f"{group}-{link}" for group in GROUPINGS for link in LINKS),
+        ]
         if parametrisation not in valid:
             return (
                 f"parametrisation={parametrisation!r} is not known; "
@@ -197,7 +200,8 @@ class HyperparameterSelection(Problem):
     def inner_regulariser(self, z, x):
         ridge = self.ridge("float64")
         coefficients = (x.exp() if ridge.exponential else x).view(
-            ridge.rows if ridge.row_step else 1, ridge.columns if ridge.column_step else 1
+            ridge.rows if ridge.row_step else 1,
+            ridge.columns if ridge.column_step else 1,
         )
         squares = z.view(ridge.rows, ridge.columns) ** 2
         return 0.5 * ridge.scale * (coefficients * squares).sum()
@@ -232,7 +236,9 @@ class HyperparameterSelection(Problem):
         train, validation, test = self.split
         metrics = {
             "train_accuracy": _accuracy(self._scores(train.X, z), train.y),
-            "validation_accuracy": _accuracy(self._scores(validation.X, z), validation.y),
+            "validation_accuracy": _accuracy(
+                self._scores(validation.X, z), validation.y
+            ),
         }
         if test is not None:
             scores = self._scores(test.X, z)

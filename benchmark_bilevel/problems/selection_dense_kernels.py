@@ -191,7 +191,9 @@ def _hessian(self, z, x, i):
                 for j in range(n_features):
                     for k in range(n_samples):
                         own = p.dtype.type(c == d)
-                        weighted[j, k] = self.weight * p[c, k] * (own - p[d, k]) * a[j, k]
+                        weighted[j, k] = (
+                            self.weight * p[c, k] * (own - p[d, k]) * a[j, k]
+                        )
                 dots(a, weighted, part)
                 for j in range(n_features):
                     for k in range(n_features):

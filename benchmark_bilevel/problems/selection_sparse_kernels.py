@@ -17,7 +17,6 @@ import numpy as np
 from numba import njit
 from numba.experimental import structref
 
-from benchmark_bilevel.directions import descend
 from benchmark_bilevel.fingerprint import FAST, cached_njit
 from benchmark_bilevel.kernels import exp
 from benchmark_bilevel.oracles import (
@@ -35,6 +34,7 @@ from benchmark_bilevel.oracles.closed_form import (
     constructor,
     method,
 )
+from benchmark_bilevel.problems.selection_sparse_exact import SampleSpaceSolver
 from benchmark_bilevel.ridge import (
     RidgeInnerType,
     RidgeOuterType,
@@ -49,8 +49,9 @@ from benchmark_bilevel.sparse_directions import (
     empty_factored_memory,
 )
 
-EXACT_BLOCK = "full"  # each block costs passes over z, not only over its samples
-HAS_DIAGONAL = True  # the inner oracle has `diagonal`
+# For the exact layer. Each block costs passes over z, not only over its samples.
+EXACT_BLOCK = "full"
+HessianSolver = SampleSpaceSolver
 
 # indptr, indices, values: the whole CSR design; y: (n,) labels; p, t: (batch, classes)
 # workspaces.
@@ -342,24 +343,3 @@ def _grad_hvp_cross(self, z, x, v, i):
         return gradient, product, ridge_cross(self.ridge, penalty, z, v)
 
     return grad_hvp_cross
-
-
-@method(SparseInnerType, "diagonal")
-def _diagonal(self, z, x, i):
-    """Diagonal of ∇²zz g on block i, for the exact layer's conjugate gradients."""
-
-    def diagonal(self, z, x, i):
-        rows = self.rows(i)
-        self.residuals(z, rows)
-        p = self.p[: rows.size]
-        squares = np.square(self.values)
-        weights = self.weight * p * (p.dtype.type(1) - p)
-        total = np.zeros_like(z)
-        data = Factored(self.indptr, self.indices, squares, rows, weights)
-        ones = np.ones_like(z)
-        penalty = penalties(self.ridge, x)
-        ridge = Diagonal(self.ridge, penalty, ones, z.dtype.type(1))
-        descend(total, -1.0, Sum(data, None, ridge))
-        return total
-
-    return diagonal

@@ -1,7 +1,7 @@
 """A template to copy: ridge regression, with one regularisation parameter a feature.
 
-Try it: ``python -m benchmark_bilevel check my_problem.py``. To run it with benchopt, put
-it in this folder and add its class to `benchmark_bilevel.problems.PROBLEMS`.
+Try it: ``python -m benchmark_bilevel check my_problem.py``. To run it with benchopt,
+put it in this folder and add its class to `benchmark_bilevel.problems.PROBLEMS`.
 """
 
 from functools import cached_property
@@ -18,8 +18,8 @@ class RidgeSelection(Problem):
         g(z, x) = 1/n Σ_i ½ (a_iᵀz − y_i)² + ½ Σ_j exp(x_j) z_j²
         f(z, x) = 1/m Σ_i ½ (a'_iᵀz − y'_i)²
 
-    with labels y = ±1. Derivatives come from autograd; a module of closed forms in numba,
-    named by the attribute `kernels`, would make it fast (see quadratic_kernels.py).
+    with labels y = ±1. Derivatives come from autograd; a module of closed forms in
+    numba, named by the attribute `kernels`, would make it fast: `quadratic_kernels`.
     """
 
     name = "ridge-selection"

@@ -130,12 +130,18 @@ class Runtime:
         self.t = 0
         z, x = self.problem.initial_point()
         self.state = self.solver.init(
-            self.inner, self.outer, self._variable(z), self._variable(x), *self.init_options
+            self.inner,
+            self.outer,
+            self._variable(z),
+            self._variable(x),
+            *self.init_options,
         )
 
     def advance(self, stop, max_oracle_calls=np.inf):
         """Run until iteration `stop`, less if the oracle budget is spent before."""
-        budget = np.iinfo(np.int64).max if np.isinf(max_oracle_calls) else max_oracle_calls
+        budget = (
+            np.iinfo(np.int64).max if np.isinf(max_oracle_calls) else max_oracle_calls
+        )
         self.t = self.loop(
             self.inner,
             self.outer,
@@ -174,7 +180,9 @@ def make_runtime(solver, problem, schedule, options, runtime="auto", **settings)
     torch.
     """
     if runtime == "auto":
-        compiled = problem.kernels is not None and settings.get("device", "cpu") == "cpu"
+        compiled = (
+            problem.kernels is not None and settings.get("device", "cpu") == "cpu"
+        )
         runtime = "numba" if compiled else "torch"
     # Each runtime imports its framework, and torch takes seconds to import.
     if runtime == "numba":

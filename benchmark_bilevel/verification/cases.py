@@ -1,4 +1,4 @@
-"""The small problems on which solvers are verified, and the solver under verification."""
+"""The small problems on which solvers are verified, and the solver to verify."""
 
 from functools import cache
 
@@ -16,7 +16,7 @@ CONSTANT = {"step_exponent": 0.0, "outer_exponent": 0.0}
 
 
 class SmallQuadratic(Quadratic):
-    """A well-conditioned quadratic that starts away from 0, where mistakes could hide."""
+    """A well-conditioned quadratic that starts away from 0, where mistakes hide."""
 
     def initial_point(self):
         generator = np.random.default_rng(7)
@@ -76,7 +76,7 @@ def small_images():
 
 
 def fitting_data(problem):
-    """The first of some small data sets on which `problem` can be posed; None if none."""
+    """The first small data set on which `problem` can be posed; None if none."""
     example = getattr(problem, "example_data", None)
     candidates = [] if example is None else [example()]
     candidates += [
@@ -138,7 +138,7 @@ class Subject:
         self._loops = {}
 
     def instance(self, **parameters):
-        """The solver with the parameters of its test configuration, changed as given."""
+        """The solver with the parameters of its test configuration, or as given."""
         config = self.solver.test_config or {}
         own = {key: config[key] for key in config if key in self.solver.parameters}
         return self.solver.get_instance(**{**own, **parameters})

@@ -231,7 +231,7 @@ def budget(subject):
     runtime.advance(1000, limit)
     if runtime.oracle_calls != totals[5]:
         raise Failed(
-            f"a budget of {limit} calls ends at {runtime.oracle_calls}, and iteration 5 "
+            f"a budget of {limit} calls ends at {runtime.oracle_calls}; iteration 5 "
             f"was to end at {totals[5]}"
         )
 

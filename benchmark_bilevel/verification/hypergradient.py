@@ -207,9 +207,9 @@ def _bias(subject, step, batches, n_repetitions=4000, n_iterations=3):
     worst = scores.argmax()
     if not scores[worst] <= 5:
         raise Failed(
-            f"after {n_iterations} iterations the mean of {n_repetitions} repetitions is "
-            f"off the full-batch run by {deviation[worst]:.2g} ± {error[worst]:.1g} in "
-            f"{'z' if worst < problem.dim_z else 'x'} ({scores[worst]:.0f} standard "
+            f"after {n_iterations} iterations the mean of {n_repetitions} repetitions "
+            f"is off the full-batch run by {deviation[worst]:.2g} ± {error[worst]:.1g} "
+            f"in {'z' if worst < problem.dim_z else 'x'} ({scores[worst]:.0f} standard "
             "errors): are samples reused in a product, or drawn unevenly?"
         )
     return scores[worst]

@@ -142,7 +142,7 @@ class Model:
         return self.iteration(estimate, z, v, x, step, 0.0)[0]
 
     def fixed_point(self, estimate, step):
-        """The x at which the method rests, for a quadratic: its direction is affine in x.
+        """The x where the method rests, for a quadratic: its direction is affine in x.
 
         It is the minimiser of h where the estimate has no bias.
         """

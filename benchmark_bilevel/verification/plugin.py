@@ -26,7 +26,7 @@ def load(path):
 
 
 def checks_of(path):
-    """Pairs (name, iterator of results) of the solvers and problems defined at `path`."""
+    """Pairs (name, iterator of results) of the solvers and problems at `path`."""
     defined = [
         item
         for item in vars(load(path)).values()
@@ -43,7 +43,7 @@ def checks_of(path):
             if problem is None:
                 raise click.UsageError(
                     f"{item.name} fits none of the small data sets of the checks: give "
-                    "it a static method example_data() that returns what get_data would."
+                    "it a static method example_data() that returns what get_data does."
                 )
             yield f"problem {item.name}", run_checks(PROBLEM_CHECKS, problem)
     if not found:

@@ -19,7 +19,7 @@ NAMES = (
 
 
 class Probe:
-    """Not a solver: iteration t evaluates every oracle on block t at the state's point."""
+    """Not a solver: iteration t evaluates every oracle on block t at (z, x, v)."""
 
     name = "probe"
 

@@ -1,0 +1,55 @@
+// benchopt's page is written for plotly.js 2, which took a text as a title; later
+// versions want an object, which plotly.js 2 understands too. On the way, curves get
+// what benchopt's page does not draw: dashes, faint bands, crosses where they diverged.
+{
+  const asTitle = (title) => (typeof title === "string" ? {text: title} : title);
+
+  const curveOf = (trace) => getPlotData().data.find((curve) => curve.label === trace.name);
+
+  const restyleCurve = (trace, curve) => ({
+    ...trace,
+    line: {...trace.line, width: 2, dash: curve.dash},
+    marker: {...trace.marker, size: 8, maxdisplayed: 10},
+  });
+
+  const restyleBand = ({hovertemplate, legend, ...band}) => ({
+    ...band,
+    hoverinfo: "skip",
+    showlegend: false,
+    fillcolor: band.line.color.replace(/,[^,]*\)$/, ", 0.18)"),
+  });
+
+  const crossAtEnd = (trace) => ({
+    type: "scatter",
+    mode: "markers",
+    name: trace.name,
+    showlegend: false,
+    visible: trace.visible,
+    x: trace.x.slice(-1),
+    y: trace.y.slice(-1),
+    marker: {symbol: "x", size: 13, color: trace.line.color},
+    hovertemplate: `${trace.name}<extra></extra>`,
+  });
+
+  const restyle = (trace) => {
+    if (trace.type !== "scatter" || !trace.line?.color) return [trace];
+    if (trace.mode === "lines") return [restyleBand(trace)];
+    const curve = curveOf(trace);
+    if (!curve) return [trace];
+    const restyled = restyleCurve(trace, curve);
+    return curve.diverged ? [restyled, crossAtEnd(trace)] : [restyled];
+  };
+
+  const plotly = window.Plotly;
+  const react = (div, traces, layout) => {
+    const titled = {...layout, title: asTitle(layout.title)};
+    for (const axis of ["xaxis", "yaxis"]) {
+      titled[axis] = {...layout[axis], title: asTitle(layout[axis].title)};
+    }
+    // On a telephone the title's lines would run out of the figure.
+    const font = {size: div.offsetWidth < 600 ? 11 : 16};
+    titled.title = {...titled.title, font, x: 0.5, xanchor: "center"};
+    return plotly.react(div, traces.flatMap(restyle), titled);
+  };
+  window.Plotly = Object.create(plotly, {react: {value: react}});
+}

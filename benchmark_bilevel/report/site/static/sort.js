@@ -1,0 +1,25 @@
+// A click on a heading sorts its table; cells may give a data-value, and empty ones
+// (not reached, not available) stay last.
+for (const table of document.querySelectorAll("table.sortable")) {
+  const value = (row, k) => row.cells[k].dataset.value ?? row.cells[k].textContent.trim();
+  const compare = (a, b) => {
+    const [x, y] = [Number(a), Number(b)];
+    return Number.isNaN(x) || Number.isNaN(y) ? a.localeCompare(b) : x - y;
+  };
+  [...table.tHead.rows[0].cells].forEach((heading, k) => {
+    const sort = () => {
+      const ascending = heading.ariaSort !== "ascending";
+      const rows = [...table.tBodies[0].rows].sort((a, b) => {
+        const [x, y] = [value(a, k), value(b, k)];
+        if (x === "" || y === "") return (x === "") - (y === "");
+        return ascending ? compare(x, y) : compare(y, x);
+      });
+      table.tBodies[0].append(...rows);
+      for (const other of table.tHead.rows[0].cells) other.ariaSort = "none";
+      heading.ariaSort = ascending ? "ascending" : "descending";
+    };
+    heading.tabIndex = 0;
+    heading.addEventListener("click", sort);
+    heading.addEventListener("keydown", (event) => event.key === "Enter" && sort());
+  });
+}

@@ -1,0 +1,7 @@
+from benchmark_bilevel.report.plots import DistributionPlot
+
+
+class Plot(DistributionPlot):
+    """Share of (problem, run, target) reached within a cost."""
+
+    name = "Targets reached"

@@ -1,0 +1,446 @@
+"""The web site: complete, self-contained, and true to the result files."""
+
+import functools
+import http.server
+import json
+import re
+import shutil
+import tempfile
+import threading
+import time
+from html.parser import HTMLParser
+from unittest.mock import MagicMock
+from urllib.parse import unquote, urlsplit
+
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic_results as synthetic
+from benchopt.benchmark import Benchmark
+from benchopt.cli.process_results import publish
+from benchopt.results import read_results
+from click.testing import CliRunner
+from conftest import ROOT
+from github import GithubException
+
+from benchmark_bilevel.__main__ import main
+from benchmark_bilevel.report.curves import METRICS
+from benchmark_bilevel.report.site import build
+from benchmark_bilevel.report.site.docstrings import as_html
+from benchmark_bilevel.report.site.result_pages import self_contained
+
+N_CURVES = 30
+SOME = ("SOBA", "SABA")
+QUIET = [
+    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic"),
+    *(
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+    ),
+    *("--disable-sync", "--window-size=1440,1000"),
+    # The network is cut: no name is resolved.
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """One file with 30 curves of 5 repetitions; one with two problems and a failure."""
+    folder = tmp_path_factory.mktemp("results")
+    sweep = synthetic.cells(step_sizes=(0.01, 0.03, 0.1, 0.3, 1.0))
+    poisoning = {
+        "dataset": "mnist",
+        "problem": "data-poisoning",
+        "has_reference": False,
+    }
+    failure = {"dataset": "covtype", "diverged": True}
+    small = pd.concat(
+        [
+            synthetic.cells(n_repetitions=3, dataset="covtype"),
+            synthetic.cells(SOME, dataset="quadratic", problem="quadratic"),
+            *(synthetic.cell("VRBO", 0.1, k, **failure) for k in range(3)),
+            synthetic.cells(SOME, n_repetitions=3, **poisoning),
+        ],
+        ignore_index=True,
+    )
+    return [
+        synthetic.write(sweep, folder / "sweep.parquet"),
+        synthetic.write(small, folder / "small.parquet"),
+    ]
+
+
+@pytest.fixture(scope="module")
+def site(files, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site")
+    started = time.process_time()  # other processes do not count
+    build(files, folder, Benchmark(ROOT), log=lambda text: None)
+    assert time.process_time() - started < 60
+    return folder
+
+
+class Links(HTMLParser):
+    """Addresses in a page: what it loads, and where it leads."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.loads, self.leads, self.ids = [], [], set()
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.ids.add(attributes.get("id"))
+        for name in ("src", "href"):
+            if name in attributes:
+                (self.leads if tag == "a" else self.loads).append(attributes[name])
+
+
+def pages(site):
+    return {path.name: Links(path.read_text()) for path in site.glob("*.html")}
+
+
+def plots_in(path):
+    """The figures' data in one of benchopt's pages."""
+    text = re.search(r"window\._plots = (.*);\n", path.read_text())[1]
+    return json.loads(text)
+
+
+def test_every_link_leads_somewhere(site):
+    found = pages(site)
+    expected = {
+        "index.html",
+        "problem-hyperparameter-selection.html",
+        "solver-vrbo.html",
+    }
+    expected |= {"file-sweep.html", "result-sweep.html", "problem-data-poisoning.html"}
+    assert expected < set(found)
+    for name, links in found.items():
+        for address in (*links.loads, *links.leads):
+            if address.startswith(("data:", "https://", "#")):
+                continue
+            path = site / unquote(urlsplit(address).path)
+            assert path.is_file() and site in path.resolve().parents, (name, address)
+            fragment = urlsplit(address).fragment
+            assert not fragment or fragment in found[path.name].ids, (name, address)
+
+
+def test_no_page_loads_anything_from_elsewhere(site):
+    for name, links in pages(site).items():
+        assert not [a for a in links.loads if re.match(r"(https?:)?//", a)], name
+        if name.startswith("result-"):
+            assert all(address.startswith("data:") for address in links.loads)
+    for path in (site / "figures").glob("*.svg"):
+        assert not re.search(r'(href|src)="(?!#)', path.read_text()), path.name
+
+
+def test_an_unknown_script_is_refused():
+    page = (
+        '<head></head><body><script src="https://cdn.example/new.js"></script></body>'
+    )
+    with pytest.raises(ValueError, match=r"new\.js"):
+        self_contained(page)
+
+
+def test_result_pages_are_small(site):
+    assert (site / "result-sweep.html").stat().st_size < 6e6
+
+
+def test_curves_of_the_page_are_those_of_the_file(site, files):
+    """Computed here again, by other means: a table of all runs, filled forward."""
+    plots = plots_in(site / "result-sweep.html")
+    runs = read_results(files[0])
+    runs["time"] = runs["time"].where(runs["objective_iterations"] > 0, 0.0)
+    columns = {"seconds": "time", "oracle calls": "objective_oracle_calls"}
+    n_compared = 0
+    for kind, column in (
+        ("suboptimality", "objective_suboptimality"),
+        ("hypergradient_norm", "objective_hypergradient_norm"),
+        ("test_accuracy", "objective_test_accuracy"),
+    ):
+        for axis, x_column in columns.items():
+            figure = plots[kind][f"{kind}_ijcnn1, hyperparameter-selection_{axis}"]
+            by_solver = runs.groupby("solver_name", sort=False)
+            assert len(figure["data"]) == by_solver.ngroups == N_CURVES
+            for trace, (_, group) in zip(figure["data"], by_solver, strict=True):
+                grid = np.array(trace["x"]) * (1 + 1e-4)  # rounded to five digits
+                table = group.pivot_table(
+                    index=x_column, columns="idx_rep", values=column
+                )
+                filled = table.ffill().reindex(grid, method="ffill")
+                expected = filled.quantile([0.2, 0.5, 0.8], axis=1)
+                # A rounded x may fall on either side of an evaluation: few do.
+                close = np.isclose(trace["y"], expected.loc[0.5], rtol=1e-4)
+                assert close.mean() > 0.9 and close[0]
+                for name, q in (("y_low", 0.2), ("y_high", 0.8)):
+                    same = np.isclose(trace[name], expected.loc[q], rtol=1e-4)
+                    assert same.mean() > 0.9
+                n_compared += 1
+    assert n_compared == 6 * N_CURVES
+
+
+def test_the_pages_say_how_a_result_was_made(site):
+    text = (site / "file-sweep.html").read_text()
+    for fact in (
+        synthetic.PROVENANCE["commit"],
+        "0123456789abcdef",
+        "--seed 0",
+        "-r 5",
+    ):
+        assert fact in text
+    assert (site / "data" / "sweep.parquet").is_file()
+    problem = (site / "problem-hyperparameter-selection.html").read_text()
+    assert "g(z, x) = 1/n Σ_i ℓ(Z a_i, y_i)" in problem, "its mathematics"
+    assert "VRBO" in problem and "diverged" in problem
+    assert "def step(" in (site / "solver-saba.html").read_text(), "its code"
+
+
+def test_docstrings_become_html():
+    html = as_html(
+        """First & foremost.
+
+            x = y < z
+
+        - one `code`
+        - two
+
+        Parameters
+        ----------
+        n, m : int
+            A number.
+        """
+    )
+    assert "<p>First &amp; foremost.</p>" in html
+    assert '<pre class="formula">x = y &lt; z</pre>' in html
+    assert "<li>one <code>code</code></li><li>two</li>" in html
+    assert "<h3>Parameters</h3>\n<dl><dt>n, m : int</dt><dd>A number.</dd></dl>" in html
+
+
+def test_commands(files, tmp_path, monkeypatch):
+    figures = ["figures", str(tmp_path), str(files[1]), "--format", "svg"]
+    result = CliRunner().invoke(main, [*figures, "--only", "profile-1e-01-*"])
+    assert result.exit_code == 0, result.output
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"profile-1e-01-seconds.svg", "profile-1e-01-oracle-calls.svg"}
+    monkeypatch.setattr("benchmark_bilevel.__main__.PACKAGE", tmp_path / "package")
+    result = CliRunner().invoke(main, ["site", str(tmp_path / "site")])
+    assert result.exit_code == 1
+    assert result.output.startswith(
+        "Error: no result files in results/: `make results`"
+    )
+
+
+def test_benchopt_publish_takes_a_committed_file(site, monkeypatch):
+    """As far as GitHub's door: what benchopt uploads is the file."""
+    github = MagicMock()
+    github.get_user.return_value.login = "me"
+    fork = github.get_repo.return_value.create_fork.return_value
+    fork.get_contents.side_effect = GithubException(404)
+    monkeypatch.setattr("benchopt.results.github.Github", lambda **_: github)
+    path = site / "data" / "sweep.parquet"
+    arguments = [str(ROOT), "-f", str(path), "-t", "token"]
+    result = CliRunner().invoke(publish, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    uploaded, *_, content = fork.create_file.call_args_list[0].args
+    assert uploaded == "benchmarks/benchmark_bilevel/outputs/sweep.parquet"
+    assert content == path.read_bytes()
+
+
+# --- in a browser ---------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def browser():
+    webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    driver = shutil.which("chromedriver")
+    if not (chromium and driver):
+        pytest.skip("needs chromium and chromedriver in PATH")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    with tempfile.TemporaryDirectory() as profile:
+        for argument in (*QUIET, f"--user-data-dir={profile}"):
+            options.add_argument(argument)
+        options.set_capability(
+            "goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"}
+        )
+        service = webdriver.ChromeService(driver)
+        window = webdriver.Chrome(options=options, service=service)
+        window.get("about:blank")  # the browser's own first page loads things
+        yield window
+        window.quit()
+
+
+@pytest.fixture
+def served(site, tmp_path):
+    """The site under a sub-path of a host."""
+    (tmp_path / "some").mkdir()
+    (tmp_path / "some" / "path").symlink_to(site)
+    handler = functools.partial(QuietHandler, directory=tmp_path)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/some/path"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *arguments):
+        """Requests are in the browser's log."""
+
+
+def open_page(browser, address):
+    """Load a page; its console messages and requests."""
+    browser.get_log("browser"), browser.get_log("performance")
+    browser.get(address)
+    wait(lambda: browser.execute_script("return document.readyState") == "complete")
+    if "/result-" in address:
+        wait(lambda: drawn(browser))
+    events = [
+        json.loads(e["message"])["message"] for e in browser.get_log("performance")
+    ]
+    requests = [
+        event["params"]["request"]["url"]
+        for event in events
+        if event["method"] == "Network.requestWillBeSent"
+        and not event["params"]["documentURL"].startswith("chrome:")
+    ]
+    failed = [event for event in events if event["method"] == "Network.loadingFailed"]
+    console = [message["message"] for message in browser.get_log("browser")]
+    return console, requests, failed
+
+
+def wait(condition, seconds=20):
+    for _ in range(10 * seconds):
+        if condition():
+            return
+        time.sleep(0.1)
+    raise AssertionError("the page never came to that")
+
+
+def drawn(browser):
+    """What is in the figure: main curves, their lines on the screen, labels, axes."""
+    return browser.execute_script(
+        """const figure = document.querySelector(".js-plotly-plot");
+        if (!figure || !figure.data) return null;
+        const layout = figure._fullLayout;
+        const main = figure.data.filter((trace) => trace.mode === "lines+markers");
+        return {
+          names: main.map((trace) => trace.name),
+          n_lines: figure.querySelectorAll(".scatterlayer .lines path.js-line").length,
+          first: main.length ? [...main[0].x, ...main[0].y].map(Number) : [],
+          crosses: figure.data.filter((trace) => trace.marker?.symbol === "x").length,
+          title: layout.title.text,
+          x: layout.xaxis.title.text,
+          y: layout.yaxis.title.text,
+          scales: [layout.xaxis.type, layout.yaxis.type],
+        };"""
+    )
+
+
+def choose(browser, selector, value):
+    browser.execute_script(
+        """const [id, value] = arguments;
+        const select = document.getElementById(id);
+        select.value = value;
+        select.dispatchEvent(new Event("change", {bubbles: true}));""",
+        selector,
+        value,
+    )
+
+
+@pytest.mark.parametrize("kind", ["file", "http"])
+def test_every_page_loads_without_error(site, browser, served, kind):
+    root = site.as_uri() if kind == "file" else served
+    for path in site.glob("*.html"):
+        console, requests, failed = open_page(browser, f"{root}/{path.name}")
+        assert not console and not failed, path.name
+        assert len(requests) >= 1
+        assert all(url.startswith((root, "data:", "blob:")) for url in requests), (
+            path.name
+        )
+        sizes = browser.execute_script(
+            "return [...document.images].map((image) => image.naturalWidth)"
+        )
+        assert all(sizes), path.name
+        # No page is wider than the window: tables scroll in themselves.
+        assert browser.execute_script(
+            "return document.documentElement.scrollWidth <= window.innerWidth"
+        )
+
+
+def test_the_curves_are_there_and_follow_the_selectors(site, browser):
+    open_page(browser, f"{site.as_uri()}/result-small.html")
+    first = drawn(browser)
+    assert len(first["names"]) == len(set(first["names"])) == 7
+    assert first["n_lines"] >= 7
+    assert "VRBO (diverged)" in first["names"] and first["crosses"] == 1
+    assert first["title"].startswith("covtype") and "20–80 %" in first["title"]
+    assert (first["x"], first["y"]) == (
+        "solver time [s]",
+        METRICS["suboptimality"].title,
+    )
+    assert first["scales"] == ["log", "log"]
+
+    choose(browser, "change_suboptimality_x_axis", "oracle calls")
+    calls = drawn(browser)
+    assert calls["x"].startswith("oracle calls") and calls["first"] != first["first"]
+    choose(browser, "change_scale", "semilog-y")
+    assert drawn(browser)["scales"] == ["linear", "log"]
+    choose(browser, "change_suboptimality_problem", "quadratic")
+    other = drawn(browser)
+    assert other["title"].startswith("quadratic") and other["names"] == ["SOBA", "SABA"]
+    choose(browser, "plot_kind", "performance_profile")
+    profile = drawn(browser)
+    assert profile["y"].startswith("share of runs")
+    assert set(profile["names"]) == {*synthetic.SOLVERS, "VRBO"}
+
+
+def test_all_curves_of_a_sweep_are_drawn(site, browser, files):
+    open_page(browser, f"{site.as_uri()}/result-sweep.html")
+    figure = drawn(browser)
+    assert len(set(figure["names"])) == N_CURVES
+    assert all(re.match(r"\w+ step_size=[\d.]+$", name) for name in figure["names"])
+
+
+def column(browser, k):
+    return browser.execute_script(
+        """return [...document.querySelectorAll("#table_container tbody tr")].map(
+        (row) => row.cells[arguments[0]].textContent)""",
+        k,
+    )
+
+
+def test_the_tables_sort(site, browser):
+    open_page(browser, f"{site.as_uri()}/result-small.html")
+    choose(browser, "plot_kind", "summary")
+    wait(lambda: len(column(browser, 0)) == 7)
+    heading = 'document.querySelectorAll("#table_container .gridjs-th")[7]'
+    for reverse in (False, True):
+        browser.execute_script(f"{heading}.click()")
+        *values, last = column(browser, 7)
+        assert last == "–", "the diverged run is last in either order"
+        numbers = [float(value) for value in values]
+        assert numbers == sorted(numbers, reverse=reverse)
+    # The site's own tables.
+    open_page(browser, f"{site.as_uri()}/index.html")
+    table = "document.querySelector('#ranking ~ .scroll table')"
+    shares = (
+        f"return [...{table}.tBodies[0].rows].map((r) => +r.cells[1].dataset.value)"
+    )
+    before = browser.execute_script(shares)
+    assert before == sorted(before, reverse=True)
+    browser.execute_script(f"{table}.tHead.rows[0].cells[1].click()")
+    assert browser.execute_script(shares) == sorted(before)
+
+
+def test_the_download_is_the_result_file(site, browser, served, files, tmp_path):
+    open_page(browser, f"{served}/result-sweep.html")
+    folder = tmp_path / "downloads"
+    behaviour = {"behavior": "allow", "downloadPath": str(folder)}
+    browser.execute_cdp_cmd("Browser.setDownloadBehavior", behaviour)
+    browser.execute_script("document.querySelector('a[href$=\".parquet\"]').click()")
+    path = folder / "sweep.parquet"
+    wait(path.exists)
+    assert path.read_bytes() == files[0].read_bytes()
