@@ -2,7 +2,7 @@
 
 Everything is generic over float32 and float64 (never both in one call), runs on one
 thread and gives the same bits for the same input. Arrays are C-contiguous; those that
-start on a cache line are faster (`aligned_empty`).
+start on a cache line are faster (`samplers.aligned_zeros`).
 """
 
 import functools
@@ -18,14 +18,6 @@ from benchmark_bilevel.fingerprint import FAST
 
 # "reassoc" would cancel the rounding trick of `exp_scalar`.
 _SAFE = {"fastmath": {"contract", "nsz"}, "error_model": "numpy"}
-
-
-def aligned_empty(shape, dtype):
-    """Uninitialised C-contiguous array that starts on a cache line (64 bytes)."""
-    size = math.prod(np.atleast_1d(shape).tolist()) * np.dtype(dtype).itemsize
-    memory = np.empty(size + 64, np.uint8)
-    start = -memory.ctypes.data % 64
-    return memory[start : start + size].view(dtype).reshape(shape)
 
 
 # dots and combine, in vector instructions

@@ -7,6 +7,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import special
 
 from benchmark_bilevel import kernels
+from benchmark_bilevel.samplers import aligned_zeros
 
 DTYPES = (np.float32, np.float64)
 # Rows around tiles of 4, columns around vectors of 4 to 16 and tiles of 4 vectors,
@@ -30,7 +31,7 @@ SHAPES = [
 
 
 def normal(shape, dtype, seed=0):
-    array = kernels.aligned_empty(shape, dtype)
+    array = aligned_zeros(shape, dtype)
     array[...] = np.random.default_rng(seed).standard_normal(shape)
     return array
 
@@ -216,13 +217,3 @@ def test_softplus(dtype):
     a = np.array([np.nan, np.inf, -np.inf, 1e4, -1e4], dtype)
     kernels.softplus(a, a)
     assert_array_equal(a, np.array([np.nan, np.inf, 0, 1e4, 0], dtype))
-
-
-@pytest.mark.parametrize("shape", [(), 5, (3, 7), (2, 3, 4)])
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_aligned_empty(shape, dtype):
-    array = kernels.aligned_empty(shape, dtype)
-    assert array.shape == np.empty(shape).shape
-    assert array.dtype == dtype
-    assert array.flags.c_contiguous and array.flags.writeable
-    assert array.ctypes.data % 64 == 0

@@ -209,7 +209,7 @@ def add_legend(figure, ax):
         return
     longest = max(map(len, labels))
     width, height = figure.get_size_inches()
-    n_columns = max(1, min(len(labels), int(width / (0.45 + 0.058 * longest))))
+    n_columns = max(1, min(len(labels), int(width / (0.42 + 0.05 * longest))))
     n_rows = -(-len(labels) // n_columns)
     figure.set_size_inches(width, height + 0.16 * n_rows)
     figure.legend(

@@ -21,10 +21,21 @@ from benchmark_bilevel.report.targets import (
 DIGITS = 5
 
 
-def trace(label, solver, x, y, low=None, high=None, rank=(0, 1), diverged=False):
+def trace(
+    label,
+    solver,
+    x,
+    y,
+    low=None,
+    high=None,
+    rank=(0, 1),
+    diverged=False,
+    shape="linear",
+):
     """A curve as benchopt wants it, with what our pages draw besides.
 
-    ``dash`` and ``diverged`` are for `site`; benchopt's own page does without.
+    ``dash``, ``shape`` and ``diverged`` (the curve ends with a cross) are for `site`;
+    benchopt's own page does without.
     """
     look = style(solver, *rank)
     found = {
@@ -34,6 +45,7 @@ def trace(label, solver, x, y, low=None, high=None, rank=(0, 1), diverged=False)
         "color": (*look.color, 1.0),
         "marker": look.marker,
         "dash": look.dash,
+        "shape": shape,
         "diverged": bool(diverged),
     }
     if low is not None:
@@ -85,7 +97,10 @@ class SharePlot(BasePlot):
     type = "scatter"
 
     def traces(self, shares):
-        return [trace(solver, solver, *curve) for solver, curve in shares.items()]
+        return [
+            trace(solver, solver, *curve, shape="hv")
+            for solver, curve in shares.items()
+        ]
 
     def title(self, df, text):
         n_problems = with_reference(df)["problem"].nunique()
@@ -139,17 +154,19 @@ class SensitivityPlot(BasePlot):
     options = {"problem": problems}
 
     def plot(self, df, problem):
+        found = sensitivity(df, problem)
+        # Where runs diverged, the curve is at the top.
+        ends = [y[np.isfinite(y)] for _, y, *_ in found.values()]
+        top = 10 * np.max(np.concatenate([*ends, np.zeros(1)]))
         traces = []
-        for solver, points in sensitivity(df, problem).items():
-            steps, *values = points
-            finite = np.isfinite(values[0])
-            diverged = not finite.all()
-            label = f"{solver} (some diverged)" if diverged else solver
-            y, low, high = (np.asarray(part)[finite] for part in values)
-            # An infinite quantile is a step size at which some repetitions diverged.
-            high = np.where(np.isfinite(high), high, np.max(y, initial=0.0) * 10)
+        for solver, (steps, *values) in found.items():
+            diverged = ~np.isfinite(values[0])
+            label = f"{solver} (diverged for some)" if diverged.any() else solver
+            if diverged.all():
+                label = f"{solver} (diverged)"
+            y, low, high = (np.minimum(part, top) for part in values)
             traces.append(
-                trace(label, solver, steps[finite], y, low, high, diverged=diverged)
+                trace(label, solver, steps, y, low, high, diverged=diverged[-1])
             )
         return traces
 

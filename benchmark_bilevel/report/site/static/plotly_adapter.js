@@ -1,6 +1,6 @@
 // benchopt's page is written for plotly.js 2, which took a text as a title; later
 // versions want an object, which plotly.js 2 understands too. On the way, curves get
-// what benchopt's page does not draw: dashes, faint bands, crosses where they diverged.
+// what benchopt's page does not draw: dashes, steps, faint bands, crosses where they diverged.
 {
   const asTitle = (title) => (typeof title === "string" ? {text: title} : title);
 
@@ -8,7 +8,7 @@
 
   const restyleCurve = (trace, curve) => ({
     ...trace,
-    line: {...trace.line, width: 2, dash: curve.dash},
+    line: {...trace.line, width: 2, dash: curve.dash, shape: curve.shape},
     marker: {...trace.marker, size: 8, maxdisplayed: 10},
   });
 
