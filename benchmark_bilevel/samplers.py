@@ -63,8 +63,13 @@ class Partition:
         Returns
         -------
         array of shape (n_blocks, ..., batch_size) or (n_blocks, batch_size, ...)
-            Aligned on 64 bytes, as vector instructions like it.
+            Aligned on 64 bytes, as vector instructions like it. Where `samples` are
+            that already, they are not copied.
         """
+        is_packed = samples.flags.c_contiguous and samples.dtype == dtype
+        is_full = self.n_blocks * self.batch_size == self.n_samples
+        if is_packed and is_full and not samples_last and _is_aligned(samples):
+            return samples.reshape(self.n_blocks, self.batch_size, *samples.shape[1:])
         order = (*range(1, samples.ndim), 0) if samples_last else range(samples.ndim)
         shape = (self.batch_size, *samples.shape[1:])
         blocks = aligned_zeros((self.n_blocks, *(shape[k] for k in order)), dtype)
@@ -140,6 +145,17 @@ def next_block(order, cursor, replace):
         position = 0
     cursor[0] = np.uint64(position + 1)
     return order[position]
+
+
+def _is_aligned(array):
+    return array.ctypes.data % 64 == 0
+
+
+def aligned(array, dtype=None):
+    """Copy of `array` that starts on a 64-byte boundary."""
+    copy = aligned_zeros(array.shape, array.dtype if dtype is None else dtype)
+    copy[...] = array
+    return copy
 
 
 def aligned_zeros(shape, dtype):

@@ -37,6 +37,8 @@ METRICS = [
     "diverged",
 ]
 FAST_SOLVERS = ("-s", "SOBA[max_iterations=30]", "-s", "SABA[max_iterations=30]")
+PROBLEMS = ("-o", "Bilevel[problem=[hyperparameter-selection,quadratic]]")
+TWO_DATA_SETS = ("-d", "breast_cancer", "-d", "quadratic", "-r", "2", *PROBLEMS)
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +92,7 @@ def without_times(results):
 
 @pytest.fixture(scope="module")
 def results(benchmark):
-    arguments = ("-d", "breast_cancer", "-d", "quadratic", "-r", "2", *FAST_SOLVERS)
-    return run(benchmark, "first", *arguments)[1]
+    return run(benchmark, "first", *TWO_DATA_SETS, *FAST_SOLVERS)[1]
 
 
 def test_every_metric_is_there(results):
@@ -146,7 +147,7 @@ def test_divergence_is_recorded(benchmark):
 
 
 def test_workers_give_the_same_results(benchmark, results):
-    arguments = ("-d", "breast_cancer", "-d", "quadratic", "-r", "2", *FAST_SOLVERS)
+    arguments = (*TWO_DATA_SETS, *FAST_SOLVERS)
     _, parallel = run(benchmark, "parallel", "-j", "2", "--no-cache", *arguments)
     pd.testing.assert_frame_equal(without_times(parallel), without_times(results))
 

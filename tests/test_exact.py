@@ -161,12 +161,13 @@ def _converge(problem, name, n_iterations, n_chunks, **parameters):
 @pytest.mark.parametrize(
     "name, n_iterations, parameters",
     [
-        ("saba", 1500, {"step_size": 0.1}),
+        ("saba", 1500, {"step_size": 0.2, "outer_ratio": 2.0}),
         (
             "soba",
-            360,
+            1000,
             {
-                "step_size": 0.3,
+                "step_size": 0.5,
+                "outer_ratio": 3.0,
                 "step_exponent": 0.0,
                 "outer_exponent": 0.0,
                 "batch_size": "full",
@@ -178,7 +179,10 @@ def _converge(problem, name, n_iterations, n_chunks, **parameters):
 def test_linear_convergence_to_the_closed_form(
     quadratic, name, n_iterations, parameters
 ):
-    """To the minimum (1e-10), along a straight line in a semi-log plot."""
+    """To the minimum (1e-10), along a straight line in a semi-log plot.
+
+    The outer ratios make x the slowest variable, so that one rate shows.
+    """
     gaps, run = _converge(quadratic, name, n_iterations, 50, **parameters)
     _, x = run.variables()
     assert gaps[-1] <= 1e-10
@@ -189,7 +193,7 @@ def test_linear_convergence_to_the_closed_form(
     slope, intercept = np.polyfit(k, line, 1)
     assert slope < -0.2
     residual = line - (slope * k + intercept)
-    assert 1 - residual.var() / line.var() > 0.98  # the line explains the curve
+    assert 1 - residual.var() / line.var() > 0.999  # the line explains the curve
 
 
 @pytest.mark.parametrize("published", PUBLISHED, ids=lambda r: r["fingerprint"])

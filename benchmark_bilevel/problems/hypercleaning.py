@@ -4,12 +4,12 @@ from functools import cached_property
 
 import numpy as np
 from scipy.special import expit
-from scipy.stats import rankdata
 
 from benchmark_bilevel.problems import hypercleaning_kernels
 from benchmark_bilevel.problems.base import Problem
 from benchmark_bilevel.problems.classification import Split, stratified_thirds
 from benchmark_bilevel.problems.cross_entropy import cross_entropies, model_metrics
+from benchmark_bilevel.samplers import aligned
 
 
 class DataHypercleaning(Problem):
@@ -73,7 +73,7 @@ class DataHypercleaning(Problem):
         n_inner, n_outer = len(y) // 3, len(y) // 12
         inner, outer = np.split(order[: n_inner + n_outer], [n_inner])
         parts = [
-            Split(X.astype(float), y)
+            Split(aligned(X, float), y)
             for X, y in (
                 (X[inner], y[inner]),
                 (X[outer], y[outer]),
@@ -154,7 +154,9 @@ class DataHypercleaning(Problem):
         """
         wrong, found = self.wrong, expit(x) < 0.5
         n_wrong, n_right = wrong.sum(), (~wrong).sum()
-        rank_sum = rankdata(-x)[wrong].sum()
+        _, place, ties = np.unique(-x, return_inverse=True, return_counts=True)
+        ranks = ties.cumsum() - (ties - 1) / 2
+        rank_sum = ranks[place][wrong].sum()
         hits = (found & wrong).sum()
         with np.errstate(invalid="ignore"):
             auc = (rank_sum - n_wrong * (n_wrong + 1) / 2) / (n_wrong * n_right)

@@ -16,7 +16,7 @@ from benchmark_bilevel.problems.cross_entropy import (
     model_metrics,
 )
 from benchmark_bilevel.problems.projections import CONSTRAINTS, project_rows, radius
-from benchmark_bilevel.samplers import Partition, make_sampler
+from benchmark_bilevel.samplers import Partition, aligned, make_sampler
 
 
 class DataPoisoning(Problem):
@@ -96,7 +96,10 @@ class DataPoisoning(Problem):
             parts = inner, *cut(*rest, 1 / 2)
         else:
             parts = *cut(*train, 1 / 4), Split(data["X_test"], data["y_test"])
-        return tuple(Split(X / largest, y) for X, y in parts)
+        parts = [Split(aligned(X, float), y) for X, y in parts]
+        for X, _ in parts:
+            X /= largest
+        return parts
 
     @cached_property
     def poisonable(self):

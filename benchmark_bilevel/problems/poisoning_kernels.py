@@ -25,7 +25,9 @@ from benchmark_bilevel.problems.cross_entropy_kernels import (
 )
 from benchmark_bilevel.problems.projections import CONSTRAINTS, project_row
 from benchmark_bilevel.row_directions import is_mean, one_slice, slices
-from benchmark_bilevel.samplers import aligned_zeros
+from benchmark_bilevel.samplers import aligned, aligned_zeros
+
+EXACT_BLOCK = 125  # see hypercleaning_kernels
 
 # starts: (n_blocks + 1,) first row of x of each block; places: (n_poisonable,) index in
 # its block of the sample of each row; buffer: (batch, features) the poisoned block;
@@ -86,8 +88,7 @@ def make_outer(problem, *settings):
     fields = cross_entropy_fields(
         problem.outer_samples, problem.n_classes, settings, sign=-1
     )
-    images = aligned_zeros(problem.images.shape, dtype)
-    images[:] = problem.images
+    images = aligned(problem.images, dtype)
     constraint = CONSTRAINTS.index(problem.constraint)
     return _build_outer(
         *fields, images, constraint, np.dtype(dtype).type(problem.radius)

@@ -118,7 +118,10 @@ def random_quadratic(
     """
     generator = np.random.default_rng(seed)
     A = _with_spectrum(generator, n_samples, dim_inner, condition)
-    B = generator.standard_normal((n_samples, dim_outer)) / np.sqrt(dim_outer)
+    # B depends on A: independent factors would leave the cross derivative AᵀB / n, all
+    # that ties z*(x) to x, at the size of noise.
+    coupling = generator.standard_normal((dim_inner, dim_outer)) / np.sqrt(dim_inner)
+    B = A @ coupling + generator.standard_normal((n_samples, dim_outer)) / 2
     D = generator.standard_normal((n_outer_samples, dim_inner)) / np.sqrt(dim_inner)
     # E makes ∇²h = (DK + E)ᵀ(DK + E) / m what it should be, z* having the slope K.
     K = -np.linalg.solve(A.T @ A, A.T @ B)

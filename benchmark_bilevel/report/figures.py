@@ -42,6 +42,7 @@ LOOK = {
 }
 DASHES = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}
 GREY = "#c4c4c4"
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def in_look(function):
@@ -179,15 +180,13 @@ def draw_curves(ax, found, metric, axis, highlight=None):
 class PowerFormatter(LogFormatterSciNotation):
     """Powers of ten as text with superscripts, much faster than as mathematics."""
 
-    SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-
     def __call__(self, x, pos=None):
         text = super().__call__(x, pos)
         parts = re.search(r"(?:([\d.]+)\\times)?10\^\{(-?\d+)\}", text)
         if not parts:
             return text
         factor = f"{parts[1]}×" if parts[1] else ""
-        return f"{factor}10{parts[2].translate(self.SUPERSCRIPTS)}"
+        return f"{factor}10{parts[2].translate(SUPERSCRIPTS)}"
 
 
 def set_scale(ax, scale):

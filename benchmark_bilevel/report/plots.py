@@ -6,6 +6,7 @@ import numpy as np
 from benchopt import BasePlot
 
 from benchmark_bilevel.report.curves import AXES, BAND, METRICS, curves
+from benchmark_bilevel.report.figures import SUPERSCRIPTS
 from benchmark_bilevel.report.results import prepare, problems
 from benchmark_bilevel.report.styles import style
 from benchmark_bilevel.report.targets import (
@@ -215,7 +216,10 @@ class SummaryPlot(BasePlot):
                 "Test loss",
                 "log10 of best h − h*",
                 "log10 of median h − h*",
-                *(f"{target:.0e}" for target in TARGETS),
+                *(
+                    "10" + f"{round(math.log10(t))}".translate(SUPERSCRIPTS)
+                    for t in TARGETS
+                ),
                 "All parameters",
             ],
             "default_order_column": "log10 of median h − h*",

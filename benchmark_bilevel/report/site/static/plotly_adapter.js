@@ -1,6 +1,7 @@
 // benchopt's page is written for plotly.js 2, which took a text as a title; later
 // versions want an object, which plotly.js 2 understands too. On the way, curves get
-// what benchopt's page does not draw: dashes, steps, faint bands, crosses where they diverged.
+// what benchopt's page does not draw: dashes, steps, faint bands, and a cross where they
+// diverged.
 {
   const asTitle = (title) => (typeof title === "string" ? {text: title} : title);
 
