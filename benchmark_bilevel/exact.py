@@ -28,6 +28,7 @@ __all__ = [
 
 GRADIENT_TOLERANCE = 1e-10
 DECREMENT_TOLERANCE = 1e-14
+NEGLIGIBLE_DECREMENT = 1e-20
 # Of linear systems that are solved by iterations; see `HessianSolver.solve`.
 NEWTON_TOLERANCE = 1e-2
 ADJOINT_TOLERANCE = 1e-10
@@ -38,7 +39,7 @@ _blas = ThreadpoolController()
 class Evaluation(NamedTuple):
     """h at one point, and how it was obtained."""
 
-    value: float  # h(x) = f(x, z)
+    value: float  # h(x) = f(x, z*(x))
     hypergradient: np.ndarray  # ∇h(x) = ∇x f + ∇²xz g v
     z: np.ndarray  # z*(x)
     v: np.ndarray  # −H⁻¹ ∇z f
@@ -97,7 +98,10 @@ class Exact:
         hypergradient = losses.cross(z, x, v)
         if fx is not None:
             hypergradient = hypergradient + fx
-        return Evaluation(losses.outer_value(z, x), hypergradient, z, v)
+        # The second term is, to first order, what is left of f(x, z) − f(x, z*(x)): the
+        # inner problem's tolerance bounds the square of the error of z.
+        value = losses.outer_value(z, x) + v @ losses.grad(z, x)
+        return Evaluation(float(value), hypergradient, z, v)
 
     def inner_solution(self, x, z=None, max_iterations=200):
         """z*(x) by a damped Newton method started at `z`."""
@@ -113,7 +117,9 @@ class Exact:
                 norm = np.linalg.norm(gradient)
                 if not np.isfinite(norm):
                     break
-                direction = -self._hessian.solve(z, x, gradient, NEWTON_TOLERANCE)
+                direction = -self._hessian.solve(
+                    z, x, gradient, NEWTON_TOLERANCE, floor=NEGLIGIBLE_DECREMENT
+                )
                 decrement = -0.5 * gradient @ direction
                 if norm <= threshold and decrement <= DECREMENT_TOLERANCE:
                     # One more step makes even coordinates as small as exp(−x_j) right.

@@ -34,7 +34,7 @@ class HessianSolver:
         """Make what follows independent of what was solved before."""
         self._old_data_hessian = None
 
-    def solve(self, z, x, b, rtol, start=None):
+    def solve(self, z, x, b, rtol, start=None, floor=0.0):
         """d with H d = b.
 
         Parameters
@@ -47,6 +47,8 @@ class HessianSolver:
             preconditioner knows it (above `DENSE_LIMIT`, that of the problem).
         start : array, optional
             First guess of the iterations, if it takes any.
+        floor : float
+            Error of d, squared in the norm of H, that is small enough anyway.
 
         Raises
         ------
@@ -58,7 +60,7 @@ class HessianSolver:
 
         if not self.is_dense:
             precondition = self.problem.preconditioner(z, x)
-            return conjugate_gradients(product, b, precondition, rtol, start)[0]
+            return conjugate_gradients(product, b, precondition, rtol, start, floor)[0]
         if self.is_cheap:
             factor, is_exact = _factor(self.losses.hessian(z, x))
             if is_exact:
@@ -66,7 +68,7 @@ class HessianSolver:
         else:
             factor, _ = _factor(self._nearby_hessian(z, x))
         solution, n_iterations = conjugate_gradients(
-            product, b, lambda r: cho_solve(factor, r), rtol, start
+            product, b, lambda r: cho_solve(factor, r), rtol, start, floor
         )
         if n_iterations > MAX_ITERATIONS_WITH_OLD_FACTOR:
             self.forget()
@@ -85,11 +87,11 @@ class HessianSolver:
 def _factor(matrix):
     """Cholesky factor, and whether it is that of `matrix` itself.
 
-    A singular matrix is shifted by a little more than what rounding hides: some classes
-    without a penalty leave the weights free along a direction.
+    A singular matrix is shifted by more than what rounding hides: classes without a
+    penalty leave the weights free along a direction.
     """
     unit = np.finfo(float).eps * np.abs(matrix).max()
-    for shift in (0.0, 1e2 * unit, 1e4 * unit):
+    for shift in (0.0, 1e4 * unit, 1e6 * unit):
         try:
             return cho_factor(matrix + shift * np.eye(len(matrix))), shift == 0
         except LinAlgError as error:
@@ -101,12 +103,12 @@ def _factor(matrix):
 
 
 def conjugate_gradients(
-    product, b, precondition, rtol, start=None, max_iterations=5000
+    product, b, precondition, rtol, start=None, floor=0.0, max_iterations=5000
 ):
     """Solution of H d = b by preconditioned conjugate gradients, and the iterations.
 
-    Stops when rᵀP⁻¹r ≤ rtol² bᵀP⁻¹b for the recomputed residual r, P the preconditioner;
-    starts again from where it is if only the recurrence says so.
+    Stops when rᵀP⁻¹r ≤ max(floor, rtol² bᵀP⁻¹b) for the recomputed residual r, P the
+    preconditioner; starts again from where it is if only the recurrence says so.
 
     References
     ----------
@@ -114,7 +116,7 @@ def conjugate_gradients(
     systems", J. Res. Nat. Bur. Standards 49, 1952.
     """
     d = np.zeros_like(b) if start is None else start.copy()
-    threshold = rtol**2 * (b @ precondition(b))
+    threshold = max(floor, rtol**2 * (b @ precondition(b)))
     n_iterations, best = 0, np.inf
     while True:
         r = b - product(d) if d.any() else b.copy()

@@ -99,6 +99,12 @@ def _scores(self, a, z, out):
     return lambda self, a, z, out: dots(a, self.weights(z), out)
 
 
+@method(CrossEntropyType, "pull")
+def _pull(self, a, r, out):
+    """out ← R A."""
+    return lambda self, a, r, out: combine(a, r, out)
+
+
 @method(CrossEntropyType, "loss")
 def _loss(self, a, z, i):
     """Σ φ CE over the samples of block i, whose design is `a`."""
@@ -158,7 +164,7 @@ def _back(self, a, r, z, ridge):
 
     def back(self, a, r, z, ridge):
         gradient = np.empty_like(z)
-        combine(a, r, self.weights(gradient))
+        self.pull(a, r, self.weights(gradient))
         for k in range(z.size):
             gradient[k] += ridge * z[k]
         return gradient

@@ -1,18 +1,19 @@
 """Closed forms of data poisoning in numba; see `cross_entropy_kernels`.
 
-A batch is copied into a buffer and its rows of x are added; then it is as if clean. The
-direction for the row of x of sample k is Σ_c R_ck V_c + U_ck Z_c, the derivative of
-v · ∇_Z with respect to the image. The rows of x are in the order of the samples, so
-that those of a block are consecutive.
+The rows of x are in the order of the samples, so that those of a block are one slice X.
+With A its clean images and I the places of the poisonable ones among them, the poisoned
+block gives the scores Z Aᵀ, plus Z Xᵀ in the columns I, and R A + R_I X: no poisoned
+image is ever formed. The direction for the row of x of sample k is
+Σ_c R_ck V_c + U_ck Z_c, the derivative of v · ∇_Z with respect to the image.
 """
 
 import numpy as np
 from numba.core import types
 from numba.experimental import structref
 
-from benchmark_bilevel.directions import assign, descend, scale, zeros_like
+from benchmark_bilevel.directions import descend, scale, zeros_like
 from benchmark_bilevel.fingerprint import cached_njit
-from benchmark_bilevel.kernels import combine
+from benchmark_bilevel.kernels import combine, dots
 from benchmark_bilevel.oracles import HESSIAN_VECTOR, INNER_GRADIENTS, JACOBIAN_VECTOR
 from benchmark_bilevel.oracles.closed_form import InnerType, constructor, method
 from benchmark_bilevel.problems.cross_entropy_kernels import (
@@ -30,14 +31,13 @@ from benchmark_bilevel.samplers import aligned, aligned_zeros
 EXACT_BLOCK = 125  # see hypercleaning_kernels
 
 # starts: (n_blocks + 1,) first row of x of each block; places: (n_poisonable,) index in
-# its block of the sample of each row; buffer: (batch, features) the poisoned block;
-# coefficients: (2, batch, classes) workspace; ridge: factor of Z in ∇_Z.
+# its block of the sample of each row; small: (2, batch * classes) workspace; ridge: factor
+# of Z in ∇_Z.
 _INNER_FIELDS = [
     *CROSS_ENTROPY_FIELDS,
     "starts",
     "places",
-    "buffer",
-    "coefficients",
+    "small",
     "ridge",
 ]
 # images: (n_poisonable, features); constraint: index in CONSTRAINTS; its radius.
@@ -76,8 +76,7 @@ def make_inner(problem, *settings):
         *cross_entropy_fields(problem.inner_samples[:2], n_classes, settings),
         np.searchsorted(problem.poisonable, limits),
         problem.poisonable % size,
-        aligned_zeros((size, problem.n_pixels), dtype),
-        aligned_zeros((2, size, n_classes), dtype),
+        aligned_zeros((2, size * n_classes), dtype),
         np.dtype(dtype).type(2 * problem.ridge / problem.dim_z),
     )
 
@@ -149,39 +148,69 @@ def _move(self, x, a, d):
 
 @method(PoisoningInnerType, "poisoned")
 def _poisoned(self, x, i):
-    """The images of block i with their rows of x added, in the buffer."""
+    """Block i: its clean images, its rows of x and their places among the images."""
 
     def poisoned(self, x, i):
-        buffer, starts = self.buffer, self.starts
-        n_pixels = buffer.shape[1]
-        assign(buffer.reshape(buffer.size), self.a[i].reshape(buffer.size))
-        for row in range(starts[i], starts[i + 1]):
-            move = x[row * n_pixels : (row + 1) * n_pixels]
-            descend(buffer[self.places[row]], -1.0, move)
-        return buffer
+        start, stop = self.starts[i], self.starts[i + 1]
+        n_pixels = self.a.shape[2]
+        rows = x[start * n_pixels : stop * n_pixels].reshape((stop - start, n_pixels))
+        return self.a[i], rows, self.places[start:stop]
 
     return poisoned
 
 
+@method(PoisoningInnerType, "scores")
+def _scores(self, a, z, out):
+    def scores(self, a, z, out):
+        images, rows, places = a
+        weights = self.weights(z)
+        dots(images, weights, out)
+        shape = (out.shape[0], places.size)
+        moved = self.small[0, : out.shape[0] * places.size].reshape(shape)
+        dots(rows, weights, moved)
+        for c in range(shape[0]):
+            for k in range(shape[1]):
+                out[c, places[k]] += moved[c, k]
+
+    return scores
+
+
+@method(PoisoningInnerType, "pull")
+def _pull(self, a, r, out):
+    def pull(self, a, r, out):
+        images, rows, places = a
+        combine(images, r, out)
+        shape = (out.shape[0], places.size)
+        chosen = self.small[0, : out.shape[0] * places.size].reshape(shape)
+        for c in range(shape[0]):
+            for k in range(shape[1]):
+                chosen[c, k] = r[c, places[k]]
+        moved = np.empty_like(out)
+        combine(rows, chosen, moved)
+        descend(out.reshape(out.size), -1.0, moved.reshape(out.size))
+
+    return pull
+
+
 @method(PoisoningInnerType, "moves")
-def _moves(self, z, v, i):
+def _moves(self, z, v, a, i):
     """The direction for x, with R and U as `residuals` and `curvatures` left them."""
 
-    def moves(self, z, v, i):
-        first, size = self.starts[i], self.starts[i + 1] - self.starts[i]
-        n_pixels = self.buffer.shape[1]
-        of_v, of_z = self.coefficients[0, :size], self.coefficients[1, :size]
-        for k in range(size):
-            place = self.places[first + k]
-            for c in range(of_v.shape[1]):
-                of_v[k, c] = self.r[c, place]
-                of_z[k, c] = self.u[c, place]
-        values = np.empty((2, size, n_pixels), z.dtype)
-        combine(self.weights(v), of_v, values[0])
-        combine(self.weights(z), of_z, values[1])
-        total = values[0].reshape(size * n_pixels)
-        descend(total, -1.0, values[1].reshape(size * n_pixels))
-        return one_slice(first * n_pixels, total)
+    def moves(self, z, v, a, i):
+        _, rows, places = a
+        shape = (places.size, self.r.shape[0])
+        of_v = self.small[0, : rows.shape[0] * shape[1]].reshape(shape)
+        of_z = self.small[1, : rows.shape[0] * shape[1]].reshape(shape)
+        for k in range(shape[0]):
+            for c in range(shape[1]):
+                of_v[k, c] = self.r[c, places[k]]
+                of_z[k, c] = self.u[c, places[k]]
+        values, others = np.empty_like(rows), np.empty_like(rows)
+        combine(self.weights(v), of_v, values)
+        combine(self.weights(z), of_z, others)
+        total = values.reshape(rows.size)
+        descend(total, -1.0, others.reshape(rows.size))
+        return one_slice(self.starts[i] * rows.shape[1], total)
 
     return moves
 
@@ -225,7 +254,7 @@ def _cross(self, z, x, v, i):
         a = self.poisoned(x, i)
         self.residuals(a, z, i)
         self.curvatures(a, v)
-        return self.moves(z, v, i)
+        return self.moves(z, v, a, i)
 
     return cross
 
@@ -239,7 +268,7 @@ def _grad_hvp_cross(self, z, x, v, i):
         a = self.poisoned(x, i)
         gradient = self.back(a, self.residuals(a, z, i), z, self.ridge)
         product = self.back(a, self.curvatures(a, v), v, self.ridge)
-        return gradient, product, self.moves(z, v, i)
+        return gradient, product, self.moves(z, v, a, i)
 
     return grad_hvp_cross
 

@@ -38,8 +38,8 @@ class SampleSpaceSolver:
     def forget(self):
         """Nothing is kept from one system to the next."""
 
-    def solve(self, z, x, b, rtol, start=None):
-        """d with H d = b; its error is rtol relative to d, both in the norm of H."""
+    def solve(self, z, x, b, rtol, start=None, floor=0.0):
+        """d with H d = b; see `benchmark_bilevel.linear_systems.HessianSolver.solve`."""
         design, n_scores = self._design, self.problem.n_scores
         penalty = self.problem.regulariser_diagonal(x).reshape(-1, n_scores)
         b = b.reshape(penalty.shape)
@@ -71,7 +71,7 @@ class SampleSpaceSolver:
         r = right - product(t)
         direction, square = r.copy(), (r * r).sum()
         for _ in range(MAX_ITERATIONS):
-            if square <= rtol**2 * abs(free - (right * t).sum()):
+            if square <= max(floor, rtol**2 * abs(free - (right * t).sum())):
                 break
             image = product(direction)
             step = square / (direction * image).sum()

@@ -1,0 +1,291 @@
+"""Hyper-parameter selection on sparse data: kernels, factored directions, exact layer."""
+
+import os
+import tracemalloc
+
+import numpy as np
+import pytest
+import torch
+from conftest import dataset, load_solver
+from scipy.sparse import csr_matrix, random_array
+from test_selection import (
+    BATCH_SIZE,
+    check_close,
+    check_derivatives,
+    check_float32,
+    check_means,
+    check_runtimes,
+    cross,
+    hvp,
+    inner_grad,
+    oracles,
+    outer_grad,
+    value,
+)
+
+from benchmark_bilevel.directions import add, assign, descend, dot, scale, zeros_like
+from benchmark_bilevel.evaluation import EXACT_METRICS, Evaluator
+from benchmark_bilevel.exact import Exact
+from benchmark_bilevel.fingerprint import cached_njit
+from benchmark_bilevel.oracles.autograd import to_tensor
+from benchmark_bilevel.problems.classification import Split
+from benchmark_bilevel.problems.selection import HyperparameterSelection
+from benchmark_bilevel.solver import evaluation_points
+
+EVERY_SOLVER = ("soba", "saba", "amigo", "bsgm", "mrbo", "stocbio", "vrbo")
+
+
+def make_data(n_classes, n_samples=161, n_features=12):
+    """A third of the entries are not zero; one feature and one sample are empty."""
+    generator = np.random.default_rng(n_classes)
+
+    def part(n):
+        y = np.arange(n) % n_classes
+        X = random_array((n, n_features), density=0.3, rng=generator).toarray()
+        X[np.arange(n), y] += 1
+        X[:, -1] = X[0] = 0
+        return csr_matrix(X), y
+
+    X, y = part(n_samples)
+    X_test, y_test = part(41)
+    return {"X_train": X, "y_train": y, "X_test": X_test, "y_test": y_test}
+
+
+@pytest.fixture(scope="module", params=[2, 4])
+def data(request):
+    return make_data(request.param)
+
+
+@pytest.fixture(scope="module")
+def problem(data):
+    return HyperparameterSelection(data)
+
+
+@pytest.mark.parametrize(
+    "parametrisation",
+    ["default", "per-class-exp", "per-coefficient-lin", "single-exp", "single-lin"],
+)
+def test_derivatives(data, parametrisation, generator):
+    problem = HyperparameterSelection(data, parametrisation=parametrisation)
+    check_derivatives(problem, generator)
+
+
+def test_mean_over_blocks_is_the_full_batch(problem, generator):
+    check_means(problem, generator)
+
+
+def test_float32(problem, generator):
+    check_float32(problem, generator)
+
+
+@pytest.mark.parametrize("solver", EVERY_SOLVER)
+def test_runtimes(problem, solver):
+    check_runtimes(problem, solver, step_size=0.1)
+
+
+def test_runtimes_with_projection(data):
+    problem = HyperparameterSelection(data, parametrisation="per-class-lin")
+    x = check_runtimes(problem, "saba", step_size=0.1, outer_ratio=0.005)
+    assert (x >= 0).all()
+
+
+def dense_twin(problem):
+    """The same problem on arrays, and how z and x of it follow from the sparse one's."""
+    dense = {
+        k: v.toarray() if k.startswith("X") else v for k, v in problem.data.items()
+    }
+    twin = HyperparameterSelection(dense, parametrisation="per-feature-exp")
+    # Instead of its own split, which would standardise.
+    twin.split = tuple(Split(part.X.toarray(), part.y) for part in problem.split)
+
+    def transposed(z):
+        return z.reshape(problem.n_features, -1).T.ravel()
+
+    return twin, transposed, np.log(1 / problem.dim_z)
+
+
+def test_sparse_equals_dense(problem, generator):
+    twin, transposed, shift = dense_twin(problem)
+    z, v = generator.standard_normal((2, problem.dim_z))
+    x = generator.standard_normal(problem.dim_x)
+    ours, theirs = oracles(problem, BATCH_SIZE), oracles(twin, BATCH_SIZE)
+    arguments = z, x, v
+    other = transposed(z), x + shift, transposed(v)
+    for i in (0, ours[0][0].n_blocks - 1):
+        for function in (value, cross, inner_grad, hvp):
+            actual = function(ours[0][0], *arguments, i)
+            if function in (inner_grad, hvp):
+                actual = transposed(actual)
+            check_close(actual, function(theirs[0][0], *other, i))
+        check_close(
+            transposed(outer_grad(ours[1][0], *arguments, i)),
+            outer_grad(theirs[1][0], *other, i),
+        )
+    assert problem.accuracies(z) == pytest.approx(twin.accuracies(transposed(z)))
+
+
+def test_exact_layer_equals_dense(problem, generator):
+    """The system of the samples against the Cholesky factor of the Hessian."""
+    twin, transposed, shift = dense_twin(problem)
+    x = generator.standard_normal(problem.dim_x)
+    ours, theirs = Exact(problem).evaluate(x), Exact(twin).evaluate(x + shift)
+    check_close(ours.value, theirs.value, 1e-12)
+    for actual, expected in (
+        (ours.hypergradient, theirs.hypergradient),
+        (transposed(ours.z), theirs.z),
+        (transposed(ours.v), theirs.v),
+    ):
+        assert np.linalg.norm(actual - expected) <= 1e-7 * np.linalg.norm(expected)
+    direction = generator.standard_normal(problem.dim_x)
+    exact = Exact(problem)
+    sides = [exact.evaluate(x + s * direction).value for s in (1e-5, -1e-5)]
+    slope = (sides[0] - sides[1]) / 2e-5
+    assert abs(ours.hypergradient @ direction - slope) <= 1e-6 * max(1, abs(slope))
+
+
+# --- directions -------------------------------------------------------------------------
+
+
+@cached_njit
+def verbs(inner, outer, z, x, v, i, j):
+    """What each verb makes of the factored directions of two blocks, as arrays."""
+    a = 0.3
+    moved = v.copy()  # the ridge's point itself moves
+    descend(moved, a, inner.hvp(z, x, moved, i), outer.grad(z, x, j)[0])
+    other = z.copy()  # the ridge's point is elsewhere
+    descend(other, a, inner.hvp(z, x, v, i))
+    mean = add(inner.grad(z, x, i), inner.grad(z, x, j))
+    mean = scale(mean, 0.5)
+    halves = zeros_like(z)
+    assign(halves, mean)
+    f_mean = scale(add(outer.grad(z, x, i)[0], outer.grad(z, x, j)[0]), 0.5)
+    f_halves = zeros_like(z)
+    assign(f_halves, f_mean)
+    product = v.copy()
+    assign(product, inner.hvp(z, x, product, i))
+    return moved, other, halves, f_halves, product, dot(v, inner.hvp(z, x, v, i))
+
+
+def test_verbs(problem, generator):
+    z, v = generator.standard_normal((2, problem.dim_z))
+    x = generator.standard_normal(problem.dim_x)
+    (inner, _), (outer, _) = oracles(problem, BATCH_SIZE)
+    i, j = 1, outer.n_blocks - 1  # the last block is shorter
+    gradients = [inner_grad(inner, z, x, v, k) for k in (i, j)]
+    f_gradients = [outer_grad(outer, z, x, v, k) for k in (i, j)]
+    product = hvp(inner, z, x, v, i)
+    expected = (
+        v - 0.3 * (product + f_gradients[1]),
+        z - 0.3 * product,
+        np.mean(gradients, axis=0),
+        np.mean(f_gradients, axis=0),
+        product,
+        v @ product,
+    )
+    for actual, array in zip(verbs(inner, outer, z, x, v, i, j), expected, strict=True):
+        check_close(actual, array, 1e-14)
+
+
+@pytest.mark.parametrize("runtime", ["numba", "torch"])
+def test_saga_means_are_the_full_data_gradients(problem, runtime, generator):
+    """After one pass at a frozen point; the ridge is not in the tables."""
+    solver = load_solver("saba").get_instance(
+        runtime=runtime, batch_size=16, outer_batch_size=16, full_memory=False
+    )
+    solver.step_size = 0.0  # which the validation of parameters refuses
+    run = solver.make_runtime(problem)
+    for y in run.state[:3]:
+        values = generator.standard_normal(len(y))
+        y[:] = values if runtime == "numba" else torch.from_numpy(values)
+    as_array = np.copy if runtime == "numba" else torch.Tensor.numpy
+    run.advance(max(partition.n_blocks for partition in run.partitions))
+    z, x, v, (z_memory, v_memory, x_memory), (fz_memory, fx_memory) = run.state
+    assert x_memory is None and fx_memory is None
+    z, x, v = (as_array(y) for y in (z, x, v))
+    (inner, _), (outer, _) = oracles(problem, "full")
+    ridge = problem.regulariser_diagonal(x)
+    for memory, expected in (
+        (z_memory, inner_grad(inner, z, x, v, 0) - ridge * z),
+        (v_memory, hvp(inner, z, x, v, 0) - ridge * v),
+        (fz_memory, outer_grad(outer, z, x, v, 0)),
+    ):
+        check_close(as_array(memory[1]), expected)
+
+
+def test_memory_is_that_of_the_residuals(problem):
+    """n numbers a class and one array like z, not a row like z for each block."""
+    run = load_solver("saba").get_instance(batch_size=1, outer_batch_size=1)
+    residuals, average = run.make_runtime(problem).state[3][0]
+    assert residuals.size == problem.n_inner * problem.n_scores
+    assert average.size == problem.dim_z
+
+
+def test_sparse_rows_of_torch(problem, generator):
+    """Slices and products; twice differentiable, unlike PyTorch's own."""
+    design = problem.inner_samples[0]
+    rows = to_tensor(design, "float64", "cpu")
+    weights = torch.from_numpy(generator.standard_normal((problem.n_features, 3)))
+    weights.requires_grad_()
+    for part in (slice(0, 7), slice(77, 80)):
+        expected = design[part] @ weights.detach().numpy()
+        check_close((rows[part] @ weights).detach(), expected)
+    assert torch.autograd.gradgradcheck(lambda w: (rows[0:5] @ w).sin(), weights)
+
+
+# --- evaluation -------------------------------------------------------------------------
+
+
+def test_exact_metrics_are_thinned(problem, monkeypatch):
+    """At most so many and the last point; all others have the cheap metrics only."""
+    evaluator = Evaluator(problem)
+    z, x = problem.initial_point()
+    points = [0, *evaluation_points(10**6)]
+    counts = []
+    monkeypatch.setattr(evaluator.exact, "evaluate", lambda *_, **__: counts.append(0))
+    monkeypatch.setattr(evaluator, "_exact_metrics", lambda *_: counts.append(0) or {})
+    for iterations in points[:-1]:
+        metrics = evaluator.metrics(z, x, iterations, {}, False)
+        assert np.isnan([metrics[name] for name in EXACT_METRICS]).all()
+        assert np.isfinite([metrics["inner_loss"], metrics["test_loss"]]).all()
+    assert 8 <= len(counts) <= problem.max_exact_evaluations
+    evaluator.metrics(z, x, points[-1], {}, False, ended=True)
+    evaluator.metrics(z, x, 123, {}, False, ended=True)
+    assert len(counts) <= problem.max_exact_evaluations + 2
+
+
+def test_exact_metrics_without_reference(problem):
+    metrics = Evaluator(problem).metrics(*problem.initial_point(), 0, {}, False)
+    assert np.isnan(metrics["suboptimality"])
+    assert np.isfinite([metrics["value"], metrics["test_loss_at_solution"]]).all()
+
+
+# --- 20 Newsgroups ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def newsgroups():
+    if "BENCHOPT_DATA_HOME" not in os.environ:
+        pytest.skip("BENCHOPT_DATA_HOME is not set: no 20 Newsgroups")
+    data = dataset("20newsgroups")
+    if data.get("missing"):
+        pytest.skip(data["missing"])
+    return HyperparameterSelection(data)
+
+
+def test_newsgroups(newsgroups):
+    """The protocol's sizes and start; SABA without a dense copy of anything."""
+    sizes = [part.X.shape for part in newsgroups.split]
+    assert sizes == [(5657, 130_107), (5657, 130_107), (7532, 130_107)]
+    assert (newsgroups.dim_z, newsgroups.dim_x) == (2_602_140, 130_107)
+    assert newsgroups.ridge("float64").scale == 1 / 2_602_140
+    z, x = newsgroups.initial_point()
+    assert not z.any() and not x.any()
+    tracemalloc.start()
+    solver = load_solver("saba").get_instance(step_size=100.0, dtype="float32")
+    run = solver.make_runtime(newsgroups)
+    run.advance(100)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 400 * 2**20
+    metrics = newsgroups.accuracies(run.variables()[0])
+    assert metrics["test_loss"] < 2.0 and metrics["test_accuracy"] > 0.5
