@@ -1,5 +1,8 @@
 """Full losses of a problem and their derivatives, for the exact layer: float64 arrays."""
 
+from functools import cache
+from types import FunctionType
+
 import numpy as np
 
 from benchmark_bilevel.directions import descend, zeros_like
@@ -35,29 +38,33 @@ class CompiledLosses:
                 (problem.kernels.make_outer, problem.n_outer),
             )
         )
+        self._module = problem.kernels.__name__
         self._has_hessian = hasattr(problem.kernels, "HAS_HESSIAN")
 
+    def _call(self, function, *arguments):
+        return _compiled(function, self._module)(*arguments)
+
     def inner_value(self, z, x):
-        return _mean_value(self._inner, z, x)
+        return self._call(_mean_value, self._inner, z, x)
 
     def outer_value(self, z, x):
-        return _mean_value(self._outer, z, x)
+        return self._call(_mean_value, self._outer, z, x)
 
     def grad(self, z, x):
-        return _mean_grad(self._inner, z, x)
+        return self._call(_mean_grad, self._inner, z, x)
 
     def hvp(self, z, x, v):
-        return _mean_hvp(self._inner, z, x, v)
+        return self._call(_mean_hvp, self._inner, z, x, v)
 
     def cross(self, z, x, v):
-        return _mean_cross(self._inner, z, x, v)
+        return self._call(_mean_cross, self._inner, z, x, v)
 
     def outer_grad(self, z, x):
-        return _mean_outer_grad(self._outer, z, x)
+        return self._call(_mean_outer_grad, self._outer, z, x)
 
     def hessian(self, z, x):
         if self._has_hessian:
-            return _mean_hessian(self._inner, z, x)
+            return self._call(_mean_hessian, self._inner, z, x)
         return np.array([self.hvp(z, x, unit) for unit in np.eye(z.size)])
 
 
@@ -123,7 +130,19 @@ class AutogradLosses:
         return np.array([self.hvp(z, x, unit) for unit in np.eye(z.size)])
 
 
-@cached_njit
+@cache
+def _compiled(function, module):
+    """`function` compiled, with a disk cache for the oracles of one `module` alone.
+
+    The index of a cache names the types of all oracles in it, and reading it imports
+    their modules: kernels that live elsewhere must not get into everybody's.
+    """
+    name = f"{function.__name__}-{module}"
+    own = FunctionType(function.__code__, function.__globals__, name)
+    own.__qualname__ = name
+    return cached_njit(own)
+
+
 def _mean_value(oracle, z, x):
     total = 0.0
     for i in range(oracle.n_blocks):
@@ -131,7 +150,6 @@ def _mean_value(oracle, z, x):
     return total / oracle.n_blocks
 
 
-@cached_njit
 def _mean_grad(inner, z, x):
     total = zeros_like(z)
     for i in range(inner.n_blocks):
@@ -139,7 +157,6 @@ def _mean_grad(inner, z, x):
     return total
 
 
-@cached_njit
 def _mean_hvp(inner, z, x, v):
     total = zeros_like(z)
     for i in range(inner.n_blocks):
@@ -147,7 +164,6 @@ def _mean_hvp(inner, z, x, v):
     return total
 
 
-@cached_njit
 def _mean_cross(inner, z, x, v):
     total = zeros_like(x)
     for i in range(inner.n_blocks):
@@ -155,7 +171,6 @@ def _mean_cross(inner, z, x, v):
     return total
 
 
-@cached_njit
 def _mean_outer_grad(outer, z, x):
     total_z, total_x = zeros_like(z), zeros_like(x)
     for i in range(outer.n_blocks):
@@ -165,7 +180,6 @@ def _mean_outer_grad(outer, z, x):
     return total_z, total_x
 
 
-@cached_njit
 def _mean_hessian(inner, z, x):
     total = inner.hessian(z, x, 0)
     for i in range(1, inner.n_blocks):

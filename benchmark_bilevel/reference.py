@@ -125,7 +125,8 @@ def _starts(problem):
         return
     yield "initial point", x0
     for constant in (-6.0, -2.0, 2.0):
-        yield f"x = {constant:g}", np.full(x0.size, constant)
+        if (x0 != constant).any():
+            yield f"x = {constant:g}", np.full(x0.size, constant)
     generator = np.random.default_rng(0)
     # covtype takes seconds an evaluation.
     for k in range(10 if problem.dim_z <= 100 else 3):

@@ -237,6 +237,10 @@ def test_benchopt_publish_takes_a_committed_file(site, monkeypatch):
     fork.get_contents.side_effect = GithubException(404)
     monkeypatch.setattr("benchopt.results.github.Github", lambda **_: github)
     path = site / "data" / "sweep.parquet"
+    # benchopt refuses to look further where its own folder of results is empty.
+    monkeypatch.setattr(
+        "benchopt.benchmark.Benchmark.get_output_folder", lambda _: path.parent
+    )
     arguments = [str(ROOT), "-f", str(path), "-t", "token"]
     result = CliRunner().invoke(publish, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output

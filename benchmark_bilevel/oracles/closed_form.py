@@ -39,10 +39,6 @@ class Handle(structref.StructRefProxy):
     def __new__(cls, *fields):
         return structref.StructRefProxy.__new__(cls, *fields)
 
-    @property
-    def n_blocks(self):
-        return _get_n_blocks(self)
-
 
 class InnerHandle(Handle):
     """Handle of an inner oracle."""
@@ -84,11 +80,6 @@ def method(oracle_type, name):
 @overload_attribute(OracleType, "n_blocks")
 def _n_blocks(self):
     return lambda self: self.order.size
-
-
-@cached_njit
-def _get_n_blocks(oracle):
-    return oracle.n_blocks
 
 
 @method(OracleType, "draw")

@@ -12,18 +12,23 @@ class CompiledRuntime(Runtime):
 
     def _make_oracles(self):
         kernels = self.problem.kernels
-        return tuple(
-            build(self.problem, partition, sampler, self.counts, self.dtype)
-            for build, partition, sampler in zip(
-                (kernels.make_inner, kernels.make_outer),
-                self.partitions,
-                self.samplers,
-                strict=True,
-            )
-        )
+        oracles = []
+        for build, partition, sampler in zip(
+            (kernels.make_inner, kernels.make_outer),
+            self.partitions,
+            self.samplers,
+            strict=True,
+        ):
+            oracle = build(self.problem, partition, sampler, self.counts, self.dtype)
+            oracle.n_blocks = (
+                partition.n_blocks
+            )  # for Python; compiled code has its own
+            oracles.append(oracle)
+        return oracles
 
     def _make_loop(self):
-        name = f"{self.solver.name}-loop"
+        # One cache a module of kernels, as in `losses`.
+        name = f"{self.solver.name}-loop-{self.problem.kernels.__name__}"
         return cached_njit(bind_step(self.solver.step, name, compiled=njit(**FAST)))
 
     def _variable(self, array):
