@@ -6,6 +6,8 @@ type deriving from `InnerType` or `OuterType`, its fields (`FIELDS` first), and 
 methods of the contract (`benchmark_bilevel.oracles`) with ``overload_method``.
 """
 
+from functools import cache
+
 import numpy as np
 from numba.core import types
 from numba.core.extending import overload_attribute, overload_method
@@ -39,6 +41,10 @@ class Handle(structref.StructRefProxy):
     def __new__(cls, *fields):
         return structref.StructRefProxy.__new__(cls, *fields)
 
+    @property
+    def n_blocks(self):
+        return _n_blocks_getter(type(self))(self)
+
 
 class InnerHandle(Handle):
     """Handle of an inner oracle."""
@@ -52,6 +58,17 @@ class OuterHandle(Handle):
 
     def memory(self, z, x):
         return empty_memory(z, self.n_blocks), None
+
+
+@cache
+def _n_blocks_getter(handle):
+    """Compiled function that reads the number of blocks of oracles of one class."""
+
+    def get(oracle):
+        return oracle.n_blocks
+
+    get.__qualname__ = f"n_blocks-{handle.__module__}.{handle.__name__}"
+    return cached_njit(get)
 
 
 def constructor(handle):

@@ -12,19 +12,15 @@ class CompiledRuntime(Runtime):
 
     def _make_oracles(self):
         kernels = self.problem.kernels
-        oracles = []
-        for build, partition, sampler in zip(
-            (kernels.make_inner, kernels.make_outer),
-            self.partitions,
-            self.samplers,
-            strict=True,
-        ):
-            oracle = build(self.problem, partition, sampler, self.counts, self.dtype)
-            oracle.n_blocks = (
-                partition.n_blocks
-            )  # for Python; compiled code has its own
-            oracles.append(oracle)
-        return oracles
+        return tuple(
+            build(self.problem, partition, sampler, self.counts, self.dtype)
+            for build, partition, sampler in zip(
+                (kernels.make_inner, kernels.make_outer),
+                self.partitions,
+                self.samplers,
+                strict=True,
+            )
+        )
 
     def _make_loop(self):
         # One cache a module of kernels, as in `losses`.
