@@ -6,7 +6,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 READY := $(VENV)/.ready
 OUTPUTS := outputs
 
-.PHONY: run test lint benchmark clean
+.PHONY: run test lint benchmark reproduce clean
 .DEFAULT_GOAL := run
 
 $(READY): pyproject.toml constraints.txt
@@ -27,9 +27,18 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-# --- results: from config/results/*.yml to tables, figures and pages --------------------
+# Iterations per second of every solver on every real problem; half an hour.
+benchmark: $(READY)
+	$(BIN)/python benchmarks/throughput.py
 
-RESULTS := $(patsubst config/results/%.yml,results/%.parquet,$(wildcard config/results/*.yml))
+# Published figures beside what is seen here: real data, one thread, half an hour.
+reproduce: $(READY)
+	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python benchmarks/reproductions.py
+
+# --- results: from config/*.yml to tables, figures and pages ----------------------------
+
+CONFIGS := $(filter-out config/quick.yml,$(wildcard config/*.yml))
+RESULTS := $(CONFIGS:config/%.yml=results/%.parquet)
 SITE := build/site
 FIGURES := build/figures
 README_FIGURES := --only "ijcnn1-*-suboptimality-*" --only "mnist-data-hypercleaning-*"
@@ -42,7 +51,7 @@ README_FIGURES := --only "ijcnn1-*-suboptimality-*" --only "mnist-data-hyperclea
 # `make results` goes on where it was.
 results: $(RESULTS)
 
-results/%.parquet: config/results/%.yml $(READY) FORCE
+results/%.parquet: config/%.yml $(READY) FORCE
 	rm -f $(OUTPUTS)/$*.parquet
 	PATH="$(BIN):$$PATH" benchopt run . --config $< --output $* --no-plot
 	cp $(OUTPUTS)/$*.parquet $@

@@ -11,7 +11,7 @@ import numpy as np
 from numba.core import types
 from numba.core.extending import overload
 
-from benchmark_bilevel.fingerprint import FAST
+from benchmark_bilevel.fingerprint import INLINED
 
 
 def descend(y, a, d, e=None):
@@ -72,7 +72,7 @@ def _is_dense(direction):
     return _is_none(direction) or isinstance(direction, types.Array)
 
 
-@overload(descend, jit_options=FAST)
+@overload(descend, jit_options=INLINED)
 def _descend(y, a, d, e=None):
     if not (_is_dense(d) and _is_dense(e)):
         return None  # another module's directions
@@ -107,7 +107,7 @@ def _zeros_like(y):
     return lambda y: np.zeros_like(y)
 
 
-@overload(assign, jit_options=FAST)
+@overload(assign, jit_options=INLINED)
 def _assign(y, d):
     if not _is_dense(d):
         return None
@@ -119,7 +119,7 @@ def _assign(y, d):
     return loop
 
 
-@overload(scale, jit_options=FAST)
+@overload(scale, jit_options=INLINED)
 def _scale(d, a):
     if not _is_dense(d):
         return None
@@ -135,7 +135,7 @@ def _scale(d, a):
     return loop
 
 
-@overload(add, jit_options=FAST)
+@overload(add, jit_options=INLINED)
 def _add(d, e):
     if not (_is_dense(d) and _is_dense(e)):
         return None
@@ -152,7 +152,7 @@ def _add(d, e):
     return loop
 
 
-@overload(dot, jit_options=FAST)
+@overload(dot, jit_options=INLINED)
 def _dot(y, d):
     if not isinstance(d, types.Array):
         return None

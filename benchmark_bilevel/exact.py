@@ -117,8 +117,11 @@ class Exact:
                 norm = np.linalg.norm(gradient)
                 if not np.isfinite(norm):
                     break
+                # Where H is large the decrement is negligible before the gradient is
+                # small: then the direction has to go on.
+                floor = NEGLIGIBLE_DECREMENT if norm <= threshold else 0.0
                 direction = -self._hessian.solve(
-                    z, x, gradient, NEWTON_TOLERANCE, floor=NEGLIGIBLE_DECREMENT
+                    z, x, gradient, NEWTON_TOLERANCE, floor=floor
                 )
                 decrement = -0.5 * gradient @ direction
                 if norm <= threshold and decrement <= DECREMENT_TOLERANCE:

@@ -19,6 +19,10 @@ UNRELATED = {"report", "verification"}
 
 # No "nnan" and "ninf" among the flags: a diverging run has to show as NaN or inf.
 FAST = {"fastmath": {"reassoc", "contract", "arcp", "nsz"}, "error_model": "numpy"}
+# For the pieces of an iteration. A call takes longer than the work of a small one, and
+# numba counts the references of its arguments (atomically, 6 ns each) unless it is
+# inlined.
+INLINED = {**FAST, "forceinline": True}
 
 
 @cache

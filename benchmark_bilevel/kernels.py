@@ -13,6 +13,7 @@ from llvmlite import binding, ir
 from numba import errors, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
+from numba.np import arrayobj
 
 from benchmark_bilevel.fingerprint import FAST
 
@@ -294,6 +295,56 @@ def combine(a, r, out):
 
 
 # exp, and what is made of it
+
+
+@intrinsic
+def empty_like(typingctx, y):
+    """An uninitialised array like the flat array `y`, on a cache line.
+
+    NumPy's `empty_like` can raise, and a way out of the loop keeps numba from dropping
+    the counting of references on the way in: SOBA on IJCNN1 takes 1.3 times as long.
+    This one does not look whether there was memory left.
+    """
+    if not (isinstance(y, types.Array) and y.ndim == 1 and y.layout == "C"):
+        raise errors.TypingError("empty_like takes a flat contiguous array")
+    kind = types.Array(y.dtype, 1, "C")
+
+    def codegen(context, builder, signature, args):
+        source = arrayobj.make_array(y)(context, builder, args[0])
+        itemsize = _int(context.get_abi_sizeof(context.get_data_type(y.dtype)))
+        size = builder.mul(source.nitems, itemsize)
+        alignment = ir.Constant(_LANE, 64)
+        meminfo = context.nrt.meminfo_alloc_aligned_unchecked(builder, size, alignment)
+        data = context.nrt.meminfo_data(builder, meminfo)
+        result = arrayobj.make_array(kind)(context, builder)
+        arrayobj.populate_array(
+            result,
+            data=builder.bitcast(data, result.data.type),
+            shape=[source.nitems],
+            strides=[itemsize],
+            itemsize=itemsize,
+            meminfo=meminfo,
+        )
+        return result._getvalue()
+
+    return kind(y), codegen
+
+
+@intrinsic
+def prefetch(typingctx, blocks, i):
+    """Ask for block i of the contiguous array `blocks` to be brought near, line by line."""
+
+    def codegen(context, builder, signature, args):
+        array = arrayobj.make_array(blocks)(context, builder, args[0])
+        size = builder.extract_value(array.strides, 0)
+        byte = ir.IntType(8).as_pointer()
+        data = builder.bitcast(array.data, byte)
+        start = builder.mul(args[1], size)
+        with cgutils.for_range_slice(builder, _int(0), size, _int(64)) as (offset, _):
+            _prefetch(builder, data, builder.add(start, offset))
+        return context.get_dummy_value()
+
+    return types.void(blocks, types.intp), codegen
 
 
 @intrinsic

@@ -7,12 +7,11 @@ of x. With λ = exp(x) or λ = x the penalties below are s λ, one for each entr
 
 from typing import NamedTuple
 
-import numpy as np
 from numba import njit
 
 from benchmark_bilevel.directions import descend
-from benchmark_bilevel.fingerprint import FAST
-from benchmark_bilevel.kernels import exp
+from benchmark_bilevel.fingerprint import FAST, INLINED
+from benchmark_bilevel.kernels import empty_like, exp
 from benchmark_bilevel.oracles import JACOBIAN_VECTOR
 from benchmark_bilevel.oracles.closed_form import InnerType, OuterType, method
 
@@ -28,10 +27,18 @@ class Ridge(NamedTuple):
     scale: float  # s
 
 
-@njit(**FAST)
+@njit(**INLINED)
+def _is_entrywise(ridge):
+    """Whether coefficient k is that of entry k alone, so that plain loops do."""
+    return ridge.row_step == ridge.columns and (
+        ridge.column_step == 1 or ridge.columns == 1
+    )
+
+
+@njit(**INLINED)
 def penalties(ridge, x):
     """Array s λ(x), of the shape of x."""
-    result = np.empty_like(x)
+    result = empty_like(x)
     if ridge.exponential:
         exp(x, result)
     else:
@@ -43,7 +50,7 @@ def penalties(ridge, x):
     return result
 
 
-@njit(**FAST)
+@njit(**INLINED)
 def ridge_value(ridge, penalty, z):
     """½ Σ penalty z², in float64."""
     total = 0.0
@@ -63,10 +70,20 @@ def ridge_value(ridge, penalty, z):
     return 0.5 * total
 
 
-@njit(**FAST)
+@njit(**INLINED)
 def ridge_add(ridge, penalty, a, z, out):
     """out ← out + a penalty z; `out` must not be z."""
-    n, a = ridge.columns, z.dtype.type(a)
+    a = z.dtype.type(a)
+    if _is_entrywise(ridge):
+        for k in range(z.size):
+            out[k] += a * penalty[k] * z[k]
+    else:
+        _grouped_add(ridge, penalty, a, z, out)
+
+
+@njit(**FAST)
+def _grouped_add(ridge, penalty, a, z, out):
+    n = ridge.columns
     for j in range(ridge.rows):
         row, target = z[j * n : j * n + n], out[j * n : j * n + n]
         start = j * ridge.row_step
@@ -80,13 +97,22 @@ def ridge_add(ridge, penalty, a, z, out):
                 target[k] += factor * row[k]
 
 
-@njit(**FAST)
+@njit(**INLINED)
 def ridge_shrink(ridge, penalty, a, z):
     """z ← z − a penalty z."""
-    n, a = ridge.columns, z.dtype.type(a)
-    matrix = z.reshape((ridge.rows, n))
+    a = z.dtype.type(a)
+    if _is_entrywise(ridge):
+        for k in range(z.size):
+            z[k] -= a * penalty[k] * z[k]
+    else:
+        _grouped_shrink(ridge, penalty, a, z)
+
+
+@njit(**FAST)
+def _grouped_shrink(ridge, penalty, a, z):
+    n = ridge.columns
     for j in range(ridge.rows):
-        row = matrix[j]
+        row = z[j * n : j * n + n]
         start = j * ridge.row_step
         if ridge.column_step:
             share = penalty[start : start + n]
@@ -98,14 +124,32 @@ def ridge_shrink(ridge, penalty, a, z):
                 row[k] -= factor * row[k]
 
 
-@njit(**FAST)
+@njit(**INLINED)
 def ridge_cross(ridge, penalty, z, v):
     """(∂ ridge gradient / ∂x)ᵀ v: s λ' times the sums of z v over the entries of z."""
-    out = np.zeros_like(penalty)
+    out = empty_like(penalty)
+    if _is_entrywise(ridge):
+        for k in range(z.size):
+            out[k] = z[k] * v[k]
+    else:
+        _grouped_products(ridge, z, v, out)
+    if ridge.exponential:
+        for k in range(out.size):
+            out[k] *= penalty[k]
+    else:
+        scale = out.dtype.type(ridge.scale)
+        for k in range(out.size):
+            out[k] *= scale
+    return out
+
+
+@njit(**FAST)
+def _grouped_products(ridge, z, v, out):
     n = ridge.columns
-    left, right = z.reshape((ridge.rows, n)), v.reshape((ridge.rows, n))
+    for k in range(out.size):
+        out[k] = 0
     for j in range(ridge.rows):
-        a, b = left[j], right[j]
+        a, b = z[j * n : j * n + n], v[j * n : j * n + n]
         start = j * ridge.row_step
         if ridge.column_step:
             target = out[start : start + n]
@@ -116,14 +160,6 @@ def ridge_cross(ridge, penalty, z, v):
             for k in range(n):
                 product += a[k] * b[k]
             out[start] += product
-    if ridge.exponential:
-        for k in range(out.size):
-            out[k] *= penalty[k]
-    else:
-        scale = out.dtype.type(ridge.scale)
-        for k in range(out.size):
-            out[k] *= scale
-    return out
 
 
 class RidgeInnerType(InnerType):

@@ -8,8 +8,9 @@ seeds give equal batches whatever computes the derivatives.
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit
 
-from benchmark_bilevel.fingerprint import cached_njit
+from benchmark_bilevel.fingerprint import INLINED
 
 SAMPLINGS = ("reshuffled", "with-replacement")
 
@@ -115,7 +116,7 @@ def seed_sampler(sampler, seed, stream):
     sampler.cursor[1] = state[0]
 
 
-@cached_njit
+@njit(**INLINED)
 def random_below(cursor, n):
     """Uniform integer in {0, …, n − 1}; advances the generator in ``cursor[1]``.
 
@@ -131,7 +132,7 @@ def random_below(cursor, n):
     return np.int64(u % np.uint64(n))
 
 
-@cached_njit
+@njit(**INLINED)
 def next_block(order, cursor, replace):
     """Index of the next block; at the end of an epoch reshuffles `order` in place."""
     n_blocks = order.size

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from numba import njit
 
-from benchmark_bilevel.fingerprint import FAST
+from benchmark_bilevel.fingerprint import INLINED
 
 
 class Schedule(NamedTuple):
@@ -26,7 +26,7 @@ class Steps(NamedTuple):
     outer: float
 
 
-@njit(**FAST)
+@njit(**INLINED)
 def decay(t, exponent):
     """(t + 1)^−exponent; the two usual exponents avoid the slow power."""
     if exponent == 0.0:
@@ -36,7 +36,7 @@ def decay(t, exponent):
     return (t + 1.0) ** -exponent
 
 
-@njit(**FAST)
+@njit(**INLINED)
 def steps_at(schedule, t):
     """Step sizes of iteration `t` = 0, 1, …"""
     factor = decay(t, schedule.exponent)

@@ -84,15 +84,21 @@ solver.set_objective(
     arrays["z"],
     arrays["x"],
 )
-carry = solver.init()
+state = solver.init()
 
 
 def advance(n_iterations, epoch=512):
     """At least `n_iterations`, in calls of the peer's compiled epoch."""
-    global carry
-    for _ in range(-(-n_iterations // epoch)):
-        carry = solver.one_epoch(carry, epoch)
-    jax.block_until_ready(carry)
+    global state
+    for k in range(-(-n_iterations // epoch)):
+        if name == "SABA":
+            memory, carry = state
+            state = solver.one_epoch(carry, memory, epoch)
+        elif name == "VRBO":
+            state = solver.one_epoch(state, epoch, 1 + k * epoch)  # 0: a large batch
+        else:
+            state = solver.one_epoch(state, epoch)
+    jax.block_until_ready(state)
 
 
 advance(1)

@@ -14,7 +14,8 @@ from numba.core.extending import overload_attribute, overload_method
 from numba.experimental import structref
 
 from benchmark_bilevel.directions import descend
-from benchmark_bilevel.fingerprint import FAST, cached_njit
+from benchmark_bilevel.fingerprint import INLINED, cached_njit
+from benchmark_bilevel.kernels import prefetch
 from benchmark_bilevel.samplers import next_block, random_below
 from benchmark_bilevel.variance_reduction import empty_memory
 
@@ -24,7 +25,17 @@ FIELDS = ["order", "cursor", "replace", "counts", "sizes", "weight"]
 
 
 class OracleType(types.StructRef):
-    """Numba type of every compiled oracle."""
+    """Numba type of every compiled oracle.
+
+    Attributes
+    ----------
+    prefetches : bool
+        Whether `draw` asks for the block after the one that it returns. It saves an
+        eighth of an iteration on covtype; smaller blocks (IJCNN1) are near anyway, and
+        larger ones (MNIST) would drive out what is in use.
+    """
+
+    prefetches = False
 
 
 class InnerType(OracleType):
@@ -91,7 +102,7 @@ def common_fields(partition, sampler, counts, dtype):
 
 def method(oracle_type, name):
     """Declare a method of the contract: ``overload_method`` with the suite's flags."""
-    return overload_method(oracle_type, name, jit_options=FAST)
+    return overload_method(oracle_type, name, jit_options=INLINED)
 
 
 @overload_attribute(OracleType, "n_blocks")
@@ -101,7 +112,17 @@ def _n_blocks(self):
 
 @method(OracleType, "draw")
 def _draw(self):
-    return lambda self: next_block(self.order, self.cursor, self.replace)
+    if not self.prefetches:
+        return lambda self: next_block(self.order, self.cursor, self.replace)
+
+    def draw(self):
+        i = next_block(self.order, self.cursor, self.replace)
+        following = np.int64(self.cursor[0])
+        if not self.replace and following < self.order.size:
+            prefetch(self.a, self.order[following])
+        return i
+
+    return draw
 
 
 @method(OracleType, "uniform")

@@ -11,7 +11,7 @@ and a factor φ a sample (the partition's weight times the sample's own weight):
 import numpy as np
 from numba.experimental import structref
 
-from benchmark_bilevel.kernels import combine, dots, log_sum_exp, softmax
+from benchmark_bilevel.kernels import combine, dots, empty_like, log_sum_exp, softmax
 from benchmark_bilevel.oracles import OUTER_GRADIENTS
 from benchmark_bilevel.oracles.closed_form import (
     FIELDS,
@@ -163,7 +163,7 @@ def _back(self, a, r, z, ridge):
     """R A + ridge Z, flat like z."""
 
     def back(self, a, r, z, ridge):
-        gradient = np.empty_like(z)
+        gradient = empty_like(z)
         self.pull(a, r, self.weights(gradient))
         for k in range(z.size):
             gradient[k] += ridge * z[k]
@@ -181,7 +181,7 @@ def _value(self, z, x, i):
 def _grad(self, z, x, i):
     def grad(self, z, x, i):
         self.count(OUTER_GRADIENTS, i)
-        gradient = np.empty_like(z)
+        gradient = empty_like(z)
         combine(self.a[i], self.residuals(self.a[i], z, i), self.weights(gradient))
         return gradient, None
 

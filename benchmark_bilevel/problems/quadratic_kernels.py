@@ -8,7 +8,7 @@ import numpy as np
 from numba.experimental import structref
 
 from benchmark_bilevel.fingerprint import cached_njit
-from benchmark_bilevel.kernels import combine, dots
+from benchmark_bilevel.kernels import combine, dots, empty_like
 from benchmark_bilevel.oracles import (
     HESSIAN_VECTOR,
     INNER_GRADIENTS,
@@ -117,7 +117,7 @@ def _value(self, z, x, i):
 def _grad(self, z, x, i):
     def grad(self, z, x, i):
         self.count(INNER_GRADIENTS, i)
-        gradient = np.empty_like(z)
+        gradient = empty_like(z)
         dots(self.a[i], self.residuals(z, x, i), gradient)
         return gradient
 
@@ -142,7 +142,7 @@ def _curvature(self, v, i):
 def _hvp(self, z, x, v, i):
     def hvp(self, z, x, v, i):
         self.count(HESSIAN_VECTOR, i)
-        product = np.empty_like(z)
+        product = empty_like(z)
         dots(self.a[i], self.curvature(v, i), product)
         return product
 
@@ -153,7 +153,7 @@ def _hvp(self, z, x, v, i):
 def _cross(self, z, x, v, i):
     def cross(self, z, x, v, i):
         self.count(JACOBIAN_VECTOR, i)
-        product = np.empty_like(x)
+        product = empty_like(x)
         dots(self.b[i], self.curvature(v, i), product)
         return product
 
@@ -173,7 +173,7 @@ def _outer_grad(self, z, x, i):
     def grad(self, z, x, i):
         self.count(OUTER_GRADIENTS, i)
         s = self.residuals(z, x, i)
-        gradient_z, gradient_x = np.empty_like(z), np.empty_like(x)
+        gradient_z, gradient_x = empty_like(z), empty_like(x)
         dots(self.a[i], s, gradient_z)
         dots(self.b[i], s, gradient_x)
         return gradient_z, gradient_x

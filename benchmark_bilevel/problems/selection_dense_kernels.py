@@ -7,7 +7,7 @@ longer side last; the ridge adds λ Z, λ V and the only cross derivative.
 import numpy as np
 from numba.experimental import structref
 
-from benchmark_bilevel.kernels import combine, dots
+from benchmark_bilevel.kernels import combine, dots, empty_like
 from benchmark_bilevel.oracles import (
     HESSIAN_VECTOR,
     INNER_GRADIENTS,
@@ -40,6 +40,8 @@ HAS_HESSIAN = True  # the inner oracle has `hessian`
 
 class SoftmaxType(CrossEntropyType):
     """What both losses share."""
+
+    prefetches = True
 
 
 @structref.register
@@ -115,7 +117,7 @@ def _outer_value(self, z, x, i):
 def _outer_grad(self, z, x, i):
     def grad(self, z, x, i):
         self.count(OUTER_GRADIENTS, i)
-        a, gradient = self.a[i], np.empty_like(z)
+        a, gradient = self.a[i], empty_like(z)
         dots(a, self.residuals(a, z, i), self.weights(gradient))
         return gradient, None
 
@@ -135,7 +137,7 @@ def _inner_value(self, z, x, i):
 def _inner_grad(self, z, x, i):
     def grad(self, z, x, i):
         self.count(INNER_GRADIENTS, i)
-        a, gradient = self.a[i], np.empty_like(z)
+        a, gradient = self.a[i], empty_like(z)
         dots(a, self.residuals(a, z, i), self.weights(gradient))
         ridge_add(self.ridge, penalties(self.ridge, x), 1.0, z, gradient)
         return gradient
@@ -147,7 +149,7 @@ def _inner_grad(self, z, x, i):
 def _hvp(self, z, x, v, i):
     def hvp(self, z, x, v, i):
         self.count(HESSIAN_VECTOR, i)
-        a, product = self.a[i], np.empty_like(z)
+        a, product = self.a[i], empty_like(z)
         self.residuals(a, z, i)
         dots(a, self.curvatures(a, v), self.weights(product))
         ridge_add(self.ridge, penalties(self.ridge, x), 1.0, v, product)
@@ -163,7 +165,7 @@ def _grad_hvp_cross(self, z, x, v, i):
         self.count(HESSIAN_VECTOR, i)
         self.count(JACOBIAN_VECTOR, i)
         a, penalty = self.a[i], penalties(self.ridge, x)
-        gradient, product = np.empty_like(z), np.empty_like(z)
+        gradient, product = empty_like(z), empty_like(z)
         dots(a, self.residuals(a, z, i), self.weights(gradient))
         dots(a, self.curvatures(a, v), self.weights(product))
         ridge_add(self.ridge, penalty, 1.0, z, gradient)

@@ -10,7 +10,7 @@ from numba import njit
 from numba.experimental import structref
 
 from benchmark_bilevel.fingerprint import FAST
-from benchmark_bilevel.kernels import combine, dots, exp
+from benchmark_bilevel.kernels import combine, dots, empty_like, exp
 from benchmark_bilevel.oracles import (
     HESSIAN_VECTOR,
     INNER_GRADIENTS,
@@ -139,7 +139,7 @@ def _outer_value(self, z, x, i):
 def _outer_grad(self, z, x, i):
     def grad(self, z, x, i):
         self.count(OUTER_GRADIENTS, i)
-        gradient = np.empty_like(z)
+        gradient = empty_like(z)
         dots(self.a[i], self.residuals(z, i), gradient)
         return gradient, None
 
@@ -159,7 +159,7 @@ def _inner_value(self, z, x, i):
 def _inner_grad(self, z, x, i):
     def grad(self, z, x, i):
         self.count(INNER_GRADIENTS, i)
-        gradient = np.empty_like(z)
+        gradient = empty_like(z)
         dots(self.a[i], self.residuals(z, i), gradient)
         ridge_add(self.ridge, penalties(self.ridge, x), 1.0, z, gradient)
         return gradient
@@ -186,7 +186,7 @@ def _curvatures(self, v, i):
 def _hvp(self, z, x, v, i):
     def hvp(self, z, x, v, i):
         self.count(HESSIAN_VECTOR, i)
-        product = np.empty_like(z)
+        product = empty_like(z)
         self.residuals(z, i)
         dots(self.a[i], self.curvatures(v, i), product)
         ridge_add(self.ridge, penalties(self.ridge, x), 1.0, v, product)
@@ -202,7 +202,7 @@ def _grad_hvp_cross(self, z, x, v, i):
         self.count(HESSIAN_VECTOR, i)
         self.count(JACOBIAN_VECTOR, i)
         penalty = penalties(self.ridge, x)
-        gradient, product = np.empty_like(z), np.empty_like(z)
+        gradient, product = empty_like(z), empty_like(z)
         dots(self.a[i], self.residuals(z, i), gradient)
         dots(self.a[i], self.curvatures(v, i), product)
         ridge_add(self.ridge, penalty, 1.0, z, gradient)
