@@ -31,7 +31,7 @@ lint: $(READY)
 benchmark: $(READY)
 	$(BIN)/python benchmarks/throughput.py
 
-# Published figures beside what is seen here: real data, one thread, half an hour.
+# Published figures beside what is seen here: real data, one thread, a quarter of an hour.
 reproduce: $(READY)
 	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python benchmarks/reproductions.py
 

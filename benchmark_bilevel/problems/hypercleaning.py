@@ -102,7 +102,7 @@ class DataHypercleaning(Problem):
     @property
     def max_exact_evaluations(self):
         # Two seconds each on MNIST.
-        return 20 if self.dim_x > 10_000 else None
+        return 12 if self.dim_x > 10_000 else None
 
     @property
     def n_classes(self):

@@ -114,7 +114,9 @@ class HyperparameterSelection(Problem):
     @property
     def max_exact_evaluations(self):
         # Seconds each on covtype and 20 Newsgroups.
-        return 12 if self.is_sparse or self.n_inner * self.dim_z > 10**8 else None
+        if self.is_sparse:
+            return 6
+        return 12 if self.n_inner * self.dim_z > 10**8 else None
 
     @cached_property
     def split(self):
