@@ -39,6 +39,7 @@ reproduce: $(READY)
 
 CONFIGS := $(filter-out config/quick.yml,$(wildcard config/*.yml))
 RESULTS := $(CONFIGS:config/%.yml=results/%.parquet)
+JOBS := 2
 SITE := build/site
 FIGURES := build/figures
 README_FIGURES := --only "ijcnn1-*-suboptimality-*" --only "mnist-data-hypercleaning-*"
@@ -53,7 +54,7 @@ results: $(RESULTS)
 
 results/%.parquet: config/%.yml $(READY) FORCE
 	rm -f $(OUTPUTS)/$*.parquet
-	PATH="$(BIN):$$PATH" benchopt run . --config $< --output $* --no-plot
+	PATH="$(BIN):$$PATH" benchopt run . --config $< --output $* --no-plot -j $(JOBS)
 	cp $(OUTPUTS)/$*.parquet $@
 
 site: $(READY)
