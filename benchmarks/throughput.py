@@ -32,6 +32,7 @@ CELLS = {
     "20newsgroups": ("hyperparameter-selection", "20newsgroups", 100),
     "poisoning": ("data-poisoning", "mnist", 90),
 }
+PEER_CELLS = ("ijcnn1", "covtype", "mnist")  # and it has no BSGM
 SOLVERS = ("SOBA", "SABA", "AmIGO", "stocBiO", "BSGM", "MRBO", "VRBO")
 DTYPES = ("float64", "float32")
 COLUMNS = (
@@ -198,7 +199,7 @@ def main(solvers, cells, dtypes, ceiling, peer, peer_python, work):
                         continue
                     speed = row["iterations_per_second"]
                     row["peer_ratio"] = row["ceiling_ratio"] = None
-                    if peer and cell in ("ijcnn1", "covtype", "mnist"):
+                    if peer and cell in PEER_CELLS and solver != "BSGM":
                         script = str(ROOT / "benchmarks" / "peer.py")
                         arrays = str(export_arrays(cell, folder))
                         other = run_json(
