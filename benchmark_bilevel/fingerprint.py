@@ -38,10 +38,10 @@ def fingerprint():
     return digest.hexdigest()[:16]
 
 
-def cached_njit(function):
+def cached_njit(function, options=FAST):
     """``numba.njit`` with a disk cache that any edit in the package invalidates.
 
     Numba names the cache file after the qualified name, so the fingerprint goes there.
     """
     function.__qualname__ = f"{function.__qualname__}-{fingerprint()}"
-    return njit(cache=True, **FAST)(function)
+    return njit(cache=True, **options)(function)

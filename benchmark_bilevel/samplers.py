@@ -5,12 +5,12 @@ a sampler draws indices of blocks. Both runtimes call :func:`next_block`, so tha
 seeds give equal batches whatever computes the derivatives.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
-from benchmark_bilevel.fingerprint import INLINED
+from benchmark_bilevel.fingerprint import INLINED, cached_njit
 
 SAMPLINGS = ("reshuffled", "with-replacement")
 
@@ -116,7 +116,7 @@ def seed_sampler(sampler, seed, stream):
     sampler.cursor[1] = state[0]
 
 
-@njit(**INLINED)
+@partial(cached_njit, options=INLINED)
 def random_below(cursor, n):
     """Uniform integer in {0, …, n − 1}; advances the generator in ``cursor[1]``.
 
@@ -132,7 +132,7 @@ def random_below(cursor, n):
     return np.int64(u % np.uint64(n))
 
 
-@njit(**INLINED)
+@partial(cached_njit, options=INLINED)
 def next_block(order, cursor, replace):
     """Index of the next block; at the end of an epoch reshuffles `order` in place."""
     n_blocks = order.size
