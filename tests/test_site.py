@@ -12,6 +12,7 @@ from html.parser import HTMLParser
 from unittest.mock import MagicMock
 from urllib.parse import unquote, urlsplit
 
+import click
 import numpy as np
 import pandas as pd
 import pytest
@@ -64,10 +65,18 @@ def files(tmp_path_factory):
         ],
         ignore_index=True,
     )
+    other = folder / "another"  # by path before small.parquet, by name after it
+    other.mkdir()
     return [
-        synthetic.write(sweep, folder / "sweep.parquet"),
+        synthetic.write(sweep, other / "sweep.parquet"),
         synthetic.write(small, folder / "small.parquet"),
     ]
+
+
+def test_files_of_one_name_are_refused(files, tmp_path):
+    copy = shutil.copy(files[0], tmp_path)
+    with pytest.raises(click.UsageError, match="two result files are named sweep"):
+        build([files[0], copy], tmp_path, Benchmark(ROOT))
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,10 @@
 
 import math
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
+import click
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import benchmark_bilevel
@@ -46,7 +48,10 @@ def build(paths, folder, benchmark, log=print):
     Path
         The index page.
     """
-    paths, folder = sorted(map(Path, paths)), Path(folder)
+    paths, folder = sorted(map(Path, paths), key=lambda path: path.stem), Path(folder)
+    for path, following in pairwise(paths):
+        if path.stem == following.stem:
+            raise click.UsageError(f"two result files are named {path.stem}")
     for name in ("data", "figures"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     for name in ("style.css", "sort.js"):

@@ -104,12 +104,10 @@ def result_files(results, folder):
 
 
 def _file(name, rows, folder):
-    configs = [folder / "config" / part / f"{name}.yml" for part in ("results", ".")]
-    config = next((path for path in configs if path.exists()), None)
     relative = (
-        config.resolve().relative_to(folder.resolve()).as_posix() if config else ""
+        f"config/{name}.yml" if (folder / "config" / f"{name}.yml").exists() else ""
     )
-    commands = [f"benchopt run . --config {relative}"] if config else []
+    commands = [f"benchopt run . --config {relative}"] if relative else []
     commands += [
         shlex.join(repeat_command(runs))
         for _, runs in rows.groupby("problem", sort=False)
@@ -123,7 +121,7 @@ def _file(name, rows, folder):
         n_runs=int(runs.sum()),
         date=str(rows["run_date"].max())[:10],
         commands=commands,
-        config=config.read_text() if config else "",
+        config=(folder / relative).read_text() if relative else "",
         config_path=relative,
         environments=[
             {**_machine(rows), **_flat(record)} for record in provenance_of(rows)
