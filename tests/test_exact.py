@@ -210,7 +210,7 @@ def test_published_references_are_stationary(published):
 
 
 def _problem_of(published):
-    for name in ("simulated", "breast_cancer", "digits", "ijcnn1", "covtype"):
+    for name in ("simulated", "breast_cancer", "digits", "ijcnn1"):
         data = dataset(name)
         if data.get("missing"):
             continue

@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from benchmark_bilevel.fingerprint import INLINED, cached_njit
+from benchmark_bilevel.fingerprint import FAST, cached_njit
 from benchmark_bilevel.runtimes import Runtime, bind_step
 
 
@@ -25,7 +25,7 @@ class CompiledRuntime(Runtime):
     def _make_loop(self):
         # One cache a module of kernels, as in `losses`.
         name = f"{self.solver.name}-loop-{self.problem.kernels.__name__}"
-        return cached_njit(bind_step(self.solver.step, name, compiled=njit(**INLINED)))
+        return cached_njit(bind_step(self.solver.step, name, compiled=njit(**FAST)))
 
     def _variable(self, array):
         return np.array(array, dtype=self.dtype)
