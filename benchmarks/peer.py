@@ -20,7 +20,8 @@ clone, cell, name, dtype, path = sys.argv[1:]
 jax.config.update("jax_enable_x64", dtype == "float64")
 sys.path[:0] = [clone, str(Path(__file__).parent)]
 
-from throughput import STEP_SIZE, time_chunks  # noqa: E402, the path is set above
+# The peer's Python does not know this folder before the line above.
+from throughput import STEP_SIZE, time_chunks  # noqa: E402
 
 arrays = {
     key: jnp.array(value.astype(dtype) if value.dtype.kind == "f" else value)

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -59,12 +60,28 @@ def generator():
     return np.random.default_rng(0)
 
 
+def real_selection(name):
+    """Hyper-parameter selection on real data; skips where they are not at hand."""
+    if "BENCHOPT_DATA_HOME" not in os.environ:
+        # Without a data home the data set would be downloaded.
+        pytest.skip(f"BENCHOPT_DATA_HOME is not set: no {name}")
+    data = dataset(name)
+    if data.get("missing"):
+        pytest.skip(data["missing"])  # the line that a user reads
+    return PROBLEMS["hyperparameter-selection"](data)
+
+
 @pytest.fixture(scope="session")
 def ijcnn1():
-    """Hyper-parameter selection on the real IJCNN1; skips where it is not at hand."""
-    if "BENCHOPT_DATA_HOME" not in os.environ:
-        pytest.skip("BENCHOPT_DATA_HOME is not set: no IJCNN1")
-    data = dataset("ijcnn1")
-    if data.get("missing"):
-        pytest.skip(data["missing"])
-    return PROBLEMS["hyperparameter-selection"](data)
+    return real_selection("ijcnn1")
+
+
+def copy_of_the_benchmark(folder):
+    """A copy of the benchmark's plugins, so that runs leave no trace in the checkout."""
+    folder = folder / "benchmark_bilevel"
+    folder.mkdir()
+    for name in ("objective.py", "config.yml"):
+        shutil.copy(ROOT / name, folder)
+    for name in ("solvers", "datasets", "plots", "config"):
+        shutil.copytree(ROOT / name, folder / name)
+    return folder

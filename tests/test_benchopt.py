@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from benchopt.results import read_results
-from conftest import ROOT, load_solver
+from conftest import ROOT, copy_of_the_benchmark, load_solver
 
 METRICS = [
     "value",
@@ -43,14 +43,7 @@ TWO_DATA_SETS = ("-d", "breast_cancer", "-d", "quadratic", "-r", "2", *PROBLEMS)
 
 @pytest.fixture(scope="module")
 def benchmark(tmp_path_factory):
-    """A copy of the benchmark's plugins, so that runs leave no trace in the checkout."""
-    folder = tmp_path_factory.mktemp("run") / "benchmark_bilevel"
-    folder.mkdir()
-    for name in ("objective.py", "config.yml"):
-        shutil.copy(ROOT / name, folder)
-    for name in ("solvers", "datasets", "plots", "config"):
-        shutil.copytree(ROOT / name, folder / name)
-    return folder
+    return copy_of_the_benchmark(tmp_path_factory.mktemp("run"))
 
 
 def benchopt(benchmark, *arguments, command="run", check=True, **environment):

@@ -56,7 +56,7 @@ class Handler(BaseHTTPRequestHandler):
             if fault == "hanging":
                 server.released.wait(5)
             if fault == "slow":
-                time.sleep(0.3)
+                time.sleep(0.3)  # the fault itself: the client has to wait for the rest
             if fault not in ("cut", "hanging"):
                 self.wfile.write(content[half:])
         except ConnectionError:

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 from benchopt.parallel_backends import DISTRIBUTED_BACKENDS
-from conftest import ROOT
+from conftest import ROOT, copy_of_the_benchmark
 
 PARALLEL = ROOT / "config" / "parallel"
 CELLS = (
@@ -22,14 +22,7 @@ CELLS = (
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A copy of the benchmark's plugins."""
-    folder = tmp_path_factory.mktemp("run") / "benchmark_bilevel"
-    folder.mkdir()
-    for name in ("objective.py", "config.yml"):
-        shutil.copy(ROOT / name, folder)
-    for name in ("solvers", "datasets", "plots", "config"):
-        shutil.copytree(ROOT / name, folder / name)
-    return folder
+    return copy_of_the_benchmark(tmp_path_factory.mktemp("run"))
 
 
 def metrics(folder, name, *arguments):

@@ -1,11 +1,9 @@
 """Hyper-parameter selection on dense data: every number of classes and parametrisation."""
 
-import os
-
 import click
 import numpy as np
 import pytest
-from conftest import ROOT, dataset, load_plugin, load_solver
+from conftest import ROOT, dataset, load_plugin, load_solver, real_selection
 from numba import njit
 
 from benchmark_bilevel.directions import assign, zeros_like
@@ -358,12 +356,7 @@ def test_digits():
 
 @pytest.fixture(scope="module")
 def covtype():
-    if "BENCHOPT_DATA_HOME" not in os.environ:
-        pytest.skip("BENCHOPT_DATA_HOME is not set: no covtype")
-    data = dataset("covtype")
-    if data.get("missing"):
-        pytest.skip(data["missing"])
-    return HyperparameterSelection(data)
+    return real_selection("covtype")
 
 
 def test_covtype(covtype):

@@ -1,12 +1,11 @@
 """Hyper-parameter selection on sparse data: kernels, factored directions, exact layer."""
 
-import os
 import tracemalloc
 
 import numpy as np
 import pytest
 import torch
-from conftest import dataset, load_solver
+from conftest import load_solver, real_selection
 from scipy.sparse import csr_matrix, random_array
 from test_selection import (
     BATCH_SIZE,
@@ -264,12 +263,7 @@ def test_exact_metrics_without_reference(problem):
 
 @pytest.fixture(scope="module")
 def newsgroups():
-    if "BENCHOPT_DATA_HOME" not in os.environ:
-        pytest.skip("BENCHOPT_DATA_HOME is not set: no 20 Newsgroups")
-    data = dataset("20newsgroups")
-    if data.get("missing"):
-        pytest.skip(data["missing"])
-    return HyperparameterSelection(data)
+    return real_selection("20newsgroups")
 
 
 def test_newsgroups(newsgroups):

@@ -107,7 +107,9 @@ def ensure(source, home):
                 print(message, file=sys.stderr, flush=True)
                 data = _fetch(source, folder)
             return data
-    except Exception as error:  # libraries raise what they like, and none is a bug here
+    # Each library has its own errors for a lost network, a full disk or a wrong file; the
+    # user gets them all as one line, which names the error, and other data sets run.
+    except Exception as error:
         line = (
             f"{source.name}: {problem}; fetching it failed ({reason(error)}); connect "
             f"to the network and run `benchopt prepare . -d {source.name} --force`, or "
@@ -184,7 +186,8 @@ def _read(source, folder):
     try:
         data = source.read(folder)
         _verify(source, data)
-    except Exception as error:  # a damaged pickle can raise anything
+    # A damaged pickle can raise anything; the file is then reported and fetched again.
+    except Exception as error:
         names = ", ".join(source.files)
         return None, f"{names} in {folder} unusable ({reason(error)})"
     return freeze(data), None

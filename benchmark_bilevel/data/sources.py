@@ -142,7 +142,7 @@ def _download_mnist(folder):
                     ),
                 )
                 break
-            except Exception as error:
+            except Exception as error:  # whatever one mirror does, the next is tried
                 errors.append(f"{urlsplit(mirror).netloc}: {reason(error, 120)}")
         else:
             raise ConnectionError("; ".join(errors))

@@ -11,7 +11,8 @@ and a factor φ a sample (the partition's weight times the sample's own weight):
 import numpy as np
 from numba.experimental import structref
 
-from benchmark_bilevel.kernels import combine, dots, empty_like, log_sum_exp, softmax
+from benchmark_bilevel.exponentials import log_sum_exp, softmax
+from benchmark_bilevel.kernels import combine, dots, empty_like
 from benchmark_bilevel.oracles import OUTER_GRADIENTS
 from benchmark_bilevel.oracles.closed_form import (
     FIELDS,

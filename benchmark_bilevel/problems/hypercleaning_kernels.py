@@ -7,7 +7,7 @@ entries of x of its own samples only, by v · ∂∇_Z/∂x_k = w σ'(x_k) (Σ p
 import numpy as np
 from numba.experimental import structref
 
-from benchmark_bilevel.kernels import exp
+from benchmark_bilevel.exponentials import sigmoid
 from benchmark_bilevel.oracles import HESSIAN_VECTOR, INNER_GRADIENTS, JACOBIAN_VECTOR
 from benchmark_bilevel.oracles.closed_form import InnerType, constructor, method
 from benchmark_bilevel.problems.cross_entropy_kernels import (
@@ -64,12 +64,9 @@ def _weigh(self, x, i):
 
     def weigh(self, x, i):
         factor, start, size = self.factor, self.first(i), self.sizes[i]
-        one = factor.dtype.type(1)
+        sigmoid(x[start : start + size], factor[:size])
         for k in range(size):
-            factor[k] = -x[start + k]
-        exp(factor[:size], factor[:size])
-        for k in range(size):
-            factor[k] = self.weight / (one + factor[k])
+            factor[k] *= self.weight
 
     return weigh
 

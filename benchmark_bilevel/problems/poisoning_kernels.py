@@ -113,6 +113,7 @@ def _project(self, x, d):
     def project(self, x, d):
         n_pixels = self.images.shape[1]
         rows = x.reshape(self.images.shape)
+        # numba's zip takes no `strict`; `slices` returns two arrays of one length.
         for start, stop in zip(*slices(d, x.size)):  # noqa: B905
             for row in range(start // n_pixels, stop // n_pixels):
                 project_row(self.constraint, rows[row], self.images[row], self.radius)

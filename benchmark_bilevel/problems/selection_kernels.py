@@ -9,8 +9,9 @@ import numpy as np
 from numba import njit
 from numba.experimental import structref
 
+from benchmark_bilevel.exponentials import exp
 from benchmark_bilevel.fingerprint import FAST
-from benchmark_bilevel.kernels import combine, dots, empty_like, exp
+from benchmark_bilevel.kernels import combine, dots, empty_like
 from benchmark_bilevel.oracles import (
     HESSIAN_VECTOR,
     INNER_GRADIENTS,

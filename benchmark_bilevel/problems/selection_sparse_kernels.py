@@ -17,8 +17,8 @@ import numpy as np
 from numba import njit
 from numba.experimental import structref
 
+from benchmark_bilevel.exponentials import exp, sigmoid
 from benchmark_bilevel.fingerprint import FAST, cached_njit
-from benchmark_bilevel.kernels import exp
 from benchmark_bilevel.oracles import (
     HESSIAN_VECTOR,
     INNER_GRADIENTS,
@@ -173,13 +173,6 @@ def _softmax(p):
             row[c] /= total
 
 
-@njit(**FAST)
-def _sigmoid(p):
-    one = p.dtype.type(1)
-    for k in range(p.shape[0]):
-        p[k, 0] = one / (one + math.exp(-p[k, 0]))
-
-
 @method(SparseType, "rows")
 def _rows(self, i):
     """Indices of the samples of block i."""
@@ -231,7 +224,8 @@ def _residuals(self, z, rows):
         if n_classes > 1:
             _softmax(p)
         else:
-            _sigmoid(p)
+            flat = p.reshape(p.size)
+            sigmoid(flat, flat)
         result = np.empty_like(p)
         for k in range(rows.size):
             for c in range(n_classes):

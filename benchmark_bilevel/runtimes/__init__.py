@@ -23,6 +23,7 @@ def loop(inner, outer, state, schedule, options, t, stop, max_oracle_calls):
     The budget is checked after each iteration, so it overshoots by one at most.
     """
     while t < stop:
+        # `bind_step` puts the solver's `step` among the globals.
         step(inner, outer, state, steps_at(schedule, t), t, *options)  # noqa: F821
         t += 1
         if inner.counts.sum() >= max_oracle_calls:

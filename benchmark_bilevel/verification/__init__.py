@@ -34,7 +34,8 @@ def run_checks(checks, subject):
             yield Result(title, "not declared", str(missing))
         except Failed as failure:
             yield Result(title, "FAIL", str(failure))
-        except Exception as error:  # of the verified code: it is the finding
+        # Any error of the verified code is the finding, and the other checks go on.
+        except Exception as error:
             yield Result(
                 title, "FAIL", f"{type(error).__name__}: {_first_lines(error)}"
             )
