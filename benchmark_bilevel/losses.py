@@ -1,4 +1,4 @@
-"""Full losses of a problem and their derivatives, for the exact layer: float64 arrays."""
+"""Full losses of a problem and their derivatives, for the exact layer."""
 
 from functools import cache
 from types import FunctionType
@@ -21,9 +21,15 @@ class CompiledLosses:
 
     Blocks of 512 samples keep a block and its scores in the cache; the kernels may name
     another ``EXACT_BLOCK``.
+
+    Parameters
+    ----------
+    problem : Problem
+    dtype : {"float64", "float32"}
+        Of all arrays that come and go.
     """
 
-    def __init__(self, problem):
+    def __init__(self, problem, dtype="float64"):
         block = getattr(problem.kernels, "EXACT_BLOCK", 512)
         self._inner, self._outer = (
             make(
@@ -31,7 +37,7 @@ class CompiledLosses:
                 partition := Partition(n_samples, block),
                 make_sampler(partition.n_blocks, "reshuffled", 0, 0),
                 np.zeros(len(COUNTS), np.int64),
-                "float64",
+                dtype,
             )
             for make, n_samples in (
                 (problem.kernels.make_inner, problem.n_inner),
@@ -40,6 +46,7 @@ class CompiledLosses:
         )
         self._module = problem.kernels.__name__
         self._has_hessian = hasattr(problem.kernels, "HAS_HESSIAN")
+        self._has_hvp_again = hasattr(problem.kernels, "HAS_HVP_AGAIN")
 
     def _call(self, function, *arguments):
         return _compiled(function, self._module)(*arguments)
@@ -56,20 +63,32 @@ class CompiledLosses:
     def hvp(self, z, x, v):
         return self._call(_mean_hvp, self._inner, z, x, v)
 
+    def hvp_at(self, z, x):
+        """The function v -> ∇²zz g v, until another method is called.
+
+        Where the kernels can, it does not repeat what v does not change: on images that
+        is a third of the work, and all of the passes over x.
+        """
+        if not self._has_hvp_again:
+            return lambda v: self.hvp(z, x, v)
+        p = self._call(_probabilities, self._inner, z, x)
+        return lambda v: self._call(_mean_hvp_again, self._inner, p, x, v)
+
     def cross(self, z, x, v):
         return self._call(_mean_cross, self._inner, z, x, v)
 
     def outer_grad(self, z, x):
         return self._call(_mean_outer_grad, self._outer, z, x)
 
-    def hessian(self, z, x):
+    def hessian(self, z, x, every=1):
+        """∇²zz g; from each `every`-th block of samples only, if they can be told."""
         if self._has_hessian:
-            return self._call(_mean_hessian, self._inner, z, x)
+            return self._call(_mean_hessian, self._inner, z, x, every)
         return np.array([self.hvp(z, x, unit) for unit in np.eye(z.size)])
 
 
 class AutogradLosses:
-    """The same through autograd, for problems without kernels."""
+    """The same through autograd, in float64, for problems without kernels."""
 
     def __init__(self, problem):
         from benchmark_bilevel.oracles.autograd import (
@@ -126,7 +145,7 @@ class AutogradLosses:
     def outer_grad(self, z, x):
         return self._call(self._outer.grad, z, x)
 
-    def hessian(self, z, x):
+    def hessian(self, z, x, every=1):
         return np.array([self.hvp(z, x, unit) for unit in np.eye(z.size)])
 
 
@@ -164,6 +183,23 @@ def _mean_hvp(inner, z, x, v):
     return total
 
 
+def _probabilities(inner, z, x):
+    """The workspace p of each block, (n_blocks, …), as a product at (z, x) leaves it."""
+    kept = np.empty((inner.n_blocks, *inner.p.shape), z.dtype)
+    for i in range(inner.n_blocks):
+        inner.hvp(z, x, z, i)
+        kept[i] = inner.p
+    return kept
+
+
+def _mean_hvp_again(inner, p, x, v):
+    total = zeros_like(v)
+    for i in range(inner.n_blocks):
+        inner.p[:] = p[i]
+        descend(total, -1.0 / inner.n_blocks, inner.hvp_again(x, v, i))
+    return total
+
+
 def _mean_cross(inner, z, x, v):
     total = zeros_like(x)
     for i in range(inner.n_blocks):
@@ -180,8 +216,9 @@ def _mean_outer_grad(outer, z, x):
     return total_z, total_x
 
 
-def _mean_hessian(inner, z, x):
-    total = inner.hessian(z, x, 0)
-    for i in range(1, inner.n_blocks):
+def _mean_hessian(inner, z, x, every):
+    total, n_blocks = inner.hessian(z, x, 0), 1
+    for i in range(every, inner.n_blocks, every):
         total += inner.hessian(z, x, i)
-    return total / inner.n_blocks
+        n_blocks += 1
+    return total / n_blocks

@@ -26,7 +26,7 @@ SHARED_PARAMETERS = {
     "device": ["cpu"],
     "max_iterations": [10**12],
     "max_oracle_calls": [np.inf],
-    "max_seconds": [10.0],
+    "max_seconds": [None],
 }
 
 
@@ -67,8 +67,9 @@ class BilevelSolver(BaseSolver):
     max_iterations : int
     max_oracle_calls : float
         Per-sample evaluations of all kinds; exceeded by one iteration at most.
-    max_seconds : float
-        On the solver's clock: without compilation and evaluation.
+    max_seconds : float or None
+        On the solver's clock: without compilation and evaluation. None means the
+        problem's `solver_seconds`, which exceed what exact evaluation takes.
 
     Attributes
     ----------
@@ -111,16 +112,16 @@ class BilevelSolver(BaseSolver):
             size = getattr(self, name)
             valid = size == "full" or (isinstance(size, int) and size >= 1)
             self._require(name, valid, "a positive integer or 'full'")
-        for name in ("step_size", "outer_ratio", "max_seconds", "max_oracle_calls"):
+        for name in ("step_size", "outer_ratio", "max_oracle_calls"):
             valid = _is_number(getattr(self, name)) and getattr(self, name) > 0
             self._require(name, valid, "a positive number")
         for name in ("step_exponent", "outer_exponent"):
             valid = _is_number(getattr(self, name)) and getattr(self, name) >= 0
             self._require(name, valid, "a number ≥ 0")
-        valid = self.linear_step is None or (
-            _is_number(self.linear_step) and self.linear_step > 0
-        )
-        self._require("linear_step", valid, "a positive number or None")
+        for name in ("linear_step", "max_seconds"):
+            value = getattr(self, name)
+            valid = value is None or (_is_number(value) and value > 0)
+            self._require(name, valid, "a positive number or None")
         valid = isinstance(self.max_iterations, int) and self.max_iterations >= 1
         self._require("max_iterations", valid, "a positive integer")
         for name in set(self.parameters) - set(SHARED_PARAMETERS):
@@ -173,7 +174,7 @@ class BilevelSolver(BaseSolver):
     def run(self, callback):
         run = self._runtime
         self._ended = False
-        clock = 0.0
+        clock, max_seconds = 0.0, self.max_seconds or self.problem.solver_seconds
         for point in evaluation_points(self.max_iterations):
             if not callback():
                 return
@@ -187,7 +188,7 @@ class BilevelSolver(BaseSolver):
                 clock += time.perf_counter() - started
                 if (
                     run.oracle_calls >= self.max_oracle_calls
-                    or clock >= self.max_seconds
+                    or clock >= max_seconds
                     or run.diverged
                 ):
                     self._ended = True

@@ -184,7 +184,7 @@ def test_unchanged_code_is_answered_from_the_cache_and_edited_code_is_not(
         ({"step_exponent": "no"}, "SOBA: step_exponent='no' is not valid"),
         ({"linear_step": 0}, "SOBA: linear_step=0 is not valid"),
         ({"max_iterations": 0}, "SOBA: max_iterations=0 is not valid"),
-        ({"max_seconds": None}, "SOBA: max_seconds=None is not valid"),
+        ({"max_seconds": 0}, "SOBA: max_seconds=0 is not valid"),
         ({"device": "cuda", "runtime": "numba"}, "SOBA: device='cuda' needs runtime="),
     ],
 )

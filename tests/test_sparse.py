@@ -234,8 +234,10 @@ def test_sparse_rows_of_torch(problem, generator):
 # --- evaluation -------------------------------------------------------------------------
 
 
-def test_exact_metrics_are_thinned(problem, monkeypatch):
+@pytest.mark.parametrize("limit", [1, 12])
+def test_exact_metrics_are_thinned(problem, limit, monkeypatch):
     """At most so many and the last point; all others have the cheap metrics only."""
+    monkeypatch.setattr(type(problem), "max_exact_evaluations", limit)
     evaluator = Evaluator(problem)
     z, x = problem.initial_point()
     points = [0, *evaluation_points(10**6)]
@@ -246,10 +248,10 @@ def test_exact_metrics_are_thinned(problem, monkeypatch):
         metrics = evaluator.metrics(z, x, iterations, {}, False)
         assert np.isnan([metrics[name] for name in EXACT_METRICS]).all()
         assert np.isfinite([metrics["inner_loss"], metrics["test_loss"]]).all()
-    assert 2 <= len(counts) <= problem.max_exact_evaluations
+    assert limit / 2 < len(counts) <= limit
     evaluator.metrics(z, x, points[-1], {}, False, ended=True)
     evaluator.metrics(z, x, 123, {}, False, ended=True)
-    assert len(counts) <= problem.max_exact_evaluations + 2
+    assert len(counts) <= limit + 2
 
 
 def test_exact_metrics_without_reference(problem):

@@ -38,8 +38,10 @@ class Problem:
     options = ()  # names of the objective's parameters that the problem uses
     kernels = None  # module with make_inner, make_outer
     default_split_seed = 0
-    # Exact evaluations are thinned evenly to this many a run, where they are costly.
+    # Exact evaluations are thinned evenly to this many a run, where they are costly; at
+    # the end of a run there is one more.
     max_exact_evaluations = None
+    solver_seconds = 10.0  # of a run, on the solver's clock, unless it says otherwise
     has_reference = True
     # Whether variance reduction leaves g's regulariser, which is not sampled, out of its
     # tables of ∇z g and H v. The data term must not depend on x then.

@@ -45,7 +45,7 @@ def class_covariance(z, X):
     return np.diag(p.mean(axis=0)) - p.T @ p / len(p)
 
 
-def kronecker_preconditioner(covariance, moments, ridge):
+def kronecker_preconditioner(covariance, spectrum_of_moments, ridge):
     """The function b ↦ (covariance ⊗ moments + ridge I)⁻¹ b.
 
     ∇²_ZZ of the mean cross-entropy is the mean of (diag(p) − p pᵀ) ⊗ a aᵀ, which this
@@ -54,11 +54,12 @@ def kronecker_preconditioner(covariance, moments, ridge):
     Parameters
     ----------
     covariance : array of shape (classes, classes)
-    moments : array of shape (features, features)
+    spectrum_of_moments : pair
+        Eigenvalues (features,) and eigenvectors (features, features) of the moments.
     ridge : float
     """
     class_values, class_vectors = np.linalg.eigh(covariance)
-    values, vectors = np.linalg.eigh(moments)
+    values, vectors = spectrum_of_moments
     spectrum = np.outer(class_values, values).clip(min=0) + ridge
 
     def solve(b):

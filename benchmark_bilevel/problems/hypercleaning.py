@@ -101,8 +101,16 @@ class DataHypercleaning(Problem):
 
     @property
     def max_exact_evaluations(self):
-        # Two seconds each on MNIST.
-        return 12 if self.dim_x > 10_000 else None
+        # A second each on MNIST.
+        return 12 if self._is_large else None
+
+    @property
+    def solver_seconds(self):
+        return 30.0 if self._is_large else 10.0
+
+    @property
+    def _is_large(self):
+        return self.dim_x > 10_000
 
     @property
     def n_classes(self):

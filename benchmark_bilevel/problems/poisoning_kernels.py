@@ -1,10 +1,9 @@
 """Closed forms of data poisoning in numba; see `cross_entropy_kernels`.
 
-The rows of x are in the order of the samples, so that those of a block are one slice X.
-With A its clean images and I the places of the poisonable ones among them, the poisoned
-block gives the scores Z Aᵀ, plus Z Xᵀ in the columns I, and R A + R_I X: no poisoned
-image is ever formed. The direction for the row of x of sample k is
-Σ_c R_ck V_c + U_ck Z_c, the derivative of v · ∇_Z with respect to the image.
+The rows of x are in the order of the samples, so that those of a block are one slice.
+Before a block is used, its poisonable images, a fifth, are written anew from x. The
+direction for the row of x of sample k is Σ_c R_ck V_c + U_ck Z_c, the derivative of
+v · ∇_Z with respect to the image.
 """
 
 import numpy as np
@@ -13,7 +12,7 @@ from numba.experimental import structref
 
 from benchmark_bilevel.directions import descend, scale, zeros_like
 from benchmark_bilevel.fingerprint import cached_njit
-from benchmark_bilevel.kernels import combine, dots
+from benchmark_bilevel.kernels import combine
 from benchmark_bilevel.oracles import HESSIAN_VECTOR, INNER_GRADIENTS, JACOBIAN_VECTOR
 from benchmark_bilevel.oracles.closed_form import InnerType, constructor, method
 from benchmark_bilevel.problems.cross_entropy_kernels import (
@@ -29,14 +28,16 @@ from benchmark_bilevel.row_directions import is_mean, one_slice, slices
 from benchmark_bilevel.samplers import aligned, aligned_zeros
 
 EXACT_BLOCK = 125  # see hypercleaning_kernels
+HAS_HVP_AGAIN = True  # the inner oracle has `hvp_again`
 
 # starts: (n_blocks + 1,) first row of x of each block; places: (n_poisonable,) index in
-# its block of the sample of each row; small: (2, batch * classes) workspace; ridge: factor
-# of Z in ∇_Z.
+# its block of the sample of each row; images: (n_poisonable, features), clean; small:
+# (2, batch * classes) workspace; ridge: factor of Z in ∇_Z.
 _INNER_FIELDS = [
     *CROSS_ENTROPY_FIELDS,
     "starts",
     "places",
+    "images",
     "small",
     "ridge",
 ]
@@ -72,10 +73,13 @@ def make_inner(problem, *settings):
     partition, _, _, dtype = settings
     n_classes, size = problem.n_classes, partition.batch_size
     limits = np.arange(partition.n_blocks + 1) * size
+    images, labels, _ = problem.inner_samples
+    samples = aligned(images, dtype), labels  # a copy, to be written to
     return _build_inner(
-        *cross_entropy_fields(problem.inner_samples[:2], n_classes, settings),
+        *cross_entropy_fields(samples, n_classes, settings),
         np.searchsorted(problem.poisonable, limits),
         problem.poisonable % size,
+        problem.clean_images(dtype),
         aligned_zeros((2, size * n_classes), dtype),
         np.dtype(dtype).type(2 * problem.ridge / problem.dim_z),
     )
@@ -87,7 +91,7 @@ def make_outer(problem, *settings):
     fields = cross_entropy_fields(
         problem.outer_samples, problem.n_classes, settings, sign=-1
     )
-    images = aligned(problem.images, dtype)
+    images = problem.clean_images(dtype)
     constraint = CONSTRAINTS.index(problem.constraint)
     return _build_outer(
         *fields, images, constraint, np.dtype(dtype).type(problem.radius)
@@ -149,69 +153,41 @@ def _move(self, x, a, d):
 
 @method(PoisoningInnerType, "poisoned")
 def _poisoned(self, x, i):
-    """Block i: its clean images, its rows of x and their places among the images."""
+    """The images of block i, those that can be poisoned written anew from x."""
 
     def poisoned(self, x, i):
-        start, stop = self.starts[i], self.starts[i + 1]
-        n_pixels = self.a.shape[2]
-        rows = x[start * n_pixels : stop * n_pixels].reshape((stop - start, n_pixels))
-        return self.a[i], rows, self.places[start:stop]
+        images, n_pixels = self.a[i], self.a.shape[2]
+        for row in range(self.starts[i], self.starts[i + 1]):
+            moves = x[row * n_pixels : (row + 1) * n_pixels]
+            clean, image = self.images[row], images[self.places[row]]
+            for k in range(n_pixels):
+                image[k] = clean[k] + moves[k]
+        return images
 
     return poisoned
 
 
-@method(PoisoningInnerType, "scores")
-def _scores(self, a, z, out):
-    def scores(self, a, z, out):
-        images, rows, places = a
-        weights = self.weights(z)
-        dots(images, weights, out)
-        shape = (out.shape[0], places.size)
-        moved = self.small[0, : out.shape[0] * places.size].reshape(shape)
-        dots(rows, weights, moved)
-        for c in range(shape[0]):
-            for k in range(shape[1]):
-                out[c, places[k]] += moved[c, k]
-
-    return scores
-
-
-@method(PoisoningInnerType, "pull")
-def _pull(self, a, r, out):
-    def pull(self, a, r, out):
-        images, rows, places = a
-        combine(images, r, out)
-        shape = (out.shape[0], places.size)
-        chosen = self.small[0, : out.shape[0] * places.size].reshape(shape)
-        for c in range(shape[0]):
-            for k in range(shape[1]):
-                chosen[c, k] = r[c, places[k]]
-        moved = np.empty_like(out)
-        combine(rows, chosen, moved)
-        descend(out.reshape(out.size), -1.0, moved.reshape(out.size))
-
-    return pull
-
-
 @method(PoisoningInnerType, "moves")
-def _moves(self, z, v, a, i):
+def _moves(self, z, v, i):
     """The direction for x, with R and U as `residuals` and `curvatures` left them."""
 
-    def moves(self, z, v, a, i):
-        _, rows, places = a
+    def moves(self, z, v, i):
+        start, n_pixels = self.starts[i], self.a.shape[2]
+        places = self.places[start : self.starts[i + 1]]
         shape = (places.size, self.r.shape[0])
-        of_v = self.small[0, : rows.shape[0] * shape[1]].reshape(shape)
-        of_z = self.small[1, : rows.shape[0] * shape[1]].reshape(shape)
+        of_v = self.small[0, : shape[0] * shape[1]].reshape(shape)
+        of_z = self.small[1, : shape[0] * shape[1]].reshape(shape)
         for k in range(shape[0]):
             for c in range(shape[1]):
                 of_v[k, c] = self.r[c, places[k]]
                 of_z[k, c] = self.u[c, places[k]]
-        values, others = np.empty_like(rows), np.empty_like(rows)
+        values = np.empty((places.size, n_pixels), z.dtype)
+        others = np.empty_like(values)
         combine(self.weights(v), of_v, values)
         combine(self.weights(z), of_z, others)
-        total = values.reshape(rows.size)
-        descend(total, -1.0, others.reshape(rows.size))
-        return one_slice(self.starts[i] * rows.shape[1], total)
+        total = values.reshape(values.size)
+        descend(total, -1.0, others.reshape(values.size))
+        return one_slice(start * n_pixels, total)
 
     return moves
 
@@ -241,11 +217,21 @@ def _grad(self, z, x, i):
 def _hvp(self, z, x, v, i):
     def hvp(self, z, x, v, i):
         self.count(HESSIAN_VECTOR, i)
-        a = self.poisoned(x, i)
-        self.residuals(a, z, i)
-        return self.back(a, self.curvatures(a, v), v, self.ridge)
+        self.residuals(self.poisoned(x, i), z, i)
+        return self.hvp_again(x, v, i)
 
     return hvp
+
+
+@method(PoisoningInnerType, "hvp_again")
+def _hvp_again(self, x, v, i):
+    """`hvp`, with the images and p as one at the same z and x left them; not counted."""
+
+    def hvp_again(self, x, v, i):
+        a = self.a[i]
+        return self.back(a, self.curvatures(a, v), v, self.ridge)
+
+    return hvp_again
 
 
 @method(PoisoningInnerType, "cross")
@@ -255,7 +241,7 @@ def _cross(self, z, x, v, i):
         a = self.poisoned(x, i)
         self.residuals(a, z, i)
         self.curvatures(a, v)
-        return self.moves(z, v, a, i)
+        return self.moves(z, v, i)
 
     return cross
 
@@ -269,7 +255,7 @@ def _grad_hvp_cross(self, z, x, v, i):
         a = self.poisoned(x, i)
         gradient = self.back(a, self.residuals(a, z, i), z, self.ridge)
         product = self.back(a, self.curvatures(a, v), v, self.ridge)
-        return gradient, product, self.moves(z, v, a, i)
+        return gradient, product, self.moves(z, v, i)
 
     return grad_hvp_cross
 
@@ -278,8 +264,13 @@ def _grad_hvp_cross(self, z, x, v, i):
 def heavy_ball(inner, z, x, n_steps, step, momentum):
     """Full-batch heavy-ball steps on g(·, x), in place."""
     change = zeros_like(z)
+    for i in range(inner.n_blocks):
+        inner.poisoned(x, i)
     for _ in range(n_steps):
         scale(change, momentum)
         for i in range(inner.n_blocks):
-            descend(change, step / inner.n_blocks, inner.grad(z, x, i))
+            images = inner.a[i]
+            residuals = inner.residuals(images, z, i)
+            gradient = inner.back(images, residuals, z, inner.ridge)
+            descend(change, step / inner.n_blocks, gradient)
         descend(z, -1.0, change)

@@ -112,11 +112,19 @@ class HyperparameterSelection(Problem):
         return not self.is_sparse
 
     @property
+    def _is_large(self):
+        return self.is_sparse or self.n_inner * self.dim_z > 10**8
+
+    @property
     def max_exact_evaluations(self):
-        # On covtype three seconds each, on 20 Newsgroups up to twenty.
+        # On covtype one to five seconds each, on 20 Newsgroups ten to fifteen.
         if self.is_sparse:
-            return 2
-        return 12 if self.n_inner * self.dim_z > 10**8 else None
+            return 1
+        return 10 if self._is_large else None
+
+    @property
+    def solver_seconds(self):
+        return 30.0 if self._is_large else 10.0
 
     @cached_property
     def split(self):

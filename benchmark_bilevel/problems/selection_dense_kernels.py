@@ -36,6 +36,7 @@ from benchmark_bilevel.ridge import (
 from benchmark_bilevel.samplers import aligned_zeros
 
 HAS_HESSIAN = True  # the inner oracle has `hessian`
+HAS_HVP_AGAIN = True  # and `hvp_again`
 
 
 class SoftmaxType(CrossEntropyType):
@@ -149,13 +150,23 @@ def _inner_grad(self, z, x, i):
 def _hvp(self, z, x, v, i):
     def hvp(self, z, x, v, i):
         self.count(HESSIAN_VECTOR, i)
-        a, product = self.a[i], empty_like(z)
-        self.residuals(a, z, i)
+        self.residuals(self.a[i], z, i)
+        return self.hvp_again(x, v, i)
+
+    return hvp
+
+
+@method(SoftmaxInnerType, "hvp_again")
+def _hvp_again(self, x, v, i):
+    """`hvp`, with p as one at the same z and x left it; not counted."""
+
+    def hvp_again(self, x, v, i):
+        a, product = self.a[i], empty_like(v)
         dots(a, self.curvatures(a, v), self.weights(product))
         ridge_add(self.ridge, penalties(self.ridge, x), 1.0, v, product)
         return product
 
-    return hvp
+    return hvp_again
 
 
 @method(SoftmaxInnerType, "grad_hvp_cross")
