@@ -18,6 +18,7 @@ MAX_ITERATIONS_WITH_OLD_FACTOR = 12
 # Products in float32 take half the time. A pass of conjugate gradients that uses them
 # reduces the residual by this factor; the next one starts from the residual in float64.
 ROUGH_GAIN = 1e-3
+ROUGH_ITERATIONS = 1000  # of a pass
 
 
 class InnerSolveError(ArithmeticError):
@@ -159,7 +160,7 @@ def conjugate_gradients(
     """
     d = np.zeros_like(b) if start is None else start.copy()
     threshold = max(floor, rtol**2 * (b @ precondition(b)))
-    n_iterations, best = 0, np.inf
+    n_iterations, best, before = 0, np.inf, d
     while True:
         r = b - product(d) if d.any() else b.copy()
         y = precondition(r)
@@ -173,11 +174,15 @@ def conjugate_gradients(
                 if ry <= max(1e6 * threshold, 1e-20 * (d @ product(d))):
                     return d, n_iterations
                 raise InnerSolveError("conjugate gradients did not converge")
-            rough = None
-        best = ry
-        goal = max(0.5 * threshold, 0 if rough is None else ROUGH_GAIN**2 * ry)
+            d, rough, best = before, None, np.inf  # the pass was useless
+            continue
+        best, before = ry, d.copy()
+        goal, stop = 0.5 * threshold, max_iterations
+        if rough is not None:
+            goal = max(goal, ROUGH_GAIN**2 * ry)
+            stop = min(stop, n_iterations + ROUGH_ITERATIONS)
         p = y.copy()
-        while ry > goal and n_iterations < max_iterations:
+        while ry > goal and n_iterations < stop:
             q = (rough or product)(p)
             curvature = p @ q
             if not curvature > 0:

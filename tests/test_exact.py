@@ -14,6 +14,7 @@ from benchmark_bilevel.exact import (
     Exact,
     InnerSolveError,
 )
+from benchmark_bilevel.linear_systems import conjugate_gradients
 from benchmark_bilevel.problems import PROBLEMS
 from benchmark_bilevel.problems.quadratic import random_quadratic
 from benchmark_bilevel.reference import REFERENCES, find_reference, reference_value
@@ -117,6 +118,47 @@ def test_compiled_and_autograd_losses_agree(problem, generator):
         )
     fz, _ = compiled.outer_grad(z, x)
     np.testing.assert_allclose(fz, autograd.outer_grad(z, x)[0], rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", ["selection", "data-hypercleaning", "data-poisoning"])
+def test_products_at_one_point(name, generator):
+    """In both precisions, and after products at another point."""
+    name = "hyperparameter-selection" if name == "selection" else name
+    options = {"constraint": "l2-then-box"} if name == "data-poisoning" else {}
+    options = {"corruption": 0.5} if name == "data-hypercleaning" else options
+    problem = PROBLEMS[name](dataset("digits"), **options)
+    z, v, other = 0.1 * generator.standard_normal((3, problem.dim_z))
+    x = 0.1 * generator.standard_normal(problem.dim_x)
+    losses = CompiledLosses(problem)
+    losses.hvp_at(other, x + 1)(v)
+    product = losses.hvp_at(z, x)
+    for direction in (v, other):
+        expected = CompiledLosses(problem).hvp(z, x, direction)
+        np.testing.assert_allclose(product(direction), expected, rtol=1e-12, atol=1e-15)
+    z, x, v, expected = (y.astype(np.float32) for y in (z, x, other, expected))
+    rough = CompiledLosses(problem, "float32").hvp_at(z, x)(v)
+    assert rough.dtype == np.float32
+    np.testing.assert_allclose(rough, expected, atol=1e-5 * abs(expected).max())
+
+
+@pytest.mark.parametrize("error", [0.0, 1e-6, 1e-2, np.nan])
+def test_conjugate_gradients_with_rough_products(error, generator):
+    """However wrong they are, the solution is right; good ones replace the exact ones."""
+    basis, _ = np.linalg.qr(generator.standard_normal((60, 60)))
+    H = basis * np.logspace(-3, 0, 60) @ basis.T
+    wrong = H + error * generator.standard_normal(H.shape)
+    b, n_exact = generator.standard_normal(60), 0
+
+    def product(d):
+        nonlocal n_exact
+        n_exact += 1
+        return H @ d
+
+    d, _ = conjugate_gradients(
+        product, b, lambda r: r.copy(), 1e-10, rough=lambda d: wrong @ d
+    )
+    assert np.linalg.norm(H @ d - b) <= 1e-10 * np.linalg.norm(b)
+    assert n_exact <= 6 if error < 1e-5 else n_exact > 6
 
 
 def test_unsolvable_inner_problem_is_an_error(quadratic):
