@@ -132,6 +132,18 @@ def test_quantiles_of_step_functions_on_a_common_grid():
     assert median[-1] == 2.0, "the best end of one run moves nothing"
 
 
+def test_ends_of_budgets_that_are_exceeded_differently_all_count():
+    """The last values of all runs are those of the table, whichever ended first."""
+    runs = [
+        (np.array([0.0, 75.0, 102.0]), np.array([8.0, 3.0, 1.0]), False),
+        (np.array([0.0, 80.0, 115.0]), np.array([8.0, 4.0, 2.0]), False),
+        (np.array([0.0, 70.0, 108.0]), np.array([8.0, 5.0, 3.0]), False),
+    ]
+    x, median, low, high = curves.aggregate(runs)
+    assert x[-1] == 115.0
+    assert median[-1] == 2.0 and low[-1] == 1.4 and high[-1] == 2.6
+
+
 def test_quantiles_allow_infinities():
     values = np.array([[1.0], [2.0], [3.0], [4.0], [math.inf]])
     assert curves.quantile(values, 0.5) == 3.0

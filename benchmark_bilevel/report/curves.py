@@ -10,6 +10,8 @@ from benchmark_bilevel.report.results import accuracy_of_reference, prepare, rem
 QUANTILES = (0.2, 0.8)
 BAND = "median and 20–80 % quantiles over repetitions"
 PER_DECADE = 10
+# Between two evaluations of a run the cost grows by this factor at most.
+EVALUATION_INTERVAL = 10 ** (1 / 8)
 # Runs that blow up would flatten all others: this many times what is usual is the top.
 HEADROOM = 10.0
 
@@ -145,10 +147,9 @@ def aggregate(runs, worst=math.inf, lowest=-math.inf, highest=math.inf):
     """Quantiles of step functions on a common grid.
 
     A run's value at x is that of its last evaluation at or before x: nothing is
-    interpolated towards a value which it had not reached. The grid is geometric and
-    ends where the first run ends, so that all runs count at all points and no run's end
-    moves the median. A run that diverged has no end: from there on it counts as
-    `worst`.
+    interpolated towards a value which it had not reached. The grid is geometric. All
+    runs count at all of its points, so that no run's end moves the median: see
+    `common_grid`. A run that diverged has no end: from there on it counts as `worst`.
 
     Parameters
     ----------
@@ -172,9 +173,17 @@ def aggregate(runs, worst=math.inf, lowest=-math.inf, highest=math.inf):
 
 
 def common_grid(runs, per_decade=PER_DECADE):
-    """0, then a geometric grid up to the end of the first run to end by its budget."""
+    """0, then a geometric grid up to the end of the runs that end by their budget.
+
+    Budgets are exceeded a little, by each run differently. Runs that end less than an
+    evaluation before the last one keep their last value until there; if one ends
+    earlier than that, the grid ends with it.
+    """
     ends = [x[-1] for x, _, diverged in runs if not diverged]
-    end = min(ends) if ends else max(x[-1] for x, _, _ in runs)
+    ends = ends or [max(x[-1] for x, _, _ in runs)]
+    end = min(ends)
+    if max(ends) < EVALUATION_INTERVAL * end:
+        end = max(ends)
     positive = np.concatenate([x[x > 0] for x, _, _ in runs])
     if not end > 0:
         return np.zeros(1)
