@@ -9,10 +9,10 @@ from benchmark_bilevel.losses import CompiledLosses
 
 # Hessians up to this dimension are formed and factorised.
 DENSE_LIMIT = 1000
-# Forming a Hessian costs n dim² multiplications. Up to this many each point gets its
-# own; above, one from as many samples as cost that much is a preconditioner, at other
-# points too while it is good enough.
+# Forming a Hessian costs n dim² multiplications. Up to this many each point gets its own.
 CHEAP_HESSIAN = 10**9
+# Above, one from as many samples as cost this much is a preconditioner, at other points
+# too while it is good enough.
 SAMPLED_HESSIAN = 4 * 10**9
 MAX_ITERATIONS_WITH_OLD_FACTOR = 12
 # Products in float32 take half the time. A pass of conjugate gradients that uses them
