@@ -2,8 +2,9 @@
 
     python benchmarks/scaling.py
 
-Prints iterations per second with 5,000 and with 500,000 inner samples, and the ratio of
-the costs: what is above 1 is memory that no longer fits the caches.
+Prints iterations per second with 5,000 and with 500,000 inner samples, the ratio of the
+costs (what is above 1 is memory that no longer fits the caches), and the memory of the
+solver's variables with 500,000, SAGA's tables included.
 """
 
 import click
@@ -11,6 +12,7 @@ from benchopt.benchmark import Benchmark
 from throughput import ROOT, STEP_SIZE, time_chunks
 
 from benchmark_bilevel.problems import PROBLEMS
+from benchmark_bilevel.runtimes import arrays
 
 SIZES = (5_000, 500_000)
 
@@ -30,7 +32,7 @@ def main(solvers):
     print(
         f"{'solver':<10}"
         + "".join(f"n = {n:,}".rjust(16) for n in SIZES)
-        + "  cost ratio"
+        + "  cost ratio  variables"
     )
     for name in solvers:
         ((solver, _),) = benchmark.check_solver_patterns([name])
@@ -44,6 +46,7 @@ def main(solvers):
             f"{name:<10}"
             + "".join(f"{speed:,.0f} it/s".rjust(16) for speed in speeds)
             + f"{speeds[0] / speeds[1]:12.2f}"
+            + f"{sum(array.nbytes for array in arrays(run.state)) / 2**20:8.2f} MiB"
         )
 
 

@@ -166,7 +166,7 @@ class Runtime:
     @property
     def diverged(self):
         """Whether any variable holds NaN or inf."""
-        return not all(self._is_finite(array) for array in _arrays(self.state))
+        return not all(self._is_finite(array) for array in arrays(self.state))
 
     def variables(self):
         """The current z and x as NumPy arrays, copied."""
@@ -193,8 +193,8 @@ def make_runtime(solver, problem, schedule, options, runtime="auto", **settings)
     return Chosen(solver, problem, schedule, options, **settings)
 
 
-def _arrays(state):
+def arrays(state):
     """All floating arrays or tensors in nested tuples."""
     if isinstance(state, tuple):
-        return [array for part in state for array in _arrays(part)]
+        return [array for part in state for array in arrays(part)]
     return [state] if "float" in str(getattr(state, "dtype", "")) else []
