@@ -268,6 +268,9 @@ def test_summary(two_problems, diverging):
     np.testing.assert_allclose(row["best"], runs["objective_suboptimality"].min())
     without = targets.summary(two_problems, "mnist, data-poisoning")
     assert "median" not in without and without["value"].is_monotonic_increasing
+    retrained = without["retrained_test_accuracy"]
+    np.testing.assert_allclose(retrained, without["test_accuracy"])
+    assert "retrained_test_accuracy" not in table and "corrupted_auc" not in without
     lost = targets.summary(diverging, PROBLEM).set_index("solver").loc["AmIGO"]
     assert (lost["n_diverged"], lost["median"], lost["value"]) == (
         5,

@@ -17,6 +17,12 @@ TARGETS = tuple(10.0**-k for k in range(1, 7))
 # The distribution over targets wants many, as in COCO.
 FINE_TARGETS = tuple(np.logspace(-1, -6, 26))
 RUN = ["problem", "solver", "label", "solver_name", "idx_rep"]
+# What else a problem may measure, and what the tables call it.
+FURTHER = {
+    "corrupted_auc": "AUC of −x",
+    "retrained_validation_accuracy": "Retrained: validation accuracy",
+    "retrained_test_accuracy": "Retrained: test accuracy",
+}
 
 
 @remembered
@@ -151,14 +157,17 @@ def summary(results, problem):
     -------
     DataFrame
         ``label``, ``solver``, ``name`` (full), ``n_runs``, ``n_diverged``; ``value``,
-        ``test_accuracy``, ``test_loss`` and ``median`` (suboptimality), medians at the
-        end; ``best`` suboptimality of any run; ``initial``; then (axis, target) with
-        median costs. Sorted by ``median``, or by ``value`` without a reference.
+        ``test_accuracy``, ``test_loss``, those of `FURTHER` that the problem measures
+        and ``median`` (suboptimality), medians at the end; ``best`` suboptimality of
+        any run; ``initial``; then (axis, target) with median costs. Sorted by
+        ``median``, or by ``value`` without a reference.
     """
     results = prepare(results)
     runs = results[results["problem"] == problem].sort_values("stop_val", kind="stable")
     lowest = accuracy_of_reference(runs)
     table = reached(runs) if runs["objective_suboptimality"].notna().any() else None
+    columns = runs.columns[runs.notna().any()]
+    further = [name for name in FURTHER if f"objective_{name}" in columns]
     rows = []
     for name, group in runs.groupby("solver_name", sort=False):
         last = group.groupby("idx_rep").last(skipna=False)
@@ -174,6 +183,7 @@ def summary(results, problem):
             ("value", math.inf),
             ("test_accuracy", -math.inf),
             ("test_loss", math.inf),
+            *((name, -math.inf) for name in further),
         ):
             ends = last[f"objective_{metric}"].where(~diverged, worst)
             row[metric] = float(quantile(ends.to_numpy(float), 0.5))

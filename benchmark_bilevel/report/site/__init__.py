@@ -26,7 +26,7 @@ from benchmark_bilevel.report.site.drawings import (
 )
 from benchmark_bilevel.report.site.result_pages import write_result_page
 from benchmark_bilevel.report.styles import style
-from benchmark_bilevel.report.targets import TARGETS
+from benchmark_bilevel.report.targets import FURTHER, TARGETS
 
 STATIC = Path(__file__).parent / "static"
 
@@ -100,6 +100,7 @@ def _templates(benchmark):
     environment.globals.update(
         band=BAND,
         infinity=math.inf,
+        further=FURTHER,
         targets=TARGETS,
         url=benchmark.url,
         version=benchmark_bilevel.__version__,

@@ -17,14 +17,23 @@ WIDE = (4.4, 2.9)
 PANEL = (2.7, 2.1)  # inches, of one of many
 
 
+def main_curves(results, problem, axis):
+    """Curves of the suboptimality, and the metric's name.
+
+    Without a reference minimum those of the test loss at z: unlike h, which costs much
+    there, it is known at every point.
+    """
+    found = curves(results, problem, "suboptimality", axis)
+    if found:
+        return found, "suboptimality"
+    return curves(results, problem, "test_loss", axis), "test_loss"
+
+
 @in_look
 def draw_problem(results, problem, folder):
-    """Suboptimality, or h where there is no reference, against both costs."""
+    """The curves of all solvers against both costs."""
     for axis in AXES:
-        for metric in ("suboptimality", "value"):
-            found = curves(results, problem, metric, axis)
-            if found:
-                break
+        found, metric = main_curves(results, problem, axis)
         figure = curve_figure(found, metric, axis, size=WIDE)
         save(figure, folder / f"{file_name('problem', problem, axis)}.svg")
 
@@ -34,11 +43,7 @@ def draw_solver(results, solver, folder):
     """A panel for each problem, with this solver in colour and all others in grey."""
     names = results.loc[results["solver"] == solver, "problem"].unique()
     for problem in names:
-        metric = "suboptimality"
-        found = curves(results, problem, metric, "seconds")
-        if not found:
-            metric = "value"
-            found = curves(results, problem, metric, "seconds")
+        found, metric = main_curves(results, problem, "seconds")
         figure, ax = new_figure(PANEL)
         draw_curves(ax, found, metric, "seconds", highlight=solver)
         ax.minorticks_off()
