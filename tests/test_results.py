@@ -15,6 +15,7 @@ from benchopt.plotting import _check_view
 from conftest import ROOT
 
 from benchmark_bilevel.report import curves, figures, results, styles, targets
+from benchmark_bilevel.report.site.result_pages import NEED_REFERENCE
 
 PROBLEM = "ijcnn1, hyperparameter-selection"
 
@@ -320,6 +321,19 @@ def test_no_plot_has_a_value_that_is_not_a_number(suite, diverging):
             for trace in figure["data"] if figure["type"] == "scatter" else []:
                 for name in {"x", "y", "y_low", "y_high"} & set(trace):
                     assert np.isfinite(trace[name]).all(), trace["label"]
+
+
+def test_plots_of_a_problem_without_reference(suite):
+    """Alone in a file: what needs a suboptimality is empty, the others are there."""
+    poisoning = {"dataset": "mnist", "problem": "data-poisoning"}
+    runs = synthetic.cells(("SOBA", "SABA"), has_reference=False, **poisoning)
+    data, _ = suite.get_plot_data(runs, kinds(suite))
+    drawn = {
+        kind
+        for kind, figures_of_kind in data.items()
+        if any(figure["data"] for figure in figures_of_kind.values())
+    }
+    assert drawn == set(data) - set(NEED_REFERENCE)
 
 
 def kinds(suite):

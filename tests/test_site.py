@@ -150,6 +150,20 @@ def test_an_unknown_script_is_refused():
         self_contained(page)
 
 
+def test_a_page_without_reference_has_no_empty_figure(tmp_path):
+    poisoning = {"dataset": "mnist", "problem": "data-poisoning"}
+    runs = synthetic.cells(SOME, has_reference=False, **poisoning)
+    path = synthetic.write(runs, tmp_path / "attack.parquet")
+    build([path], tmp_path / "site", Benchmark(ROOT), log=lambda text: None)
+    page = tmp_path / "site" / "result-attack.html"
+    plots = plots_in(page)
+    assert "test_loss" in plots and "suboptimality" not in plots
+    for figures in plots.values():
+        assert all(figure["data"] for figure in figures.values())
+    views = json.loads(re.search(r'"plot_configs": (\{.*?\}\})', page.read_text())[1])
+    assert next(iter(views)) == "Test loss"
+
+
 def test_result_pages_are_small(site):
     assert (site / "result-sweep.html").stat().st_size < 6e6
 

@@ -63,7 +63,11 @@ def reached(results, targets=TARGETS):
             found = first < len(best)
             cost = [cost[first] if found else math.inf for cost in costs]
             rows.append((*keys, target, final, gaps[0], *cost))
-    return pd.DataFrame(rows, columns=[*RUN, "target", "final", "initial", *AXES])
+    numbers = ["target", "final", "initial", *AXES]
+    # Without a row pandas would not know that these are numbers.
+    return pd.DataFrame(rows, columns=[*RUN, *numbers]).astype(
+        dict.fromkeys(numbers, float)
+    )
 
 
 def with_reference(results):

@@ -15,6 +15,12 @@ from benchmark_bilevel.report.results import problems, read
 STATIC = Path(__file__).parent / "static"
 SCRIPT = re.compile(r'<script[^>]*\bsrc="(https?://[^"]+)"[^>]*>\s*</script>')
 LINK = re.compile(r'<link\b[^>]*\bhref="https?://[^>]*>\s*')
+NEED_REFERENCE = (
+    "suboptimality",
+    "performance_profile",
+    "targets_reached",
+    "step_size",
+)
 # The browser itself refuses whatever would leave the page.
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
@@ -38,7 +44,7 @@ def write_result_page(path, file, folder, benchmark):
     reset_solver_styles()
     # benchopt links to the result file relative to the site, so it has to be in it.
     result = get_results(
-        [folder / file.data], folder, benchmark, benchmark.get_plot_config()
+        [folder / file.data], folder, benchmark, _plot_config(path, benchmark)
     )[0]
     result["json_plots"] = json.dumps(
         json.loads(result["json_plots"]), separators=(",", ":")
@@ -48,6 +54,27 @@ def write_result_page(path, file, folder, benchmark):
     neighbours = json.dumps({"How these results were made": file.path})
     text = self_contained(text, f"{_static('page.js')}addLinks({neighbours});")
     (folder / file.interactive).write_text(text, encoding="utf-8")
+
+
+def _plot_config(path, benchmark):
+    """The benchmark's figures and views that the result file has data for.
+
+    The page opens with the first view. Without a reference minimum that is the test
+    loss, which is known at every point.
+    """
+    config = benchmark.get_plot_config()
+    if read([path])["objective_suboptimality"].notna().any():
+        return config
+    views = {
+        name: view
+        for name, view in config["plot_configs"].items()
+        if view["plot_kind"] not in NEED_REFERENCE
+    }
+    first = sorted(views, key=lambda name: views[name]["plot_kind"] != "test_loss")
+    return {
+        "plots": [name for name in config["plots"] if name not in NEED_REFERENCE],
+        "plot_configs": {name: views[name] for name in first},
+    }
 
 
 def self_contained(text, script=""):
