@@ -7,13 +7,12 @@ Also prints the time of the longest evaluation and the peak memory.
 """
 
 import json
-import resource
 import sys
 import time
 
 import click
 from benchopt.benchmark import Benchmark
-from throughput import CELLS, ROOT, make_problem, run_json
+from throughput import CELLS, ROOT, make_problem, peak_memory_mb, run_json
 
 from benchmark_bilevel.evaluation import Evaluator, _last_cold_start
 
@@ -49,7 +48,7 @@ def worker(cell):
         "longest": max(durations),
         "evaluation": sum(durations),
         "solver": solver_seconds,
-        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_memory_mb": peak_memory_mb(),
     }
 
 

@@ -26,14 +26,13 @@ Optimal sample complexity without warm-start", JMLR 24, 2023, section 7.3 (poiso
 """
 
 import json
-import resource
 import sys
 import time
 
 import click
 import numpy as np
 from benchopt.benchmark import Benchmark
-from throughput import CELLS, ROOT, STEP_SIZE, make_problem, run_json
+from throughput import CELLS, ROOT, STEP_SIZE, make_problem, peak_memory_mb, run_json
 
 from benchmark_bilevel.exact import Exact
 from benchmark_bilevel.reference import REFERENCES, load_reference
@@ -279,7 +278,7 @@ def worker(cell, subject):
         run.advance(1000)
     return {
         "seconds": time.perf_counter() - started,
-        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_mib": peak_memory_mb(),
     }
 
 
