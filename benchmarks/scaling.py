@@ -2,8 +2,9 @@
 
     python benchmarks/scaling.py
 
-Prints iterations per second with 5,000 and with 500,000 inner samples, the ratio of the
-costs (what is above 1 is memory that no longer fits the caches), and the memory of the
+Prints iterations per second with 5,000 and with 500,000 inner samples and the ratio of
+the costs; that ratio once more where both draw as few different batches, so that all of
+them are in the caches: what is left is work that grows with n; and the memory of the
 solver's variables with 500,000, SAGA's tables included.
 """
 
@@ -32,21 +33,24 @@ def main(solvers):
     print(
         f"{'solver':<10}"
         + "".join(f"n = {n:,}".rjust(16) for n in SIZES)
-        + "  cost ratio  variables"
+        + "  cost ratio   in the caches   variables"
     )
     for name in solvers:
         ((solver, _),) = benchmark.check_solver_patterns([name])
-        speeds = []
+        speeds, cached = [], []
         for problem in problems:
             instance = solver.get_instance(step_size=STEP_SIZE, step_exponent=0.0)
             run = instance.make_runtime(problem)
             run.advance(1)
             speeds.append(time_chunks(lambda k, run=run: run.advance(run.t + k)))
+            for sampler in run.samplers:
+                sampler.order[:] %= SIZES[0] // instance.batch_size
+            cached.append(time_chunks(lambda k, run=run: run.advance(run.t + k)))
         print(
             f"{name:<10}"
             + "".join(f"{speed:,.0f} it/s".rjust(16) for speed in speeds)
-            + f"{speeds[0] / speeds[1]:12.2f}"
-            + f"{sum(array.nbytes for array in arrays(run.state)) / 2**20:8.2f} MiB"
+            + f"{speeds[0] / speeds[1]:12.2f}{cached[0] / cached[1]:16.2f}"
+            + f"{sum(array.nbytes for array in arrays(run.state)) / 2**20:8.1f} MiB"
         )
 
 
