@@ -2,7 +2,7 @@ import click
 from benchopt import BaseObjective
 from benchopt.stopping_criterion import NoCriterion
 
-from benchmark_bilevel.evaluation import Evaluator
+from benchmark_bilevel.exact.metrics import Evaluator
 from benchmark_bilevel.fingerprint import fingerprint
 from benchmark_bilevel.problems import PROBLEMS
 from benchmark_bilevel.provenance import provenance

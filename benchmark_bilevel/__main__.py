@@ -23,7 +23,7 @@ def main():
 )
 def reference(datasets, objectives, start_from):
     """Recompute the reference minimum of h for data sets, named as in benchopt run."""
-    from benchmark_bilevel.reference import find_reference, save_reference
+    from benchmark_bilevel.exact.reference import find_reference, save_reference
 
     done = 0
     for name, problem in _problems(datasets, objectives):

@@ -7,10 +7,10 @@ import numpy as np
 from benchopt import BaseSolver
 from benchopt.stopping_criterion import NoCriterion
 
+from benchmark_bilevel.methods.schedules import Schedule
 from benchmark_bilevel.oracles import COUNTS
+from benchmark_bilevel.oracles.samplers import SAMPLINGS
 from benchmark_bilevel.runtimes import DTYPES, RUNTIMES, make_runtime, option_names
-from benchmark_bilevel.samplers import SAMPLINGS
-from benchmark_bilevel.schedules import Schedule
 
 SHARED_PARAMETERS = {
     "step_size": [0.1],
@@ -39,7 +39,7 @@ class BilevelSolver(BaseSolver):
     static methods; the arguments after the named ones are the solver's own parameters,
     by name. `inner` and `outer` are oracles (`benchmark_bilevel.oracles`), `steps` has
     the step sizes ``inner`` (of z), ``linear`` (of v) and ``outer`` (of x) at iteration
-    t, and variables move by the verbs of `benchmark_bilevel.directions`. The text has to
+    t, and variables move by the verbs of `benchmark_bilevel.methods`. The text has to
     run as it is under torch and, compiled, under numba.
 
     A plugin may declare what its paper promises, for `benchmark_bilevel.verification`:

@@ -14,7 +14,7 @@ import click
 from benchopt.benchmark import Benchmark
 from throughput import CELLS, ROOT, make_problem, peak_memory_mb, run_json
 
-from benchmark_bilevel.evaluation import Evaluator, _last_cold_start
+from benchmark_bilevel.exact.metrics import Evaluator, _last_cold_start
 
 
 def worker(cell):

@@ -34,8 +34,8 @@ import numpy as np
 from benchopt.benchmark import Benchmark
 from throughput import CELLS, ROOT, STEP_SIZE, make_problem, peak_memory_mb, run_json
 
-from benchmark_bilevel.exact import Exact
-from benchmark_bilevel.reference import REFERENCES, load_reference
+from benchmark_bilevel.exact.reference import REFERENCES, load_reference
+from benchmark_bilevel.exact.solve import Exact
 from benchmark_bilevel.solver import evaluation_points
 
 SEEDS = (0, 1, 2)

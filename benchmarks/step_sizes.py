@@ -14,8 +14,8 @@ import click
 import numpy as np
 from throughput import CELLS, SOLVERS, make_problem
 
-from benchmark_bilevel.exact import Exact
-from benchmark_bilevel.losses import full_losses
+from benchmark_bilevel.exact.losses import full_losses
+from benchmark_bilevel.exact.solve import Exact
 
 # Name: steps of z, steps of x. The ratio of a pair is their quotient.
 GRIDS = {

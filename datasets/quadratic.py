@@ -1,6 +1,6 @@
 from benchopt import BaseDataset
 
-from benchmark_bilevel.problems.quadratic import random_quadratic
+from benchmark_bilevel.problems.quadratic.problem import random_quadratic
 
 
 class Dataset(BaseDataset):

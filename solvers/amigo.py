@@ -1,6 +1,4 @@
-from benchmark_bilevel.directions import zeros_like
-from benchmark_bilevel.estimators import linear_sgd, sgd
-from benchmark_bilevel.facts import Estimate
+from benchmark_bilevel.methods import Estimate, linear_sgd, sgd, zeros_like
 from benchmark_bilevel.solver import BilevelSolver
 
 

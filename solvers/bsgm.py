@@ -1,14 +1,16 @@
 import math
 
-from benchmark_bilevel.directions import assign, copy, zeros_like
-from benchmark_bilevel.estimators import (
+from benchmark_bilevel.methods import (
+    Estimate,
+    assign,
+    copy,
     draw_batch,
     linear_sgd,
     mean_cross,
     mean_outer_grad,
     sgd,
+    zeros_like,
 )
-from benchmark_bilevel.facts import Estimate
 from benchmark_bilevel.solver import BilevelSolver
 
 

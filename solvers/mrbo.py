@@ -1,8 +1,15 @@
-from benchmark_bilevel.directions import assign, copy, descend, zeros_like
-from benchmark_bilevel.estimators import draw_hypergradient, neumann_hypergradient
-from benchmark_bilevel.facts import Estimate
+from benchmark_bilevel.methods import (
+    Estimate,
+    assign,
+    copy,
+    descend,
+    draw_hypergradient,
+    neumann_hypergradient,
+    storm,
+    storm_momentum,
+    zeros_like,
+)
 from benchmark_bilevel.solver import BilevelSolver
-from benchmark_bilevel.variance_reduction import storm, storm_momentum
 
 
 class Solver(BilevelSolver):

@@ -1,7 +1,5 @@
-from benchmark_bilevel.directions import descend, zeros_like
-from benchmark_bilevel.facts import Estimate
+from benchmark_bilevel.methods import Estimate, descend, saga, zeros_like
 from benchmark_bilevel.solver import BilevelSolver
-from benchmark_bilevel.variance_reduction import saga
 
 
 class Solver(BilevelSolver):

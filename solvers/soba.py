@@ -1,5 +1,4 @@
-from benchmark_bilevel.directions import descend, zeros_like
-from benchmark_bilevel.facts import Estimate
+from benchmark_bilevel.methods import Estimate, descend, zeros_like
 from benchmark_bilevel.solver import BilevelSolver
 
 

@@ -1,5 +1,4 @@
-from benchmark_bilevel.estimators import draw_series, neumann, sgd
-from benchmark_bilevel.facts import Estimate
+from benchmark_bilevel.methods import Estimate, draw_series, neumann, sgd
 from benchmark_bilevel.solver import BilevelSolver
 
 

@@ -3,7 +3,7 @@
 # solver'. Try it:
 #   python -m benchmark_bilevel check my_solver.py
 #   benchopt run . -s /path/to/my_solver.py -s SOBA -d quadratic
-from benchmark_bilevel.directions import descend, zeros_like
+from benchmark_bilevel.methods import descend, zeros_like
 from benchmark_bilevel.solver import BilevelSolver
 
 

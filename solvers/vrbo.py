@@ -1,16 +1,19 @@
 import math
 
-from benchmark_bilevel.directions import assign, copy, descend, zeros_like
-from benchmark_bilevel.estimators import (
+from benchmark_bilevel.methods import (
+    Estimate,
+    assign,
+    copy,
+    descend,
     draw_hypergradient,
     draw_large_batch,
     mean_grad,
     n_blocks_of,
     neumann_hypergradient,
+    spider,
+    zeros_like,
 )
-from benchmark_bilevel.facts import Estimate
 from benchmark_bilevel.solver import BilevelSolver
-from benchmark_bilevel.variance_reduction import spider
 
 
 class Solver(BilevelSolver):

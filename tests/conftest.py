@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmark_bilevel.problems import PROBLEMS
-from benchmark_bilevel.problems.quadratic import random_quadratic
+from benchmark_bilevel.problems.quadratic.problem import random_quadratic
 
 ROOT = Path(__file__).parents[1]
 

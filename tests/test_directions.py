@@ -6,15 +6,20 @@ import torch
 from numba import njit
 from numpy.testing import assert_allclose, assert_array_equal
 
-from benchmark_bilevel.directions import add, assign, descend, scale
-from benchmark_bilevel.row_directions import (
+from benchmark_bilevel.compiled.row_directions import (
     Mean,
     Rows,
     empty_row_memory,
     one_slice,
     slices,
 )
-from benchmark_bilevel.variance_reduction import empty_memory, saga, spider, storm
+from benchmark_bilevel.methods.directions import add, assign, descend, scale
+from benchmark_bilevel.methods.variance_reduction import (
+    empty_memory,
+    saga,
+    spider,
+    storm,
+)
 
 SIZE = 12
 

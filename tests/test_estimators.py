@@ -4,8 +4,15 @@ import numpy as np
 import pytest
 from numba import njit
 
-from benchmark_bilevel.directions import add, copy, descend, dot, scale, zeros_like
-from benchmark_bilevel.estimators import (
+from benchmark_bilevel.methods.directions import (
+    add,
+    copy,
+    descend,
+    dot,
+    scale,
+    zeros_like,
+)
+from benchmark_bilevel.methods.estimators import (
     conjugate_gradient,
     draw_batch,
     draw_large_batch,
@@ -19,9 +26,9 @@ from benchmark_bilevel.estimators import (
     neumann,
     sgd,
 )
+from benchmark_bilevel.methods.schedules import Schedule
 from benchmark_bilevel.oracles import HESSIAN_VECTOR
 from benchmark_bilevel.runtimes import make_runtime
-from benchmark_bilevel.schedules import Schedule
 from benchmark_bilevel.verification.cases import model_of, small_quadratic
 
 STEP = 0.4

@@ -7,17 +7,21 @@ import pytest
 from conftest import dataset, load_solver, make_problem
 from scipy.special import logit
 
-from benchmark_bilevel.evaluation import Evaluator
-from benchmark_bilevel.exact import (
+from benchmark_bilevel.exact.linear_systems import conjugate_gradients
+from benchmark_bilevel.exact.metrics import Evaluator
+from benchmark_bilevel.exact.reference import (
+    REFERENCES,
+    find_reference,
+    reference_value,
+)
+from benchmark_bilevel.exact.solve import (
     AutogradLosses,
     CompiledLosses,
     Exact,
     InnerSolveError,
 )
-from benchmark_bilevel.linear_systems import conjugate_gradients
 from benchmark_bilevel.problems import PROBLEMS
-from benchmark_bilevel.problems.quadratic import random_quadratic
-from benchmark_bilevel.reference import REFERENCES, find_reference, reference_value
+from benchmark_bilevel.problems.quadratic.problem import random_quadratic
 
 PUBLISHED = [json.loads(path.read_text()) for path in REFERENCES.glob("*.json")]
 

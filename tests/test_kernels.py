@@ -6,8 +6,8 @@ from numba import errors, njit
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import special
 
-from benchmark_bilevel import exponentials, kernels
-from benchmark_bilevel.samplers import aligned_zeros
+from benchmark_bilevel.compiled import exponentials, products
+from benchmark_bilevel.oracles.samplers import aligned_zeros
 
 DTYPES = (np.float32, np.float64)
 # Rows around tiles of 4, columns around vectors of 4 to 16 and tiles of 4 vectors,
@@ -49,10 +49,10 @@ def assert_product(actual, left, right):
 def test_dots(rows, columns, classes, dtype):
     a, w = normal((rows, columns), dtype), normal((classes, columns), dtype, 1)
     out = np.full((classes, rows), np.nan, dtype)
-    kernels.dots(a, w, out)
+    products.dots(a, w, out)
     assert_product(out, w, a.T)
     single = np.full(rows, np.nan, dtype)
-    kernels.dots(a, w[0], single)
+    products.dots(a, w[0], single)
     assert_product(single, w[0], a.T)
 
 
@@ -61,10 +61,10 @@ def test_dots(rows, columns, classes, dtype):
 def test_combine(rows, columns, classes, dtype):
     a, r = normal((rows, columns), dtype), normal((classes, rows), dtype, 1)
     out = np.full((classes, columns), np.nan, dtype)
-    kernels.combine(a, r, out)
+    products.combine(a, r, out)
     assert_product(out, r, a)
     single = np.full(columns, np.nan, dtype)
-    kernels.combine(a, r[0], single)
+    products.combine(a, r[0], single)
     assert_product(single, r[0], a)
 
 
@@ -73,8 +73,8 @@ def test_combine(rows, columns, classes, dtype):
 def test_products_write_only_their_output(columns, dtype):
     a = normal((6, columns), dtype)
     memory = np.full(200, 7, dtype)
-    kernels.dots(a, a[0], memory[3:9])
-    kernels.combine(a, a[0, :6].copy(), memory[20 : 20 + columns])
+    products.dots(a, a[0], memory[3:9])
+    products.combine(a, a[0, :6].copy(), memory[20 : 20 + columns])
     assert_array_equal(memory[:3], 7)
     assert_array_equal(memory[9:20], 7)
     assert_array_equal(memory[20 + columns :], 7)
@@ -88,15 +88,15 @@ def test_products_keep_nan_and_infinity(row, column, value, dtype):
     w, r = np.abs(normal((3, 70), dtype, 1)), np.abs(normal((3, 9), dtype, 2))
     a[row, column] = value
     scores, gradient = np.empty((3, 9), dtype), np.empty((3, 70), dtype)
-    kernels.dots(a, w, scores)
-    kernels.combine(a, r, gradient)
+    products.dots(a, w, scores)
+    products.combine(a, r, gradient)
     assert_array_equal(scores[:, row], value)
     assert_array_equal(gradient[:, column], value)
     assert np.isfinite(np.delete(scores, row, axis=1)).all()
     assert np.isfinite(np.delete(gradient, column, axis=1)).all()
 
 
-@pytest.mark.parametrize("kernel", [kernels.dots, kernels.combine])
+@pytest.mark.parametrize("kernel", [products.dots, products.combine])
 def test_products_refuse_mixed_or_strided_arrays(kernel):
     a, square = normal((8, 8), np.float64), normal((8, 8), np.float64)
     out = np.empty((8, 8))
@@ -139,7 +139,7 @@ def test_exp_of_special_values(dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_exp_scalar_keeps_its_flags_in_loops_of_others(dtype):
-    @njit(**kernels.FAST)
+    @njit(**products.FAST)
     def residuals(scores, labels, out):
         exponentials.wide()
         one = out.dtype.type(1)

@@ -13,12 +13,12 @@ import pytest
 from conftest import ROOT, load_plugin
 from test_solvers import mrbo_weights_are_right, seconds_per_iteration
 
-from benchmark_bilevel import exact, samplers
-from benchmark_bilevel.oracles import autograd
+from benchmark_bilevel.exact import solve
+from benchmark_bilevel.oracles import autograd, samplers
+from benchmark_bilevel.oracles.samplers import Partition
 from benchmark_bilevel.problems.template_problem import RidgeSelection
 from benchmark_bilevel.runtimes import Runtime
 from benchmark_bilevel.runtimes.eager import EagerRuntime
-from benchmark_bilevel.samplers import Partition
 from benchmark_bilevel.verification import Failed, conduct, hypergradient, problems
 from benchmark_bilevel.verification.cases import Subject, small_instance
 
@@ -381,7 +381,7 @@ def solve_loosely(self, x, *_, **__):
 
 
 def test_loose_inner_solve_fails(monkeypatch):
-    monkeypatch.setattr(exact.Exact, "inner_solution", solve_loosely)
+    monkeypatch.setattr(solve.Exact, "inner_solution", solve_loosely)
     with pytest.raises(Failed, match="is solved to"):
         problems.hypergradient(small_instance(RidgeSelection))
 

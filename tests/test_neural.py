@@ -7,8 +7,8 @@ from conftest import load_solver
 from torch.nn import functional
 
 from benchmark_bilevel.oracles.autograd import AutogradInner, to_tensor
+from benchmark_bilevel.oracles.samplers import Partition
 from benchmark_bilevel.problems.base import Problem
-from benchmark_bilevel.samplers import Partition
 
 SIZES = (784, 32, 10)
 SHAPES = [(32, 784), (32,), (10, 32), (10,)]

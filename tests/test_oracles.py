@@ -7,7 +7,7 @@ from numba import njit
 
 from benchmark_bilevel.oracles import COUNTS
 from benchmark_bilevel.oracles.autograd import AutogradInner, AutogradOuter, to_tensor
-from benchmark_bilevel.samplers import Partition, make_sampler
+from benchmark_bilevel.oracles.samplers import Partition, make_sampler
 
 BATCH_SIZE = 16  # divides no sample size of the small problems
 

@@ -10,7 +10,7 @@ from test_benchopt import benchmark, benchopt, run  # noqa: F401
 from benchmark_bilevel.verification.plugin import checks_of
 
 PLUGIN = '''\
-from benchmark_bilevel.directions import descend, zeros_like
+from benchmark_bilevel.methods.directions import descend, zeros_like
 from benchmark_bilevel.solver import BilevelSolver
 
 
@@ -106,7 +106,7 @@ def test_check_of_the_problem_template():
 def test_check_finds_a_wrong_kernel(tmp_path):
     """A problem outside the package whose closed form has a wrong factor."""
     text = (
-        ROOT / "benchmark_bilevel" / "problems" / "quadratic_kernels.py"
+        ROOT / "benchmark_bilevel" / "problems" / "quadratic" / "kernels.py"
     ).read_text()
     right = "t[k] *= self.weight"
     assert right in text
@@ -114,7 +114,7 @@ def test_check_finds_a_wrong_kernel(tmp_path):
     path = tmp_path / "my_problem.py"
     path.write_text(
         "import my_kernels\n"
-        "from benchmark_bilevel.problems.quadratic import Quadratic\n\n\n"
+        "from benchmark_bilevel.problems.quadratic.problem import Quadratic\n\n\n"
         "class Mine(Quadratic):\n"
         "    name = 'mine'\n"
         "    kernels = my_kernels\n"

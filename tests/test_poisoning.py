@@ -10,11 +10,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import minimize
 from sklearn.model_selection import train_test_split
 
-from benchmark_bilevel import linear_systems
-from benchmark_bilevel.evaluation import Evaluator
-from benchmark_bilevel.exact import Exact
+from benchmark_bilevel.exact import linear_systems
+from benchmark_bilevel.exact.metrics import Evaluator
+from benchmark_bilevel.exact.solve import Exact
 from benchmark_bilevel.problems import PROBLEMS
-from benchmark_bilevel.problems.projections import (
+from benchmark_bilevel.problems.poisoning.projections import (
     CONSTRAINTS,
     project_row,
     project_rows,

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from conftest import ROOT, load_solver, make_problem
 
+from benchmark_bilevel.methods.schedules import Schedule, steps_at
 from benchmark_bilevel.runtimes import bind_step, loop
-from benchmark_bilevel.schedules import Schedule, steps_at
 from benchmark_bilevel.solver import evaluation_points
 
 SOLVERS = ("soba", "saba", "amigo")

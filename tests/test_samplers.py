@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmark_bilevel.samplers import (
+from benchmark_bilevel.oracles.samplers import (
     Partition,
     aligned_zeros,
     make_sampler,

@@ -6,18 +6,18 @@ import pytest
 from conftest import ROOT, dataset, load_plugin, load_solver, real_selection
 from numba import njit
 
-from benchmark_bilevel.directions import assign, zeros_like
-from benchmark_bilevel.exact import Exact
+from benchmark_bilevel.exact.reference import reference_value
+from benchmark_bilevel.exact.solve import Exact
 from benchmark_bilevel.fingerprint import cached_njit
+from benchmark_bilevel.methods.directions import assign, zeros_like
 from benchmark_bilevel.oracles import COUNTS
 from benchmark_bilevel.oracles.autograd import AutogradInner, AutogradOuter, to_tensor
-from benchmark_bilevel.problems.selection import (
+from benchmark_bilevel.oracles.samplers import Partition, make_sampler
+from benchmark_bilevel.problems.selection.problem import (
     GROUPINGS,
     LINKS,
     HyperparameterSelection,
 )
-from benchmark_bilevel.reference import reference_value
-from benchmark_bilevel.samplers import Partition, make_sampler
 
 PARAMETRISATIONS = ["default", *(f"{g}-{link}" for g in GROUPINGS for link in LINKS)]
 BATCH_SIZE = 7  # divides no number of samples below

@@ -22,13 +22,20 @@ from test_selection import (
     value,
 )
 
-from benchmark_bilevel.directions import add, assign, descend, dot, scale, zeros_like
-from benchmark_bilevel.evaluation import EXACT_METRICS, Evaluator
-from benchmark_bilevel.exact import Exact
+from benchmark_bilevel.exact.metrics import EXACT_METRICS, Evaluator
+from benchmark_bilevel.exact.solve import Exact
 from benchmark_bilevel.fingerprint import cached_njit
+from benchmark_bilevel.methods.directions import (
+    add,
+    assign,
+    descend,
+    dot,
+    scale,
+    zeros_like,
+)
 from benchmark_bilevel.oracles.autograd import to_tensor
 from benchmark_bilevel.problems.classification import Split
-from benchmark_bilevel.problems.selection import HyperparameterSelection
+from benchmark_bilevel.problems.selection.problem import HyperparameterSelection
 from benchmark_bilevel.solver import evaluation_points
 
 EVERY_SOLVER = ("soba", "saba", "amigo", "bsgm", "mrbo", "stocbio", "vrbo")

@@ -5,7 +5,7 @@ import pytest
 import torch
 from numba import njit
 
-from benchmark_bilevel.variance_reduction import (
+from benchmark_bilevel.methods.variance_reduction import (
     empty_memory,
     saga,
     spider,

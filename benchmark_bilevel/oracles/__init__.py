@@ -26,9 +26,9 @@ over many samples. With i the index of a mini-batch (a *block*):
     empty SAGA memories for the oracle's directions (`variance_reduction.saga`).
 
 The estimates of a block are unbiased under uniform draws and their mean over all blocks
-is the full loss exactly (`benchmark_bilevel.samplers.Partition`). Only F and products
-with the transposes of its Jacobians occur, so that an inner problem stated as a fixed
-point z = Φ(z, x) fits with F = z − Φ.
+is the full loss exactly (`samplers.Partition`). Only F and products with the transposes
+of its Jacobians occur, so that an inner problem stated as a fixed point z = Φ(z, x) fits
+with F = z − Φ.
 
 Every call counts its per-sample evaluations in ``oracle.counts``, an int64 array that
 both oracles share, in the order of `COUNTS`; padding is never counted, `value` neither.

@@ -3,14 +3,14 @@
 import torch
 from scipy.sparse import issparse
 
+from benchmark_bilevel.methods.variance_reduction import empty_memory
 from benchmark_bilevel.oracles import (
     HESSIAN_VECTOR,
     INNER_GRADIENTS,
     JACOBIAN_VECTOR,
     OUTER_GRADIENTS,
 )
-from benchmark_bilevel.samplers import next_block, random_below
-from benchmark_bilevel.variance_reduction import empty_memory
+from benchmark_bilevel.oracles.samplers import next_block, random_below
 
 
 class _AutogradOracle:

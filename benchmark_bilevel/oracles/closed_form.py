@@ -13,11 +13,11 @@ from numba.core import types
 from numba.core.extending import overload_attribute, overload_method
 from numba.experimental import structref
 
-from benchmark_bilevel.directions import descend
+from benchmark_bilevel.compiled.products import prefetch
 from benchmark_bilevel.fingerprint import INLINED, cached_njit
-from benchmark_bilevel.kernels import prefetch
-from benchmark_bilevel.samplers import next_block, random_below
-from benchmark_bilevel.variance_reduction import empty_memory
+from benchmark_bilevel.methods.directions import descend
+from benchmark_bilevel.methods.variance_reduction import empty_memory
+from benchmark_bilevel.oracles.samplers import next_block, random_below
 
 # order, cursor, replace: the sampler; counts, sizes: evaluations and samples of a block;
 # weight: factor of a block's sum (`Partition`).

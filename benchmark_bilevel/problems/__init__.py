@@ -1,9 +1,9 @@
 """The problems of the benchmark, by name."""
 
-from benchmark_bilevel.problems.hypercleaning import DataHypercleaning
-from benchmark_bilevel.problems.poisoning import DataPoisoning
-from benchmark_bilevel.problems.quadratic import Quadratic
-from benchmark_bilevel.problems.selection import HyperparameterSelection
+from benchmark_bilevel.problems.hypercleaning.problem import DataHypercleaning
+from benchmark_bilevel.problems.poisoning.problem import DataPoisoning
+from benchmark_bilevel.problems.quadratic.problem import Quadratic
+from benchmark_bilevel.problems.selection.problem import HyperparameterSelection
 
 PROBLEMS = {
     cls.name: cls

@@ -11,8 +11,10 @@ and a factor φ a sample (the partition's weight times the sample's own weight):
 import numpy as np
 from numba.experimental import structref
 
-from benchmark_bilevel.exponentials import log_sum_exp, softmax
-from benchmark_bilevel.kernels import combine, dots, empty_like
+from benchmark_bilevel.compiled.exponentials import log_sum_exp, softmax
+from benchmark_bilevel.compiled.products import combine, dots, empty_like
+from benchmark_bilevel.compiled.row_directions import empty_row_memory
+from benchmark_bilevel.methods.variance_reduction import empty_memory
 from benchmark_bilevel.oracles import OUTER_GRADIENTS
 from benchmark_bilevel.oracles.closed_form import (
     FIELDS,
@@ -24,9 +26,7 @@ from benchmark_bilevel.oracles.closed_form import (
     constructor,
     method,
 )
-from benchmark_bilevel.row_directions import empty_row_memory
-from benchmark_bilevel.samplers import aligned_zeros
-from benchmark_bilevel.variance_reduction import empty_memory
+from benchmark_bilevel.oracles.samplers import aligned_zeros
 
 # a: (n_blocks, batch, features) design; y: (n_blocks, batch) labels, 0 for padding,
 # whose rows in `a` are zero; factor: (batch,) φ; mean: (batch,) Σ p T; p, r, t, u:

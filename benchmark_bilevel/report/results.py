@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from benchopt.results import read_results
 
-from benchmark_bilevel.reference import REFERENCES
+from benchmark_bilevel.exact.reference import REFERENCES
 
 # What a closed form leaves of h − h* when both are computed in float64.
 ROUNDING = 1e-14

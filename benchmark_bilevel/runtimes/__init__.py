@@ -9,9 +9,9 @@ from types import FunctionType
 
 import numpy as np
 
+from benchmark_bilevel.methods.schedules import steps_at
 from benchmark_bilevel.oracles import COUNTS
-from benchmark_bilevel.samplers import Partition, make_sampler, seed_sampler
-from benchmark_bilevel.schedules import steps_at
+from benchmark_bilevel.oracles.samplers import Partition, make_sampler, seed_sampler
 
 DTYPES = ("float64", "float32")
 RUNTIMES = ("auto", "numba", "torch")

@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 
 from benchmark_bilevel.problems import PROBLEMS
-from benchmark_bilevel.problems.quadratic import Quadratic, random_quadratic
+from benchmark_bilevel.problems.quadratic.problem import Quadratic, random_quadratic
 from benchmark_bilevel.runtimes import option_names
 from benchmark_bilevel.verification.model import Model
 

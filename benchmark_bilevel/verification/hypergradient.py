@@ -22,7 +22,7 @@ def directions(subject):
     if subject.estimate() is None:
         raise NotDeclared(
             "add a static method estimate(t, linear_step, …) that returns the "
-            "`benchmark_bilevel.facts.Estimate` behind x's step"
+            "`benchmark_bilevel.methods.facts.Estimate` behind x's step"
         )
     problems = [problem for problem in small_problems() if problem.project is None]
     worst = max(_follow(subject, problem, n_iterations=9) for problem in problems)

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from benchmark_bilevel.directions import descend, scale, zeros_like
+from benchmark_bilevel.methods.directions import descend, scale, zeros_like
+from benchmark_bilevel.methods.schedules import Schedule
 from benchmark_bilevel.runtimes import make_runtime
-from benchmark_bilevel.schedules import Schedule
 
 NAMES = (
     "∇z g",

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from benchmark_bilevel.exact import Exact
+from benchmark_bilevel.exact.solve import Exact
 from benchmark_bilevel.oracles.autograd import to_tensor
-from benchmark_bilevel.samplers import Partition
+from benchmark_bilevel.oracles.samplers import Partition
 from benchmark_bilevel.verification import Failed, NotDeclared
 from benchmark_bilevel.verification.model import Model
 from benchmark_bilevel.verification.probe import NAMES, probe

@@ -6,11 +6,6 @@ import numpy as np
 from scipy.sparse import issparse
 from scipy.special import logsumexp
 
-from benchmark_bilevel.problems import (
-    selection_dense_kernels,
-    selection_kernels,
-    selection_sparse_kernels,
-)
 from benchmark_bilevel.problems.base import Problem
 from benchmark_bilevel.problems.classification import (
     Split,
@@ -18,7 +13,12 @@ from benchmark_bilevel.problems.classification import (
     stratified_thirds,
     successive_fifths,
 )
-from benchmark_bilevel.ridge import Ridge, penalties, ridge_add
+from benchmark_bilevel.problems.selection import (
+    binary_kernels,
+    multiclass_kernels,
+    sparse_kernels,
+)
+from benchmark_bilevel.problems.selection.ridge import Ridge, penalties, ridge_add
 
 GROUPINGS = ("per-feature", "per-class", "per-coefficient", "single")
 LINKS = ("exp", "lin")
@@ -104,8 +104,8 @@ class HyperparameterSelection(Problem):
     @property
     def kernels(self):
         if self.is_sparse:
-            return selection_sparse_kernels
-        return selection_kernels if self.n_scores == 1 else selection_dense_kernels
+            return sparse_kernels
+        return binary_kernels if self.n_scores == 1 else multiclass_kernels
 
     @property
     def has_reference(self):

@@ -10,11 +10,13 @@ import numpy as np
 from numba.core import types
 from numba.experimental import structref
 
-from benchmark_bilevel.directions import descend, scale, zeros_like
+from benchmark_bilevel.compiled.products import combine
+from benchmark_bilevel.compiled.row_directions import is_mean, one_slice, slices
 from benchmark_bilevel.fingerprint import cached_njit
-from benchmark_bilevel.kernels import combine
+from benchmark_bilevel.methods.directions import descend, scale, zeros_like
 from benchmark_bilevel.oracles import HESSIAN_VECTOR, INNER_GRADIENTS, JACOBIAN_VECTOR
 from benchmark_bilevel.oracles.closed_form import InnerType, constructor, method
+from benchmark_bilevel.oracles.samplers import aligned, aligned_zeros
 from benchmark_bilevel.problems.cross_entropy_kernels import (
     CROSS_ENTROPY_FIELDS,
     CrossEntropyOuter,
@@ -23,11 +25,9 @@ from benchmark_bilevel.problems.cross_entropy_kernels import (
     RowsInnerHandle,
     cross_entropy_fields,
 )
-from benchmark_bilevel.problems.projections import CONSTRAINTS, project_row
-from benchmark_bilevel.row_directions import is_mean, one_slice, slices
-from benchmark_bilevel.samplers import aligned, aligned_zeros
+from benchmark_bilevel.problems.poisoning.projections import CONSTRAINTS, project_row
 
-EXACT_BLOCK = 125  # see hypercleaning_kernels
+EXACT_BLOCK = 125  # see hypercleaning.kernels
 HAS_HVP_AGAIN = True  # the inner oracle has `hvp_again`
 
 # starts: (n_blocks + 1,) first row of x of each block; places: (n_poisonable,) index in

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from numba import njit
 
-from benchmark_bilevel.directions import descend
-from benchmark_bilevel.exponentials import exp
+from benchmark_bilevel.compiled.exponentials import exp
+from benchmark_bilevel.compiled.products import empty_like
 from benchmark_bilevel.fingerprint import FAST, INLINED
-from benchmark_bilevel.kernels import empty_like
+from benchmark_bilevel.methods.directions import descend
 from benchmark_bilevel.oracles import JACOBIAN_VECTOR
 from benchmark_bilevel.oracles.closed_form import InnerType, OuterType, method
 

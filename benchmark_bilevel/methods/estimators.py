@@ -1,7 +1,7 @@
 """Batches and the estimators of z*(x), of v = −H⁻¹∇z f and of the hypergradient.
 
 Each is one text for both runtimes, made of oracle calls and of the verbs of
-`benchmark_bilevel.directions`. All solvers of H v = −b share that sign: the
+`benchmark_bilevel.methods.directions`. All solvers of H v = −b share that sign: the
 hypergradient is ∇x f + J v with b = ∇z f.
 
 A *batch* is an int64 array of block indices; the estimate on it is the mean over its
@@ -13,8 +13,15 @@ import math
 import numpy as np
 from numba.core.extending import register_jitable
 
-from benchmark_bilevel.directions import add, assign, descend, dot, scale, zeros_like
 from benchmark_bilevel.fingerprint import FAST
+from benchmark_bilevel.methods.directions import (
+    add,
+    assign,
+    descend,
+    dot,
+    scale,
+    zeros_like,
+)
 
 piece = register_jitable(**FAST)
 

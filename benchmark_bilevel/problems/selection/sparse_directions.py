@@ -8,8 +8,8 @@ do the products: one pass over the variable for the ridge, one touch a non-zero.
 A `Diagonal` refers to the point where its oracle was called and does not copy it, so a
 direction is to be used before that point moves; moving the point itself by it is fine.
 
-The verbs below are those of `benchmark_bilevel.directions` and
-`benchmark_bilevel.variance_reduction`, for the numba runtime; the torch runtime has
+The verbs below are those of `benchmark_bilevel.methods.directions` and
+`benchmark_bilevel.methods.variance_reduction`, for the numba runtime; the torch runtime has
 dense gradients from autograd.
 """
 
@@ -19,10 +19,10 @@ import numpy as np
 from numba.core import types
 from numba.core.extending import overload, register_jitable
 
-from benchmark_bilevel.directions import add, assign, descend, dot, scale
 from benchmark_bilevel.fingerprint import FAST
-from benchmark_bilevel.ridge import Ridge, ridge_add, ridge_shrink
-from benchmark_bilevel.variance_reduction import saga
+from benchmark_bilevel.methods.directions import add, assign, descend, dot, scale
+from benchmark_bilevel.methods.variance_reduction import saga
+from benchmark_bilevel.problems.selection.ridge import Ridge, ridge_add, ridge_shrink
 
 
 class Factored(NamedTuple):

@@ -4,8 +4,8 @@ from functools import cached_property
 
 import numpy as np
 
-from benchmark_bilevel.problems import quadratic_kernels
 from benchmark_bilevel.problems.base import Problem
+from benchmark_bilevel.problems.quadratic import kernels
 
 
 class Quadratic(Problem):
@@ -19,7 +19,7 @@ class Quadratic(Problem):
     """
 
     name = "quadratic"
-    kernels = quadratic_kernels
+    kernels = kernels
 
     @classmethod
     def unfit(cls, data):

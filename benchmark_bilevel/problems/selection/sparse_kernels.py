@@ -8,7 +8,7 @@ scores S = A_i Z, p = softmax(S), labels y and T = A_i V:
 
 w the partition's weight. Two classes have one score, that of the second: p = σ(S) and
 ∇²_ZZ V = w A_iᵀ (p (1 − p) T). The ridge adds λ Z and λ V. Directions are returned in
-their factors, see `benchmark_bilevel.sparse_directions`.
+their factors, see `benchmark_bilevel.problems.selection.sparse_directions`.
 """
 
 import math
@@ -17,7 +17,7 @@ import numpy as np
 from numba import njit
 from numba.experimental import structref
 
-from benchmark_bilevel.exponentials import exp, sigmoid
+from benchmark_bilevel.compiled.exponentials import exp, sigmoid
 from benchmark_bilevel.fingerprint import FAST, cached_njit
 from benchmark_bilevel.oracles import (
     HESSIAN_VECTOR,
@@ -34,20 +34,20 @@ from benchmark_bilevel.oracles.closed_form import (
     constructor,
     method,
 )
-from benchmark_bilevel.problems.selection_sparse_exact import SampleSpaceSolver
-from benchmark_bilevel.ridge import (
+from benchmark_bilevel.problems.selection.ridge import (
     RidgeInnerType,
     RidgeOuterType,
     penalties,
     ridge_cross,
     ridge_value,
 )
-from benchmark_bilevel.sparse_directions import (
+from benchmark_bilevel.problems.selection.sparse_directions import (
     Diagonal,
     Factored,
     Sum,
     empty_factored_memory,
 )
+from benchmark_bilevel.problems.selection.sparse_exact import SampleSpaceSolver
 
 # For the exact layer. Each block costs passes over z, not only over its samples.
 EXACT_BLOCK = "full"

@@ -4,9 +4,9 @@ import numpy as np
 from numba.core import types
 from numba.core.extending import overload, register_jitable
 
-from benchmark_bilevel.directions import descend, scale
 from benchmark_bilevel.fingerprint import FAST
-from benchmark_bilevel.schedules import decay
+from benchmark_bilevel.methods.directions import descend, scale
+from benchmark_bilevel.methods.schedules import decay
 
 
 def empty_memory(y, n_blocks):

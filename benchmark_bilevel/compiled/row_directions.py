@@ -5,8 +5,8 @@ poisoning the 18 images of nine thousand that it holds: a dense direction would 
 nearly all zeros. The blocks of a partition are consecutive samples, so what a block
 moves is one slice of x, and no two blocks share an entry.
 
-The verbs below are those of `benchmark_bilevel.directions` and
-`benchmark_bilevel.variance_reduction`, for the numba runtime; the torch runtime has
+The verbs below are those of `benchmark_bilevel.methods.directions` and
+`benchmark_bilevel.methods.variance_reduction`, for the numba runtime; the torch runtime has
 dense gradients from autograd.
 """
 
@@ -16,9 +16,9 @@ import numpy as np
 from numba.core import types
 from numba.core.extending import overload, register_jitable
 
-from benchmark_bilevel.directions import add, assign, descend, scale
 from benchmark_bilevel.fingerprint import FAST
-from benchmark_bilevel.variance_reduction import saga
+from benchmark_bilevel.methods.directions import add, assign, descend, scale
+from benchmark_bilevel.methods.variance_reduction import saga
 
 
 class Rows(NamedTuple):

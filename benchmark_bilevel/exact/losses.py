@@ -5,10 +5,10 @@ from types import FunctionType
 
 import numpy as np
 
-from benchmark_bilevel.directions import descend, zeros_like
 from benchmark_bilevel.fingerprint import cached_njit
+from benchmark_bilevel.methods.directions import descend, zeros_like
 from benchmark_bilevel.oracles import COUNTS
-from benchmark_bilevel.samplers import Partition, make_sampler
+from benchmark_bilevel.oracles.samplers import Partition, make_sampler
 
 
 def full_losses(problem):

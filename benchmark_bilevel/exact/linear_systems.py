@@ -5,7 +5,7 @@ from functools import cached_property
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
-from benchmark_bilevel.losses import CompiledLosses
+from benchmark_bilevel.exact.losses import CompiledLosses
 
 # Hessians up to this dimension are formed and factorised.
 DENSE_LIMIT = 1000

@@ -7,7 +7,8 @@ entries of x of its own samples only, by v · ∂∇_Z/∂x_k = w σ'(x_k) (Σ p
 import numpy as np
 from numba.experimental import structref
 
-from benchmark_bilevel.exponentials import sigmoid
+from benchmark_bilevel.compiled.exponentials import sigmoid
+from benchmark_bilevel.compiled.row_directions import one_slice
 from benchmark_bilevel.oracles import HESSIAN_VECTOR, INNER_GRADIENTS, JACOBIAN_VECTOR
 from benchmark_bilevel.oracles.closed_form import InnerType, constructor, method
 from benchmark_bilevel.problems.cross_entropy_kernels import (
@@ -17,7 +18,6 @@ from benchmark_bilevel.problems.cross_entropy_kernels import (
     cross_entropy_fields,
     make_cross_entropy_outer,
 )
-from benchmark_bilevel.row_directions import one_slice
 
 # Block of the exact layer: 125 images in float64 stay in the cache. It divides the sizes
 # of both parts of MNIST, whose samples then need no copy.

@@ -14,9 +14,9 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
-from benchmark_bilevel.exact import Exact, InnerSolveError
+from benchmark_bilevel.exact.linear_systems import CHEAP_HESSIAN
+from benchmark_bilevel.exact.solve import Exact, InnerSolveError
 from benchmark_bilevel.fingerprint import PACKAGE
-from benchmark_bilevel.linear_systems import CHEAP_HESSIAN
 
 REFERENCES = PACKAGE.parent / "results" / "references"
 # u = σ(x) is kept this far from 0 and 1: exp(x) in [1e-13, 1e13] instead of [0, ∞].

@@ -7,9 +7,9 @@ from functools import cached_property
 
 import numpy as np
 
-from benchmark_bilevel.exact import Exact, InnerSolveError
+from benchmark_bilevel.exact.reference import reference_value
+from benchmark_bilevel.exact.solve import Exact, InnerSolveError
 from benchmark_bilevel.oracles import COUNTS
-from benchmark_bilevel.reference import reference_value
 from benchmark_bilevel.solver import evaluation_points
 
 EXACT_METRICS = ("value", "suboptimality", "hypergradient_norm", "inner_distance")

@@ -5,11 +5,11 @@ from functools import cached_property
 import numpy as np
 from scipy.special import expit
 
-from benchmark_bilevel.problems import hypercleaning_kernels
+from benchmark_bilevel.oracles.samplers import aligned
 from benchmark_bilevel.problems.base import Problem
 from benchmark_bilevel.problems.classification import Split, stratified_thirds
 from benchmark_bilevel.problems.cross_entropy import cross_entropies, model_metrics
-from benchmark_bilevel.samplers import aligned
+from benchmark_bilevel.problems.hypercleaning import kernels
 
 
 class DataHypercleaning(Problem):
@@ -42,7 +42,7 @@ class DataHypercleaning(Problem):
 
     name = "data-hypercleaning"
     options = ("corruption",)
-    kernels = hypercleaning_kernels
+    kernels = kernels
     default_split_seed = 32
     ridge = 0.2
 

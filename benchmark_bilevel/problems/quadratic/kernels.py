@@ -7,8 +7,9 @@ On a block with rows a_i, b_i and residuals s = aᵀz + bᵀx − c:
 import numpy as np
 from numba.experimental import structref
 
+from benchmark_bilevel.compiled.products import combine, dots, empty_like
 from benchmark_bilevel.fingerprint import cached_njit
-from benchmark_bilevel.kernels import combine, dots, empty_like
+from benchmark_bilevel.methods.variance_reduction import empty_memory
 from benchmark_bilevel.oracles import (
     HESSIAN_VECTOR,
     INNER_GRADIENTS,
@@ -25,7 +26,6 @@ from benchmark_bilevel.oracles.closed_form import (
     common_fields,
     method,
 )
-from benchmark_bilevel.variance_reduction import empty_memory
 
 # a, b: (n_blocks, dim, batch) factors of z and of x; c: (n_blocks, batch) targets;
 # s, t: (batch,) workspaces.

@@ -2,16 +2,16 @@
 
 On a block with signed labels y and scores s = Aᵀz, p = σ(−y s), t = Aᵀv:
 ∇z ℓ = −w A (y p), ∇²zz ℓ v = w A (p (1 − p) t), with w the partition's weight; the
-ridge adds λ z, λ v and the only cross derivative, see `benchmark_bilevel.ridge`.
+ridge adds λ z, λ v and the only cross derivative, see `ridge`.
 """
 
 import numpy as np
 from numba import njit
 from numba.experimental import structref
 
-from benchmark_bilevel.exponentials import exp
+from benchmark_bilevel.compiled.exponentials import exp
+from benchmark_bilevel.compiled.products import combine, dots, empty_like
 from benchmark_bilevel.fingerprint import FAST
-from benchmark_bilevel.kernels import combine, dots, empty_like
 from benchmark_bilevel.oracles import (
     HESSIAN_VECTOR,
     INNER_GRADIENTS,
@@ -27,7 +27,7 @@ from benchmark_bilevel.oracles.closed_form import (
     constructor,
     method,
 )
-from benchmark_bilevel.ridge import (
+from benchmark_bilevel.problems.selection.ridge import (
     RidgeInnerType,
     RidgeOuterType,
     penalties,

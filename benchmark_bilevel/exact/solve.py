@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from benchmark_bilevel.linear_systems import HessianSolver, InnerSolveError
-from benchmark_bilevel.losses import AutogradLosses, CompiledLosses, full_losses
+from benchmark_bilevel.exact.linear_systems import HessianSolver, InnerSolveError
+from benchmark_bilevel.exact.losses import AutogradLosses, CompiledLosses, full_losses
 
 __all__ = [
     "AutogradLosses",

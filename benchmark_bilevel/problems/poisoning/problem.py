@@ -5,7 +5,7 @@ from functools import cached_property
 import numpy as np
 
 from benchmark_bilevel.oracles import COUNTS
-from benchmark_bilevel.problems import poisoning_kernels
+from benchmark_bilevel.oracles.samplers import Partition, aligned, make_sampler
 from benchmark_bilevel.problems.base import Problem
 from benchmark_bilevel.problems.classification import Split
 from benchmark_bilevel.problems.cross_entropy import (
@@ -15,8 +15,12 @@ from benchmark_bilevel.problems.cross_entropy import (
     kronecker_preconditioner,
     model_metrics,
 )
-from benchmark_bilevel.problems.projections import CONSTRAINTS, project_rows, radius
-from benchmark_bilevel.samplers import Partition, aligned, make_sampler
+from benchmark_bilevel.problems.poisoning import kernels
+from benchmark_bilevel.problems.poisoning.projections import (
+    CONSTRAINTS,
+    project_rows,
+    radius,
+)
 
 
 class DataPoisoning(Problem):
@@ -29,7 +33,7 @@ class DataPoisoning(Problem):
     poisonable image (x_i = 0 for the others), flat. h is minus the validation loss.
     Each row of x is in a ball around zero and a_i + x_i stays an image, with pixels in
     [0, 1]; the option `constraint` says in which ball, and how x is projected
-    (`benchmark_bilevel.problems.projections`).
+    (`benchmark_bilevel.problems.poisoning.projections`).
 
     On MNIST (a training and a test file) a stratified quarter of the training images
     are outer samples. Other images are cut into stratified thirds. A stratified fifth
@@ -49,7 +53,7 @@ class DataPoisoning(Problem):
 
     name = "data-poisoning"
     options = ("constraint",)
-    kernels = poisoning_kernels
+    kernels = kernels
     default_split_seed = 2
     has_reference = False
     ridge = 0.1  # of the mean square

@@ -7,7 +7,7 @@ longer side last; the ridge adds λ Z, λ V and the only cross derivative.
 import numpy as np
 from numba.experimental import structref
 
-from benchmark_bilevel.kernels import combine, dots, empty_like
+from benchmark_bilevel.compiled.products import combine, dots, empty_like
 from benchmark_bilevel.oracles import (
     HESSIAN_VECTOR,
     INNER_GRADIENTS,
@@ -21,11 +21,12 @@ from benchmark_bilevel.oracles.closed_form import (
     constructor,
     method,
 )
+from benchmark_bilevel.oracles.samplers import aligned_zeros
 from benchmark_bilevel.problems.cross_entropy_kernels import (
     CROSS_ENTROPY_FIELDS,
     CrossEntropyType,
 )
-from benchmark_bilevel.ridge import (
+from benchmark_bilevel.problems.selection.ridge import (
     RidgeInnerType,
     RidgeOuterType,
     penalties,
@@ -33,7 +34,6 @@ from benchmark_bilevel.ridge import (
     ridge_cross,
     ridge_value,
 )
-from benchmark_bilevel.samplers import aligned_zeros
 
 HAS_HESSIAN = True  # the inner oracle has `hessian`
 HAS_HVP_AGAIN = True  # and `hvp_again`

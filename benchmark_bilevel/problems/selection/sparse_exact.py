@@ -14,8 +14,8 @@ a system in (samples, classes) instead of (features, classes), 23 times smaller 
 import numpy as np
 from scipy.special import expit, softmax
 
+from benchmark_bilevel.exact.linear_systems import InnerSolveError
 from benchmark_bilevel.fingerprint import cached_njit
-from benchmark_bilevel.linear_systems import InnerSolveError
 
 MAX_ITERATIONS = 10_000
 
@@ -39,7 +39,7 @@ class SampleSpaceSolver:
         """Nothing is kept from one system to the next."""
 
     def solve(self, z, x, b, rtol, start=None, floor=0.0):
-        """d with H d = b; see `benchmark_bilevel.linear_systems.HessianSolver.solve`."""
+        """d with H d = b; see `HessianSolver.solve` of `exact.linear_systems`."""
         design, n_scores = self._design, self.problem.n_scores
         penalty = self.problem.regulariser_diagonal(x).reshape(-1, n_scores)
         b = b.reshape(penalty.shape)

@@ -1,0 +1,1 @@
+"""Numerics in numba that know no problem: products, exponentials, directions by rows."""

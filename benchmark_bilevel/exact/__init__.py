@@ -1,0 +1,1 @@
+"""The truth about a problem: inner solution, hypergradient, reference minima, metrics."""

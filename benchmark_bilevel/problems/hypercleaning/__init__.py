@@ -1,0 +1,1 @@
+"""Data hyper-cleaning and its kernels."""

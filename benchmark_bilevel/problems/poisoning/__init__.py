@@ -1,0 +1,1 @@
+"""Data poisoning, its projections and its kernels."""

@@ -1,0 +1,1 @@
+"""Random quadratics and their kernels."""

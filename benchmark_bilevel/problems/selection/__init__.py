@@ -1,0 +1,1 @@
+"""Hyper-parameter selection, its kernels and its exact layer on sparse data."""

@@ -1,0 +1,53 @@
+"""The rooms of the package: no import goes upward."""
+
+import ast
+from pathlib import Path
+
+import benchmark_bilevel
+
+PACKAGE = Path(benchmark_bilevel.__file__).parent
+# From the ground up; a room imports from the rooms before it and from itself.
+ROOMS = (
+    "fingerprint",
+    "provenance",
+    "data",
+    "methods",
+    "compiled",
+    "oracles",
+    "runtimes",
+    "solver",
+    "exact",
+    "problems",
+    "verification",
+    "report",
+    "__main__",
+)
+
+
+def imports(path):
+    """Rooms that the module at `path` imports from."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level == 0:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == "benchmark_bilevel" and parts[1:2] and parts[1] in ROOMS:
+                yield parts[1]
+
+
+def test_no_import_goes_upward():
+    rooms = {p.stem if p.suffix else p.name for p in PACKAGE.iterdir()}
+    assert rooms - set(ROOMS) <= {"__init__", "__pycache__"}
+    upward = {
+        f"{path.relative_to(PACKAGE)} imports {room}"
+        for path in PACKAGE.rglob("*.py")
+        for room in imports(path)
+        if path.name != "__init__.py" or path.parent != PACKAGE
+        if ROOMS.index(room)
+        > ROOMS.index(path.relative_to(PACKAGE).with_suffix("").parts[0])
+    }
+    assert not upward
