@@ -10,6 +10,7 @@ PACKAGE = Path(benchmark_bilevel.__file__).parent
 ROOMS = (
     "fingerprint",
     "provenance",
+    "parameters",
     "data",
     "methods",
     "compiled",

@@ -1,0 +1,169 @@
+"""What values a parameter may have, declared beside it and checked before anything runs.
+
+>>> ranges = {"n_samples": Integer(at_least=1), "step": Number(above=0, also=(None,))}
+>>> checked("SOBA", {"n_samples": 1e4, "step": "1e-2"}, ranges)
+{'n_samples': 10000, 'step': 0.01}
+
+A range is called with a value: it returns the value as the code gets it, or raises
+`ValueError` with what it expected. An integer may be written ``1e4``, and a number be
+text: YAML reads ``1e-2`` so.
+"""
+
+from dataclasses import dataclass
+from math import inf, isfinite
+from numbers import Integral, Real
+from reprlib import repr as shortened
+
+import click
+
+LARGEST = 2**63 - 1  # of the integers that compiled code and result files can hold
+
+
+@dataclass(frozen=True)
+class Number:
+    """A finite number within bounds, or one of the values `also`, as a float.
+
+    Parameters
+    ----------
+    above, at_least, below, at_most : float
+        The bounds.
+    also : tuple
+        Further values, such as None, "full" or infinity.
+    """
+
+    above: float = -inf
+    at_least: float = -inf
+    below: float = inf
+    at_most: float = inf
+    also: tuple = ()
+
+    kind = "number"
+
+    def __call__(self, value):
+        for further in self.also:
+            if type(value) is type(further) and value == further:
+                return value
+        number = self._read(value)
+        if number is None or not (
+            self.above < number < self.below and self.at_least <= number <= self.at_most
+        ):
+            raise ValueError(self._expected())
+        return number
+
+    def _read(self, value):
+        """`value` as a finite float; None if it is none."""
+        if isinstance(value, bool) or not isinstance(value, Real | str):
+            return None
+        try:
+            number = float(value)
+        except (ValueError, OverflowError):
+            return None
+        return number if isfinite(number) else None
+
+    def _expected(self):
+        bounds = [
+            f"{sign} {bound:g}"
+            for sign, bound in (
+                (">", self.above),
+                ("≥", self.at_least),
+                ("<", self.below),
+                ("≤", self.at_most),
+            )
+            if isfinite(bound) and bound != LARGEST
+        ]
+        article = "an" if self.kind.startswith("i") else "a"
+        text = " ".join([article, self.kind, " and ".join(bounds)]).rstrip()
+        text = {
+            "a number > 0": "a positive number",
+            "an integer ≥ 1": "a positive integer",
+        }.get(text, text)
+        return " or ".join([text, *map(repr, self.also)])
+
+
+@dataclass(frozen=True)
+class Integer(Number):
+    """An integer within bounds, or one of the values `also`."""
+
+    at_most: float = LARGEST
+
+    kind = "integer"
+
+    def _read(self, value):
+        if isinstance(value, Integral) and not isinstance(value, bool):
+            integer = int(value)
+        else:
+            number = super()._read(value)
+            if number is None or not number.is_integer():
+                return None
+            integer = int(number)
+        if abs(integer) > LARGEST:
+            raise ValueError("an integer below 2**63")
+        return integer
+
+
+class Boolean:
+    """True or False."""
+
+    def __call__(self, value):
+        if not isinstance(value, bool):
+            raise ValueError("True or False")
+        return value
+
+
+class Choice:
+    """One of a few values."""
+
+    def __init__(self, *values):
+        self.values = values
+
+    def __call__(self, value):
+        for allowed in self.values:
+            if type(value) is type(allowed) and value == allowed:
+                return value
+        raise ValueError(f"one of {', '.join(map(str, self.values))}")
+
+
+def checked(owner, parameters, ranges):
+    """`parameters`, those that `ranges` name being checked and converted.
+
+    Parameters
+    ----------
+    owner : str
+        Whose parameters they are, for the message.
+    parameters : dict
+        Values by name.
+    ranges : dict
+        `Number`, `Integer`, `Boolean`, `Choice` or alike by name.
+
+    Raises
+    ------
+    click.UsageError
+        In one line, at the first value that is not in its range.
+    """
+    return {
+        name: check(owner, name, value, ranges[name]) if name in ranges else value
+        for name, value in parameters.items()
+    }
+
+
+def check(owner, name, value, expected):
+    """`value` as the range `expected` gives it; `click.UsageError` if it is not in it."""
+    try:
+        return expected(value)
+    except ValueError as error:
+        raise click.UsageError(
+            f"{owner}: {name}={shortened(value)} is not valid; expected {error}."
+        ) from None
+
+
+class CheckedParameters:
+    """For benchopt's classes: the parameters named in `ranges` are checked.
+
+    It comes before benchopt's own class among the bases.
+    """
+
+    ranges = {}
+
+    @classmethod
+    def get_instance(cls, **parameters):
+        return super().get_instance(**checked(cls.name, parameters, cls.ranges))
