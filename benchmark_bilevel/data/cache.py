@@ -20,6 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
+from . import pickles
+
 TIMEOUT = 30.0  # seconds without a byte after which a server counts as gone
 RETRY_DELAY = 1.0  # seconds until the one further try, where a library has tries
 LOCK_TIMEOUT = 3600.0  # seconds to wait for another process that is fetching
@@ -54,7 +56,10 @@ class Source:
     digest : str
         What `digest` returns for the right arrays.
     reusable : tuple of str
-        Those of `files` that `download` checks itself and need not fetch again.
+        Those of `files` that `download` can take instead of fetching them again.
+    executed : tuple of str
+        Those of `files` that are pickles of which the library executes what they name.
+        They are looked through before it gets them.
     """
 
     name: str
@@ -65,6 +70,7 @@ class Source:
     download: Callable[[Path], None]
     digest: str
     reusable: tuple[str, ...] = ()
+    executed: tuple[str, ...] = ()
 
 
 def ensure(source, home):
@@ -184,6 +190,8 @@ def _read(source, folder):
     if absent:
         return None, f"no {', '.join(absent)} in {folder}"
     try:
+        for file in source.executed:
+            pickles.load(folder / file)
         data = source.read(folder)
         _verify(source, data)
     # A damaged pickle can raise anything; the file is then reported and fetched again.
@@ -208,10 +216,10 @@ def _fetch(source, folder):
     partial = folder / f".{source.name}.partial"
     reusable = [file for file in source.reusable if (folder / file).exists()]
     try:
-        data = _make(source, folder, partial, reusable)
-        if reusable and digest(data) != source.digest:
+        data = _reuse(source, folder, partial, reusable) if reusable else None
+        if data is None:
             data = _make(source, folder, partial, [])
-        _verify(source, data)
+            _verify(source, data)
         for file in source.files:
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
             os.replace(partial / file, folder / file)
@@ -220,11 +228,24 @@ def _fetch(source, folder):
     return freeze(data)
 
 
+def _reuse(source, folder, partial, reusable):
+    """The arrays made with the help of files that are there; None if these are bad."""
+    try:
+        data = _make(source, folder, partial, reusable)
+        _verify(source, data)
+    # A file that is there can be wrong in any way: then nothing that is there is used.
+    except Exception:
+        return None
+    return data
+
+
 def _make(source, folder, partial, reusable):
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     for file in reusable:
         shutil.copy(folder / file, partial / file)
+        if file in source.executed:
+            pickles.load(partial / file)
     with _socket_timeout(TIMEOUT), warnings.catch_warnings():
         # Libraries announce retries by warnings; their failure is reported anyway.
         warnings.simplefilter("ignore")
