@@ -2,6 +2,8 @@ import click
 from benchopt import BaseObjective
 from benchopt.stopping_criterion import NoCriterion
 
+from benchmark_bilevel.data import Inadmissible
+from benchmark_bilevel.data.dataset import arrays_of
 from benchmark_bilevel.exact.metrics import Evaluator
 from benchmark_bilevel.fingerprint import fingerprint
 from benchmark_bilevel.problems import PROBLEMS
@@ -68,7 +70,12 @@ class Objective(BaseObjective):
 
     def skip(self, missing=None, **data):
         problem = PROBLEMS[self.problem]
-        reason = missing or self._unused_parameter(problem) or problem.unfit(data)
+        reason = missing or self._unused_parameter(problem)
+        if reason is None:
+            try:
+                problem.admit(data)
+            except Inadmissible as refusal:
+                reason = str(refusal)
         return reason is not None, reason
 
     def _unused_parameter(self, problem):
@@ -78,10 +85,17 @@ class Objective(BaseObjective):
                 return f"{problem.name} does not use {name}={value}"
         return None
 
+    def _set_dataset(self, dataset):
+        # benchopt calls get_data where an error would end the whole run.
+        arrays_of(dataset)
+        return super()._set_dataset(dataset)
+
     def set_data(self, **data):
         problem = PROBLEMS[self.problem]
         options = {name: getattr(self, name) for name in problem.options}
-        self.bilevel_problem = problem(data, split_seed=self.split_seed, **options)
+        self.bilevel_problem = problem(
+            problem.admit(data), split_seed=self.split_seed, **options
+        )
         self.evaluator = Evaluator(self.bilevel_problem)
 
     def get_objective(self):

@@ -61,11 +61,13 @@ def check(file):
 
 def _problems(datasets, objectives):
     """Pairs (data set's name, problem) of the combinations that fit."""
+    from benchmark_bilevel.data.dataset import arrays_of
+
     benchmark = Benchmark(PACKAGE.parent)
     dataset_classes = benchmark.check_dataset_patterns(list(datasets))
     objective_classes = benchmark.check_objective_filters(list(objectives))
     for dataset, _ in _list_parametrized_classes(*dataset_classes):
-        data = dataset.get_data()
+        data = arrays_of(dataset)
         for objective, _ in _list_parametrized_classes(*objective_classes):
             skipped, reason = objective.skip(**data)
             if skipped:

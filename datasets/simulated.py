@@ -1,8 +1,10 @@
 import numpy as np
 from benchopt import BaseDataset
 
+from benchmark_bilevel.parameters import CheckedParameters, Integer
 
-class Dataset(BaseDataset):
+
+class Dataset(CheckedParameters, BaseDataset):
     """Two classes from a logistic model in which half of the features do not matter.
 
     Features are Gaussian with an AR(1) correlation of 0.5.
@@ -15,6 +17,11 @@ class Dataset(BaseDataset):
 
     name = "simulated"
     parameters = {"n_samples": [3000], "n_features": [20], "seed": [0]}
+    ranges = {
+        "n_samples": Integer(at_least=1),
+        "n_features": Integer(at_least=1),
+        "seed": Integer(at_least=0),
+    }
 
     def get_data(self):
         generator = np.random.default_rng(self.seed)

@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import minimize
 from sklearn.model_selection import train_test_split
 
+from benchmark_bilevel.data import Inadmissible
 from benchmark_bilevel.exact import linear_systems
 from benchmark_bilevel.exact.metrics import Evaluator
 from benchmark_bilevel.exact.solve import Exact
@@ -196,9 +197,17 @@ def test_digits_split(digits):
     assert counts.min() >= 11 and counts.max() <= 13  # stratified
 
 
-@pytest.mark.parametrize("name", ["breast_cancer", "simulated", "quadratic"])
-def test_data_without_pixels_do_not_fit(name):
-    assert "images" in PROBLEMS["data-poisoning"].unfit(dataset(name))
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("breast_cancer", r"needs images, .*; X_train\[0, 0\] is 17.99"),
+        ("simulated", "needs images"),
+        ("quadratic", "needs classification data: X_train, .*; there is A, B, c, D"),
+    ],
+)
+def test_data_without_pixels_do_not_fit(name, words):
+    with pytest.raises(Inadmissible, match=words):
+        PROBLEMS["data-poisoning"].admit(dataset(name))
 
 
 def test_closed_forms_equal_autograd(digits, point):

@@ -1,4 +1,4 @@
-"""The real data sets: fetched, verified, cached and loaded in one place.
+"""The gate that all data pass, and the real data sets, fetched and verified.
 
 >>> from benchmark_bilevel import data
 >>> ijcnn1 = data.load("ijcnn1")
@@ -8,11 +8,23 @@
 
 from functools import lru_cache
 
+from .arrays import Inadmissible
 from .cache import MissingData, ensure, forget_failures, freeze
+from .gate import COEFFICIENTS, SUPERVISED, admit
 from .home import data_home
 from .sources import BUNDLED, SOURCES
 
-__all__ = ["NAMES", "MissingData", "data_home", "fetch", "load"]
+__all__ = [
+    "COEFFICIENTS",
+    "NAMES",
+    "SUPERVISED",
+    "Inadmissible",
+    "MissingData",
+    "admit",
+    "data_home",
+    "fetch",
+    "load",
+]
 
 NAMES = (*SOURCES, *BUNDLED)
 

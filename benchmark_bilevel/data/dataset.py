@@ -1,8 +1,13 @@
-"""What the benchopt plugins of the real data sets have in common."""
+"""What benchopt's data sets have in common, and what a failure of one costs."""
+
+import inspect
+import traceback
+from pathlib import Path
 
 from benchopt import BaseDataset
 
 from . import MissingData, fetch, load
+from .cache import reason
 
 
 class RealDataset(BaseDataset):
@@ -24,3 +29,38 @@ class RealDataset(BaseDataset):
             return load(self.name)
         except MissingData as error:
             return {"missing": str(error)}
+
+
+def arrays_of(dataset):
+    """What ``get_data`` of a data set returns, whoever wrote it.
+
+    An error in there is reported as missing data are, by a line in ``missing``.
+    benchopt keeps what it got of a data set, and so keeps that line: nothing is tried
+    again for the next solver.
+
+    Parameters
+    ----------
+    dataset : benchopt.BaseDataset
+
+    Returns
+    -------
+    dict
+    """
+    try:
+        return dataset._get_data()
+    # SystemExit too: a script's habit, which would end the run without a word.
+    except (Exception, SystemExit) as error:
+        dataset._data = {"missing": f"{dataset}: {_described(dataset, error)}"}
+        return dataset._data
+
+
+def _described(dataset, error):
+    """An error of a data set: its type, what it says and where in the user's file."""
+    path = Path(inspect.getfile(type(dataset))).resolve()
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if Path(frame.filename).resolve() == path]
+    if not own:  # benchopt's own, of what was returned
+        returned = type(dataset._data).__name__
+        return f"get_data of {path.name} returned no dict of arrays but {returned}"
+    where = f"{path.name}, line {own[-1].lineno}"
+    return f"{type(error).__name__} in get_data ({where}): {reason(error)}"

@@ -6,6 +6,8 @@ from functools import cached_property
 import numpy as np
 from scipy.sparse import issparse
 
+from benchmark_bilevel.data import Inadmissible, admit
+
 
 class Problem:
     """min_x h(x) = f(x, z*(x)) with z*(x) = argmin_z g(x, z), f and g means over samples.
@@ -18,7 +20,7 @@ class Problem:
     Parameters
     ----------
     data : dict of arrays
-        What the data set's ``get_data`` returned. Splitting it is left to the cached
+        What `admit` made of the data set's arrays. Splitting it is left to the cached
         properties below, since benchopt builds problems that it may never run.
     split_seed : int, optional
         Seed of the split and of what else is random in the problem; the problem's
@@ -36,6 +38,7 @@ class Problem:
 
     name = None
     options = ()  # names of the objective's parameters that the problem uses
+    targets = None  # "classes" or "numbers"; None is as the data say (`data.admit`)
     kernels = None  # module with make_inner, make_outer
     default_split_seed = 0
     # Exact evaluations are thinned evenly to this many a run, where they are costly; at
@@ -56,7 +59,10 @@ class Problem:
 
     @classmethod
     def unfit(cls, data):
-        """Why this problem cannot be posed on `data`, in a few words; None if it can."""
+        """Why this problem cannot be posed on `data`, in a few words; None if it can.
+
+        `data` have passed `benchmark_bilevel.data.admit`.
+        """
         raise NotImplementedError
 
     @classmethod
@@ -107,6 +113,21 @@ class Problem:
         return {}
 
     # --- what follows from it -------------------------------------------------------
+
+    @classmethod
+    def admit(cls, data):
+        """The arrays that a data set's ``get_data`` returned, as this problem sees them.
+
+        Raises
+        ------
+        Inadmissible
+            If it cannot be posed on them; the message says why, in one line.
+        """
+        data = admit(cls.targets, **data)
+        reason = cls.unfit(data)
+        if reason is not None:
+            raise Inadmissible(reason)
+        return data
 
     @property
     def n_inner(self):

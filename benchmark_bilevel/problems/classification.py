@@ -5,12 +5,37 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import issparse
 
+from benchmark_bilevel.data import SUPERVISED
+
 
 class Split(NamedTuple):
     """Samples of one part: design (n, p), dense or CSR, and integer labels (n,)."""
 
     X: np.ndarray
     y: np.ndarray
+
+
+def unfit_to_classify(data, samples=3):
+    """Why `data` have no classes with `samples` training samples each, or None.
+
+    With three, each part of `stratified_thirds` has one of every class.
+    """
+    if "classes" not in data:
+        return (
+            f"needs classification data: {', '.join(SUPERVISED)}, the last two only if "
+            f"there is a test part; there is {', '.join(data)}"
+        )
+    unknown = [name for name in data if name not in (*SUPERVISED, "classes")]
+    if unknown:
+        return f"knows {', '.join(SUPERVISED)} and not {', '.join(unknown)}"
+    counts = np.bincount(data["y_train"])
+    if counts.min() < samples:
+        rarest = data["classes"][counts.argmin()]
+        return (
+            f"needs {samples} training samples of each class; class {rarest} has "
+            f"{counts.min()}"
+        )
+    return None
 
 
 def stratified_thirds(X, y, seed):

@@ -4,6 +4,7 @@ from functools import cache
 
 import numpy as np
 
+from benchmark_bilevel.data import Inadmissible
 from benchmark_bilevel.problems import PROBLEMS
 from benchmark_bilevel.problems.quadratic.problem import Quadratic, random_quadratic
 from benchmark_bilevel.runtimes import option_names
@@ -85,7 +86,12 @@ def fitting_data(problem):
         small_classification(3),
         small_images(),
     ]
-    return next((data for data in candidates if problem.unfit(data) is None), None)
+    for data in candidates:
+        try:
+            return problem.admit(data)
+        except Inadmissible:
+            continue
+    return None
 
 
 def small_instance(problem):

@@ -3,11 +3,16 @@
 from functools import cached_property
 
 import numpy as np
+from scipy.sparse import issparse
 from scipy.special import expit
 
 from benchmark_bilevel.oracles.samplers import aligned
 from benchmark_bilevel.problems.base import Problem
-from benchmark_bilevel.problems.classification import Split, stratified_thirds
+from benchmark_bilevel.problems.classification import (
+    Split,
+    stratified_thirds,
+    unfit_to_classify,
+)
 from benchmark_bilevel.problems.cross_entropy import cross_entropies, model_metrics
 from benchmark_bilevel.problems.hypercleaning import kernels
 
@@ -42,17 +47,18 @@ class DataHypercleaning(Problem):
 
     name = "data-hypercleaning"
     options = ("corruption",)
+    targets = "classes"
     kernels = kernels
     default_split_seed = 32
     ridge = 0.2
 
     @classmethod
     def unfit(cls, data):
-        if "X_train" not in data:
-            return "needs classification data"
-        if not isinstance(data["X_train"], np.ndarray):
+        # Six, so that a twelfth of two classes is not empty.
+        reason = unfit_to_classify(data, samples=6)
+        if reason is None and issparse(data["X_train"]):
             return "needs dense features"
-        return None
+        return reason
 
     @classmethod
     def invalid(cls, corruption=0.5, **_):

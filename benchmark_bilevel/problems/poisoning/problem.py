@@ -3,11 +3,12 @@
 from functools import cached_property
 
 import numpy as np
+from scipy.sparse import issparse
 
 from benchmark_bilevel.oracles import COUNTS
 from benchmark_bilevel.oracles.samplers import Partition, aligned, make_sampler
 from benchmark_bilevel.problems.base import Problem
-from benchmark_bilevel.problems.classification import Split
+from benchmark_bilevel.problems.classification import Split, unfit_to_classify
 from benchmark_bilevel.problems.cross_entropy import (
     accuracy,
     class_covariance,
@@ -53,6 +54,7 @@ class DataPoisoning(Problem):
 
     name = "data-poisoning"
     options = ("constraint",)
+    targets = "classes"
     kernels = kernels
     default_split_seed = 2
     has_reference = False
@@ -60,16 +62,18 @@ class DataPoisoning(Problem):
 
     @classmethod
     def unfit(cls, data):
-        if "X_train" not in data:
-            return "needs images"
-        pixels = data["X_train"][:1000]
-        is_image = (
-            isinstance(pixels, np.ndarray)
-            and pixels.min() == 0
-            and pixels.max() < 256
-            and np.array_equal(pixels, np.floor(pixels))
-        )
-        return None if is_image else "needs images, with pixels 0, 1, 2, …"
+        # Six, so that a fifth of the inner third has one of each class.
+        reason = unfit_to_classify(data, samples=6)
+        if reason is not None:
+            return reason
+        n, n_classes = len(data["y_train"]), len(data["classes"])
+        if n < 15 * n_classes:
+            return f"needs 15 training images a class; there are {n} for {n_classes}"
+        for name in ("X_train", "X_test"):
+            found = _no_pixel(name, data[name])
+            if found is not None:
+                return f"needs images, with pixels 0, 1, 2, …, 255; {found}"
+        return None
 
     @classmethod
     def invalid(cls, constraint=CONSTRAINTS[0], **_):
@@ -265,3 +269,18 @@ class DataPoisoning(Problem):
             inner, z, x.astype(np.float32), n_steps, step_size, momentum
         )
         return z.astype(float)
+
+
+def _no_pixel(name, X):
+    """Where X has other than pixels, in a few words; None if nowhere."""
+    if X is None or X.dtype == np.uint8:
+        return None
+    if issparse(X):
+        return f"{name} is sparse"
+    for start in range(0, len(X), 1000):  # the comparisons take as much memory as X
+        rows = X[start : start + 1000]
+        wrong = np.argwhere((rows < 0) | (rows > 255) | (rows != np.floor(rows)))
+        if len(wrong):
+            i, j = wrong[0]
+            return f"{name}[{start + i}, {j}] is {rows[i, j]:g}"
+    return None

@@ -4,6 +4,7 @@ from functools import cached_property
 
 import numpy as np
 
+from benchmark_bilevel.data import COEFFICIENTS
 from benchmark_bilevel.problems.base import Problem
 from benchmark_bilevel.problems.quadratic import kernels
 
@@ -23,8 +24,10 @@ class Quadratic(Problem):
 
     @classmethod
     def unfit(cls, data):
-        if "A" not in data:
-            return "needs the coefficients of a quadratic: -d quadratic"
+        if set(data) != set(COEFFICIENTS):
+            names = ", ".join(COEFFICIENTS)
+            return f"needs the coefficients {names} of a quadratic: -d quadratic"
+        return None
 
     @property
     def inner_samples(self):

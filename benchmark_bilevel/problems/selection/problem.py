@@ -12,6 +12,7 @@ from benchmark_bilevel.problems.classification import (
     stratified_halves,
     stratified_thirds,
     successive_fifths,
+    unfit_to_classify,
 )
 from benchmark_bilevel.problems.selection import (
     binary_kernels,
@@ -64,13 +65,12 @@ class HyperparameterSelection(Problem):
 
     name = "hyperparameter-selection"
     options = ("parametrisation",)
+    targets = "classes"
     parametrisation = "default"
 
     @classmethod
     def unfit(cls, data):
-        if "X_train" not in data:
-            return "needs classification data"
-        return None
+        return unfit_to_classify(data)
 
     @classmethod
     def invalid(cls, parametrisation="default", **_):
@@ -136,6 +136,7 @@ class HyperparameterSelection(Problem):
             cut = successive_fifths if len(y) >= LARGE else stratified_thirds
             return cut(X, y, self.split_seed)
         if self.n_scores == 1 and not self.is_sparse:
+            X, X_test = (np.asarray(part, float) for part in (X, X_test))
             return Split(X, y), Split(X_test, y_test), None
         return stratified_halves(X, y, X_test, y_test, self.split_seed)
 
