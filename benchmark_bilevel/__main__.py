@@ -43,7 +43,7 @@ def reference(datasets, objectives, start_from):
 @main.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False))
 def check(file):
-    """Verify the solver (or the problem) that FILE defines, wherever it is."""
+    """Verify the solver, the problem or the data set that FILE defines."""
     from benchmark_bilevel.verification.plugin import checks_of
 
     failures = 0

@@ -7,24 +7,30 @@ import hashlib
 import importlib.util
 import io
 import json
+import os
+import pickle
 import subprocess
 import sys
 import tarfile
 import threading
 import time
 import warnings
+import zlib
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pytest
 from scipy import sparse
 from sklearn.datasets import _covtype, _twenty_newsgroups
 from sklearn.datasets._base import RemoteFileMetadata
+from sklearn.utils import Bunch
+from test_gate import assert_passes_as_it_is
 
 from benchmark_bilevel import data
-from benchmark_bilevel.data import cache, sources
+from benchmark_bilevel.data import cache, pickles, sources
 
 ROOT = Path(__file__).resolve().parents[1]
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -324,6 +330,83 @@ def test_counts_are_made_from_texts_without_network(
     assert cache.digest(data.load("20newsgroups")) == source.digest
 
 
+class Payload:
+    """Makes the folder `path` when it is unpickled by a machine that calls functions."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+def as_pickle(payload):
+    return zlib.compress(pickle.dumps({"train": payload, "test": payload}))
+
+
+def as_joblib(content):
+    file = io.BytesIO()
+    joblib.dump(content, file, compress=9)
+    return file.getvalue()
+
+
+def as_joblib_inside_an_array(payload):
+    return as_joblib((np.array([payload], object), np.zeros(3)))
+
+
+@pytest.mark.parametrize("write", [as_pickle, as_joblib, as_joblib_inside_an_array])
+@pytest.mark.parametrize("name", ["covtype", "20newsgroups"])
+def test_nothing_in_a_pickle_is_executed(
+    name, write, server, home, tmp_path, monkeypatch, capfd
+):
+    source = fake(name, server, tmp_path, monkeypatch)
+    data.fetch(name)
+    executed = tmp_path / "executed"
+    for file in source.files:
+        (home / source.folder / file).write_bytes(write(Payload(executed)))
+        forget()
+        assert cache.digest(data.load(name)) == source.digest
+        assert not executed.exists()
+        (noticed,) = [s for s in capfd.readouterr().err.splitlines() if "asks for" in s]
+        assert f"it is a pickle that asks for {os.mkdir.__module__}.mkdir" in noticed
+    # The payloads do work.
+    joblib.load(io.BytesIO(as_joblib(Payload(executed))))
+    assert executed.exists()
+
+
+def test_pickles_are_read_as_joblib_reads_them(tmp_path):
+    generator = np.random.default_rng(0)
+    content = {
+        "C": generator.standard_normal((300, 7)),
+        "F": np.asfortranarray(generator.integers(0, 99, (30, 4))),
+        "empty": np.zeros((0, 3)),
+        "objects": np.array(["one", "two"], object),
+        "text": np.array(["one", "two"]),
+        "sparse": sparse.random(9, 5, 0.3, "csr", rng=generator),
+        "bunch": Bunch(data=["a"], target=np.arange(3)),
+        "rest": (1, 2.5, None, True, [{"a": "b"}]),
+    }
+    for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
+        joblib.dump(content, tmp_path / "file", compress=9, protocol=protocol)
+        found = pickles.load(tmp_path / "file")
+        assert repr(found) == repr(content)
+        assert found["C"].tobytes() == content["C"].tobytes()
+        assert np.array_equal(found["F"], content["F"])
+        assert (found["sparse"] != content["sparse"]).nnz == 0
+
+
+def test_texts_that_the_library_cannot_use_are_fetched_again(
+    server, home, tmp_path, monkeypatch
+):
+    """A sound pickle without the texts: scikit-learn fails on it with a KeyError."""
+    source = fake("20newsgroups", server, tmp_path, monkeypatch)
+    folder = home / source.folder
+    folder.mkdir(parents=True)
+    (folder / source.reusable[0]).write_bytes(zlib.compress(pickle.dumps({"no": 1})))
+    assert cache.digest(data.load("20newsgroups")) == source.digest
+    assert files_of(home) == finals(source)
+
+
 def test_contents_as_served(mnist, server):
     loaded = data.load("mnist")
     images = gzip.decompress(server.files["train-images-idx3-ubyte.gz"])[16:]
@@ -532,3 +615,4 @@ def test_real_data(name):
     else:
         assert X.flags.c_contiguous and not X.flags.writeable
     assert data.load(name)["X_train"] is X
+    assert_passes_as_it_is(loaded)

@@ -59,8 +59,9 @@ def _described(dataset, error):
     path = Path(inspect.getfile(type(dataset))).resolve()
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if Path(frame.filename).resolve() == path]
-    if not own:  # benchopt's own, of what was returned
+    if not own and isinstance(error, ValueError):  # benchopt's, of what it was given
         returned = type(dataset._data).__name__
-        return f"get_data of {path.name} returned no dict of arrays but {returned}"
-    where = f"{path.name}, line {own[-1].lineno}"
+        return f"get_data ({path.name}) returned {returned}, not a dict of arrays"
+    frame = (own or frames)[-1]
+    where = f"{Path(frame.filename).name}, line {frame.lineno}"
     return f"{type(error).__name__} in get_data ({where}): {reason(error)}"

@@ -22,8 +22,8 @@ def unfit_to_classify(data, samples=3):
     """
     if "classes" not in data:
         return (
-            f"needs classification data: {', '.join(SUPERVISED)}, the last two only if "
-            f"there is a test part; there is {', '.join(data)}"
+            "needs classification data: X_train, y_train and, if there is a test part, "
+            f"X_test, y_test; there is {', '.join(data) or 'nothing'}"
         )
     unknown = [name for name in data if name not in (*SUPERVISED, "classes")]
     if unknown:

@@ -5,11 +5,13 @@ import sys
 from pathlib import Path
 
 import click
+from benchopt import BaseDataset
 
 from benchmark_bilevel.problems.base import Problem
 from benchmark_bilevel.solver import BilevelSolver
 from benchmark_bilevel.verification import run_checks
 from benchmark_bilevel.verification.cases import Subject, small_instance
+from benchmark_bilevel.verification.datasets import dataset_findings
 from benchmark_bilevel.verification.problems import PROBLEM_CHECKS
 from benchmark_bilevel.verification.solvers import SOLVER_CHECKS
 
@@ -26,7 +28,7 @@ def load(path):
 
 
 def checks_of(path):
-    """Pairs (name, iterator of results) of the solvers and problems at `path`."""
+    """Pairs (name, iterator of results) of what is defined at `path`."""
     defined = [
         item
         for item in vars(load(path)).values()
@@ -34,7 +36,10 @@ def checks_of(path):
     ]
     found = False
     for item in defined:
-        if issubclass(item, BilevelSolver):
+        if issubclass(item, BaseDataset):
+            found = True
+            yield from dataset_findings(item)
+        elif issubclass(item, BilevelSolver):
             found = True
             yield f"solver {item.name}", run_checks(SOLVER_CHECKS, Subject(item))
         elif issubclass(item, Problem):
@@ -48,5 +53,5 @@ def checks_of(path):
             yield f"problem {item.name}", run_checks(PROBLEM_CHECKS, problem)
     if not found:
         raise click.UsageError(
-            f"{path} defines no subclass of BilevelSolver and none of Problem."
+            f"{path} defines no subclass of BilevelSolver, of Problem or of BaseDataset."
         )

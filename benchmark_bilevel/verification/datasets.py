@@ -1,0 +1,84 @@
+"""What the gate and each problem make of a data set."""
+
+import numpy as np
+from benchopt.benchmark import Benchmark
+from benchopt.utils import product_param
+from benchopt.utils.run_context import RunContext
+from scipy.sparse import issparse
+
+from benchmark_bilevel.data import Inadmissible, admit
+from benchmark_bilevel.data.dataset import arrays_of
+from benchmark_bilevel.fingerprint import PACKAGE
+from benchmark_bilevel.problems import PROBLEMS
+from benchmark_bilevel.verification import Result
+
+
+def dataset_findings(dataset_class):
+    """Pairs (name, results) of a data set with each of its parameters' defaults."""
+    for parameters in product_param(dataset_class.parameters):
+        dataset = dataset_class.get_instance(**parameters)
+        # get_data may ask for the seeds of a run.
+        RunContext(None, False, "0", "", str(dataset), "", 0).attach(
+            None, dataset, None
+        )
+        yield f"data set {dataset}", _findings(arrays_of(dataset))
+
+
+def _findings(data):
+    """The `Result` of the gate and of each problem; a problem that does not fit is none.
+
+    It is a failure if no problem fits.
+    """
+    title = "get_data returns sound arrays"
+    try:
+        if "missing" in data:
+            raise Inadmissible(data["missing"])
+        yield Result(title, "ok", _changes(data, admit(**data)))
+    except Inadmissible as refusal:
+        yield Result(title, "FAIL", str(refusal))
+        return
+    Objective = Benchmark(PACKAGE.parent).get_benchmark_objective()
+    n_fitting = 0
+    for name in PROBLEMS:
+        objective = Objective.get_instance(problem=name)
+        skipped, reason = objective.skip(**data)
+        if skipped:
+            yield Result(name, "skipped", reason)
+            continue
+        n_fitting += 1
+        objective.set_data(**data)
+        problem = objective.bilevel_problem
+        yield Result(
+            name,
+            "ok",
+            f"{problem.n_inner} samples of g, {problem.n_outer} of f; "
+            f"{problem.dim_z} variables z, {problem.dim_x} variables x",
+        )
+    if not n_fitting:
+        yield Result("a problem can be posed on it", "FAIL", "each says why not")
+
+
+def _changes(data, admitted):
+    """A line an array: what it is and, if that was another thing, what it was."""
+    lines = []
+    for name, array in admitted.items():
+        if array is None or name == "classes":
+            continue
+        before, now = _described(data[name]), _described(array)
+        lines.append(f"{name}: {now}" + f", was {before}" * (before != now))
+    if "classes" in admitted:
+        classes = admitted["classes"]
+        names = ", ".join(map(str, classes[:10])) + ", …" * (len(classes) > 10)
+        lines.append(f"labels 0 to {len(classes) - 1} are the classes {names}")
+    return "\n".join(lines)
+
+
+def _described(array):
+    kind = type(array).__name__
+    if issparse(array):
+        kind = array.format
+    elif isinstance(array, np.ndarray):
+        kind = "dense"
+    shape, dtype = getattr(array, "shape", None), getattr(array, "dtype", "")
+    size = f"{len(array)} entries" if shape is None else " × ".join(map(str, shape))
+    return " ".join(part for part in (size, kind, str(dtype)) if part)
