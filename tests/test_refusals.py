@@ -53,14 +53,14 @@ REFUSED = [
         pair(pd.DataFrame(X).astype("Int64").mask(X > 15)),
         "X_train holds more than",
     ),
-    ("text", pair(X.astype(str)), "X_train holds text, not numbers"),
+    ("text", pair(X.astype(str)), "X_train holds text: real numbers"),
     (
         "a column of text",
         pair(pd.DataFrame(X).assign(t="a")),
         "more than numbers: .*'a'",
     ),
-    ("complex", pair(X + 1j), "X_train holds complex numbers, not numbers"),
-    ("dates", pair(X.astype("datetime64[s]")), "X_train holds dates, not numbers"),
+    ("complex", pair(X + 1j), "X_train holds complex numbers: real"),
+    ("dates", pair(X.astype("datetime64[s]")), "X_train holds dates: real"),
     ("records", pair(np.zeros(60, "f8,f8")), "X_train holds records"),
     (
         "ragged",
@@ -248,7 +248,7 @@ def test_numbers_for_a_problem_that_wants_them():
     assert WantsNumbers.admit(pair(X, y))["y_train"].dtype == float
     with pytest.raises(Inadmissible, match="needs numbers"):
         Regression.admit(pair(X, y))
-    with pytest.raises(Inadmissible, match="y_train holds text, not numbers"):
+    with pytest.raises(Inadmissible, match="y_train holds text: real numbers"):
         WantsNumbers.admit(pair(X, np.array(["a", "b", "c"])[y]))
 
 

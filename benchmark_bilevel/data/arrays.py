@@ -103,14 +103,14 @@ def _array(name, values, kinds="biufO"):
     except Exception as error:  # of whatever type of the user's this is
         raise Inadmissible(f"{name} is no array: {_text(error)}") from None
     if array.dtype.kind not in kinds:
-        raise Inadmissible(f"{name} holds {KINDS[array.dtype.kind]}, not numbers")
+        raise Inadmissible(f"{name} holds {KINDS[array.dtype.kind]}: real numbers are wanted")
     return array
 
 
 def _floats(name, array):
     """`array` as float64, aligned, contiguous and in the machine's byte order."""
     if array.dtype.kind in KINDS:
-        raise Inadmissible(f"{name} holds {KINDS[array.dtype.kind]}, not numbers")
+        raise Inadmissible(f"{name} holds {KINDS[array.dtype.kind]}: real numbers are wanted")
     try:
         return np.require(array, np.float64, "CA")
     except (ValueError, TypeError, OverflowError) as error:
