@@ -102,10 +102,11 @@ def site(folder, files, url):
     from benchmark_bilevel.report.origins import given_address, repository_address
     from benchmark_bilevel.report.site import build
 
+    paths = _result_files(files)
     benchmark = Benchmark(PACKAGE.parent)
     address = given_address(url) if url else repository_address(benchmark.benchmark_dir)
     try:
-        index = build(_result_files(files), folder, benchmark, address, click.echo)
+        index = build(paths, folder, benchmark, address, click.echo)
     except OSError as error:
         raise click.ClickException(f"{folder} cannot be written: {error}") from error
     click.echo(index.as_uri())

@@ -8,6 +8,7 @@ import numpy as np
 from benchmark_bilevel.report.results import (
     Ends,
     accuracy_of_reference,
+    ends_by_variant,
     prepare,
     remembered,
 )
@@ -82,8 +83,7 @@ class Curve(NamedTuple):
     @property
     def diverged(self):
         """Whether the curve ends by divergence, as no run spent its budget."""
-        n_runs, n_diverged, n_cut = self.ends
-        return n_diverged > 0 and n_diverged + n_cut == n_runs
+        return self.ends.n_diverged > 0 and self.ends.all_failed
 
 
 @remembered
@@ -105,45 +105,40 @@ def curves(results, problem, metric, axis):
     list of Curve
     """
     results = prepare(results)
-    rows = results[results["problem"] == problem]
     column, axis_column = METRICS[metric].column, AXES[axis][0]
-    measured = {
-        name: group
-        for name, group in rows.groupby("variant", sort=False)
-        if group[column].notna().any()
-    }
-    runs = {
-        name: _runs_that_count(group, axis_column, column)
-        for name, group in measured.items()
-    }
+    rows = results[results["problem"] == problem]
+    measured = rows.groupby("variant", sort=False)[column].count()
+    measured = list(measured.index[measured > 0])
+    runs = split_runs(rows, axis_column, column)
+    counted = {name: _that_count(runs[name]) for name in measured}
     drawn = {
-        name: [run for run in found if len(np.unique(run[0][run[0] > 0])) >= MIN_POINTS]
-        for name, found in runs.items()
+        name: [(x, y) for x, y in found if len(np.unique(x[x > 0])) >= MIN_POINTS]
+        for name, found in counted.items()
     }
     if not any(drawn.values()):
         return []
-    spent = [
-        drawn[name] for name in measured if (measured[name]["end"] == "budget").any()
-    ]
+    ends = ends_by_variant(results)
+    spent = [drawn[name] for name in measured if not ends[problem, name].all_failed]
     lowest, highest = _range(drawn.values(), spent)
     if metric == "suboptimality":
         lowest = accuracy_of_reference(rows)
-    solver = {name: group["solver"].iloc[0] for name, group in measured.items()}
-    found = []
-    for name, group in measured.items():
-        siblings = [other for other in measured if solver[other] == solver[name]]
-        found.append(
-            Curve(
-                group["label"].iloc[0],
-                solver[name],
-                name,
-                (siblings.index(name), len(siblings)),
-                *aggregate(drawn[name], lowest, highest),
-                Ends.of(group),
-                len(runs[name]) - len(drawn[name]),
-            )
+    first = rows.drop_duplicates("variant").set_index("variant")
+    label, solver = first["label"].to_dict(), first["solver"].to_dict()
+    siblings = {}
+    for name in measured:
+        siblings.setdefault(solver[name], []).append(name)
+    return [
+        Curve(
+            label[name],
+            solver[name],
+            name,
+            (siblings[solver[name]].index(name), len(siblings[solver[name]])),
+            *aggregate(drawn[name], lowest, highest),
+            ends[problem, name],
+            len(counted[name]) - len(drawn[name]),
         )
-    return found
+        for name in measured
+    ]
 
 
 def title_of(results, problem, metric):
@@ -175,32 +170,32 @@ def left_out(results):
     ]
 
 
-def _runs_that_count(rows, axis_column, column):
-    """The runs that spent their budget, or, if there is none, those that diverged."""
-    for end in ("budget", "diverged"):
-        counted = rows[rows["end"] == end]
-        if not counted.empty:
-            return split_runs(counted, axis_column, column)
-    return []
-
-
 def split_runs(rows, axis_column, column):
-    """One pair (x, y) for each repetition in `rows`, x increasing.
+    """From each variant in `rows` to its runs: triples (x, y, end), x increasing.
 
     Points without the metric (it may be costly, and thinned) are left out.
     """
-    runs = []
-    for _, run in rows.groupby("idx_rep"):
-        x, y, iterations = (
-            run[[axis_column, column, "objective_iterations"]].to_numpy(float).T
-        )
+    runs = {}
+    columns = [axis_column, column, "objective_iterations"]
+    keys = ["variant", "idx_rep", "end"]
+    for (name, _, end), run in rows.groupby(keys, sort=False)[columns]:
+        x, y, iterations = run.to_numpy(float).T
         # benchopt's clock shows some microseconds before the first iteration.
         x = np.where(iterations == 0, 0.0, x)
         known = np.isfinite(x) & np.isfinite(y)
         # Plain solvers run anew for each point: a longer run may take less time.
         order = np.argsort(x[known], kind="stable")
-        runs.append((x[known][order], y[known][order]))
+        runs.setdefault(name, []).append((x[known][order], y[known][order], end))
     return runs
+
+
+def _that_count(runs):
+    """Those of `runs` that spent their budget, or, if there is none, that diverged."""
+    for wanted in ("budget", "diverged"):
+        counted = [(x, y) for x, y, end in runs if end == wanted]
+        if counted:
+            return counted
+    return []
 
 
 def aggregate(runs, lowest=-math.inf, highest=math.inf):

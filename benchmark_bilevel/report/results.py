@@ -59,6 +59,11 @@ class Ends(NamedTuple):
         return cls(*map(sum, zip(*parts, strict=True)))
 
     @property
+    def all_failed(self):
+        """Whether no run spent its budget."""
+        return self.n_diverged + self.n_cut == self.n_runs
+
+    @property
     def text(self):
         """Such as ``"2 of 5 diverged"``; empty where every budget was spent."""
         counts = ((self.n_diverged, "diverged"), (self.n_cut, "cut"))
@@ -145,6 +150,18 @@ def _ends(results):
         said = said.map(known).fillna("cut")
         ends = said.where(said != "", ends)
     return ends.reindex(pd.MultiIndex.from_frame(results[RUN])).to_numpy()
+
+
+@remembered
+def ends_by_variant(results):
+    """From (problem, variant) to its `Ends`."""
+    ends = prepare(results).drop_duplicates(RUN).groupby(["problem", "variant"])["end"]
+    counts = ends.value_counts().unstack(fill_value=0)
+    counts = counts.reindex(columns=["budget", "diverged", "cut"], fill_value=0)
+    return {
+        key: Ends(budget + diverged + cut, diverged, cut)
+        for key, budget, diverged, cut in counts.itertuples()
+    }
 
 
 def problems(results):

@@ -7,10 +7,9 @@ import numpy as np
 import pandas as pd
 
 from benchmark_bilevel.report.curves import AXES, QUANTILES
-from benchmark_bilevel.report.results import FURTHER, Ends, prepare
+from benchmark_bilevel.report.results import FURTHER, Ends, ends_by_variant, prepare
 from benchmark_bilevel.report.targets import (
     TARGETS,
-    ends_by_variant,
     rank_key,
     reached,
     surviving,
@@ -35,6 +34,7 @@ def summary(results, problem):
     """
     results = prepare(results)
     runs = results[results["problem"] == problem]
+    ends = ends_by_variant(results)
     has_reference = runs["objective_suboptimality"].notna().any()
     table = reached(runs) if has_reference else None
     further = [name for name in FURTHER if runs[f"objective_{name}"].notna().any()]
@@ -47,7 +47,7 @@ def summary(results, problem):
             "label": group["label"].iloc[0],
             "solver": group["solver"].iloc[0],
             "name": name,
-            "ends": Ends.of(group),
+            "ends": ends[problem, name],
             **{metric: spent[f"objective_{metric}"].median() for metric in metrics},
         }
         if has_reference:

@@ -15,6 +15,7 @@ from benchmark_bilevel.report.curves import AXES, geometric_grid
 from benchmark_bilevel.report.results import (
     Ends,
     accuracy_of_reference,
+    ends_by_variant,
     prepare,
     remembered,
 )
@@ -118,12 +119,6 @@ def best_variants(table):
         names=["problem", "variant"],
     )
     return table[pd.MultiIndex.from_frame(table[["problem", "variant"]]).isin(chosen)]
-
-
-def ends_by_variant(results):
-    """From (problem, variant) to its `Ends`."""
-    groups = prepare(results).groupby(["problem", "variant"], sort=False)
-    return {key: Ends.of(rows) for key, rows in groups}
 
 
 class Distribution(NamedTuple):

@@ -2,11 +2,10 @@
 
 import numpy as np
 
-from benchmark_bilevel.report.results import Ends
+from benchmark_bilevel.report.results import Ends, ends_by_variant
 from benchmark_bilevel.report.targets import (
     FINE_TARGETS,
     best_variants,
-    ends_by_variant,
     rank_key,
     reached,
     surviving,
