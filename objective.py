@@ -19,7 +19,9 @@ class Objective(BaseObjective):
     """
 
     name = "Bilevel"
-    url = "https://github.com/benchopt/benchmark_bilevel"
+    # benchopt takes the last part of it for the benchmark's name; pages link to the
+    # address of the checkout's origin, or of `site --url`.
+    url = "benchmark_bilevel"
     min_benchopt_version = "1.10"
     python_version = "3.11"
     requirements = ["pip::."]

@@ -96,14 +96,20 @@ def _best_points(path, problem, dataset):
 @main.command()
 @click.argument("folder", type=click.Path(file_okay=False))
 @click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False))
-def site(folder, files):
+@click.option("--url", help="Of the repository, if not that of the checkout's origin.")
+def site(folder, files, url):
     """Write the web site of result FILES (results/*.parquet if none) into FOLDER."""
+    from benchmark_bilevel.report.origins import given_address, repository_address
     from benchmark_bilevel.report.site import build
 
-    index = build(
-        _result_files(files), folder, Benchmark(PACKAGE.parent), log=click.echo
-    )
-    click.echo(index.resolve().as_uri())
+    paths = _result_files(files)
+    benchmark = Benchmark(PACKAGE.parent)
+    address = given_address(url) if url else repository_address(benchmark.benchmark_dir)
+    try:
+        index = build(paths, folder, benchmark, address, click.echo)
+    except OSError as error:
+        raise click.ClickException(f"{folder} cannot be written: {error}") from error
+    click.echo(index.as_uri())
 
 
 @main.command()
@@ -117,10 +123,14 @@ def site(folder, files):
 )
 def figures(folder, files, formats, only):
     """Draw the figures of result FILES (results/*.parquet if none) into FOLDER."""
+    from benchmark_bilevel.report.curves import left_out
     from benchmark_bilevel.report.figures import save_figures
-    from benchmark_bilevel.report.results import read
+    from benchmark_bilevel.report.reading import read
 
-    paths = save_figures(read(_result_files(files)), folder, formats, only or ["*"])
+    results = read(_result_files(files))
+    paths = save_figures(results, folder, formats, only or ["*"])
+    for line in left_out(results):
+        click.echo(line)
     click.echo(f"{len(paths)} figures in {folder}")
 
 

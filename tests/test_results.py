@@ -2,8 +2,12 @@
 
 import json
 import math
+import os
+import pickle
+import subprocess
 from itertools import pairwise
 
+import click
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -12,12 +16,24 @@ import synthetic_results as synthetic
 import yaml
 from benchopt.benchmark import Benchmark, _list_parametrized_classes
 from benchopt.plotting import _check_view
+from click.testing import CliRunner
 from conftest import ROOT
 
-from benchmark_bilevel.report import curves, figures, results, styles, targets
-from benchmark_bilevel.report.site.result_pages import NEED_REFERENCE
+from benchmark_bilevel.__main__ import main
+from benchmark_bilevel.report import (
+    curves,
+    figures,
+    names,
+    origins,
+    reading,
+    results,
+    styles,
+    tables,
+    targets,
+)
 
 PROBLEM = "ijcnn1, hyperparameter-selection"
+SOME = ("SOBA", "SABA")
 
 
 @pytest.fixture(scope="module")
@@ -80,28 +96,196 @@ def test_labels_have_only_the_parameters_that_vary():
 def test_a_problem_in_two_files_is_two_problems(tmp_path):
     runs = synthetic.cells(("SOBA",), (0.1,), 1)
     paths = [synthetic.write(runs, tmp_path / f"{name}.parquet") for name in ("a", "b")]
-    assert results.problems(results.read(paths)) == [f"{PROBLEM} (a)", f"{PROBLEM} (b)"]
-    assert results.problems(results.read(paths[:1])) == [PROBLEM]
+    assert results.problems(reading.read(paths)) == [f"{PROBLEM} (a)", f"{PROBLEM} (b)"]
+    assert results.problems(reading.read(paths[:1])) == [PROBLEM]
 
 
 def test_a_command_repeats_the_runs(suite):
-    """benchopt reads the names in it, all but infinities."""
-    command = results.repeat_command(synthetic.cells(("SOBA",), (0.1, 0.5), 3))
+    """benchopt reads the names in it; what no run sets is left to the defaults."""
+    command = origins.repeat_command(synthetic.cells(("SOBA",), (0.1, 0.5), 3))
     assert command[:5] == ["benchopt", "run", ".", "-d", "ijcnn1"]
     assert command[-4:] == ["-r", "3", "--seed", "0"]
     solvers = [value for flag, value in pairwise(command) if flag == "-s"]
-    assert solvers == [
-        f"SOBA[batch_size=64,linear_step=None,step_size={step}]" for step in (0.1, 0.5)
-    ]
+    assert solvers == [f"SOBA[batch_size=64,step_size={step}]" for step in (0.1, 0.5)]
     found = _list_parametrized_classes(*suite.check_solver_patterns(solvers))
     assert [solver.step_size for solver, _ in found] == [0.1, 0.5]
 
 
-def test_provenance(tmp_path):
-    path = synthetic.write(
-        synthetic.cells(("SOBA",), n_repetitions=2), tmp_path / "a.parquet"
+def test_labels_and_commands_come_from_the_columns_not_from_the_names():
+    """Names have what differs from the defaults; null is None, or another's parameter."""
+    runs = synthetic.cells(("SOBA", "SABA"), (0.1, 0.5), 1)
+    runs["solver_name"] = runs["solver_name"].str.split("[").str[0]
+    runs["p_solver_linear_step"] = [
+        0.3 if step == 0.5 else None for step in runs["p_solver_step_size"]
+    ]
+    runs["p_solver_memory"] = (
+        runs["solver_name"].eq("SABA").where(runs["solver_name"].eq("SABA"), None)
     )
-    assert results.provenance_of(results.read([path])) == [synthetic.PROVENANCE]
+    found = results.prepare(runs)
+    assert found["label"].unique().tolist() == [
+        "SOBA linear_step=None step_size=0.1",
+        "SOBA linear_step=0.3 step_size=0.5",
+        "SABA step_size=0.2",
+        "SABA step_size=1",
+    ]
+    assert found["variant"].unique()[1:3].tolist() == [
+        "SOBA[batch_size=64,linear_step=0.3,step_size=0.5]",
+        "SABA[batch_size=64,step_size=0.2,memory=True]",
+    ]
+
+
+def test_problems_that_were_given_by_path_have_the_names_of_their_files():
+    paths = ("/a/mine.py", "/b/mine.py", "quadratic")
+    assert list(names.kind_names(paths).values()) == ["mine", "mine (2)", "quadratic"]
+    runs = synthetic.cells(("SOBA",), n_repetitions=1, problem="/a/mine.py")
+    assert results.problems(runs) == ["ijcnn1, mine"]
+    assert results.accuracy_of_reference(results.prepare(runs)) == results.ROUNDING
+
+
+def test_file_names_are_distinct_where_case_and_signs_do_not_count():
+    file_name = names.FileNames()
+    texts = ("SOBA", "Soba", "so ba", "SO-BA", "∇", "#?%", "x" * 500, "../x", "SOBA")
+    found = [file_name("solver", text) for text in texts]
+    assert found[0] == found[-1] == "solver-soba"
+    assert len({name.lower() for name in found}) == len(texts) - 1
+    assert all(name == figures_safe(name) and len(name) < 110 for name in found)
+    assert file_name("solver a", "b") != file_name("solver", "a b")
+
+
+def figures_safe(name):
+    """`name` with nothing but what every file system and address takes."""
+    return "".join(c for c in name if c.isascii() and (c.isalnum() or c in "-."))
+
+
+# --- origins --------------------------------------------------------------------------
+
+
+def test_provenance(tmp_path):
+    """Libraries that a process loaded in another order make no other record."""
+    runs = synthetic.cells(("SOBA",), n_repetitions=3)
+    pool = {"internal_api": "mkl", "version": "1", "num_threads": "1"}
+    for k, final in enumerate(runs["final_results"].dropna()):
+        blas = [*synthetic.PROVENANCE["blas"], pool]
+        final["provenance"] = {**final["provenance"], "blas": blas[:: 1 - 2 * (k % 2)]}
+    path = synthetic.write(runs, tmp_path / "a.parquet")
+    [(record, n_runs)] = origins.provenance_of(reading.read([path]))
+    assert n_runs == 3 and record["blas"] == sorted(blas, key=str)
+    assert record["commit"] == synthetic.PROVENANCE["commit"]
+
+
+def test_which_code_made_how_many_runs():
+    runs = synthetic.cells(("SOBA",), n_repetitions=4)
+    assert origins.made_by(runs) == (
+        "all runs by commit 0000000, fingerprint 0123456789abcdef"
+    )
+    finals = list(runs["final_results"].dropna())
+    finals[0]["provenance"] = {**synthetic.PROVENANCE, "commit": "1" * 40 + "+"}
+    del finals[1]["provenance"]
+    assert origins.made_by(runs) == (
+        "2 of 4 runs by commit 0000000, fingerprint 0123456789abcdef; "
+        "1 of 4 runs by commit 1111111 with uncommitted changes, "
+        "fingerprint 0123456789abcdef; 1 of 4 runs by unknown code"
+    )
+    without = runs.drop(columns="final_results")
+    assert origins.made_by(without) == "all runs by unknown code"
+
+
+def test_the_readme_says_which_code_made_each_published_file():
+    text = (ROOT / "README.md").read_text()
+    for path in sorted((ROOT / "results").glob("*.parquet")):
+        line = f"| `{path.stem}` | {origins.made_by(reading.read([path]))} |"
+        assert line in text, f"README.md needs the line\n{line}"
+
+
+@pytest.mark.parametrize(
+    ("origin", "address"),
+    [
+        ("https://github.com/me/suite.git", "https://github.com/me/suite"),
+        ("git@github.com:me/suite.git", "https://github.com/me/suite"),
+        ("ssh://git@host.org:2222/me/suite", "https://host.org/me/suite"),
+        ("https://ci:SECRET@host.org/me/suite.git", "https://host.org/me/suite"),
+        ("http://host.org:3000/me/suite", "http://host.org:3000/me/suite"),
+        ("/srv/git/suite.git", ""),
+        ("file:///srv/git/suite.git", ""),
+        ("../suite", ""),
+    ],
+)
+def test_the_address_of_the_repository(origin, address, tmp_path):
+    """That of the checkout's origin: no password, no folder of the machine."""
+    assert origins.web_address(origin) == address
+    for command in (["init", "-q"], ["remote", "add", "origin", origin]):
+        subprocess.run(["git", "-C", tmp_path, *command], check=True)
+    assert origins.repository_address(tmp_path) == address
+    (tmp_path / "part").mkdir()
+    assert origins.repository_address(tmp_path / "part") == "", "another's checkout"
+
+
+def test_without_a_checkout_there_is_no_address(tmp_path):
+    assert origins.repository_address(tmp_path) == ""
+
+
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "x", "https://a:b@c.org/d"])
+def test_an_address_that_no_page_should_link_to_is_refused(url):
+    with pytest.raises(click.UsageError, match="is not the address of a repository"):
+        origins.given_address(url)
+
+
+# --- reading --------------------------------------------------------------------------
+
+
+class Exploit:
+    def __reduce__(self):
+        return os.system, ("touch executed",)
+
+
+def damaged(folder):
+    """Files that are none of ours, and what the line about each says."""
+    good = synthetic.write(synthetic.cells(SOME, n_repetitions=1), folder / "a.parquet")
+    content = good.read_bytes()
+    middle = len(content) // 2
+    flipped = content[:middle] + b"\xff" * 200 + content[middle + 200 :]
+    for name, part in (("cut", content[:middle]), ("empty", b""), ("flip", flipped)):
+        (folder / f"{name}.parquet").write_bytes(part)
+        yield folder / f"{name}.parquet", "cannot be read"
+    rows = pd.read_parquet(good)
+    rows.to_csv(folder / "table.csv")
+    yield folder / "table.csv", "is not a parquet file"
+    exploit = b"\x00benchopt-pkl\x00" + pickle.dumps(Exploit())
+    for name, frame, reason in (
+        ("norows", rows.iloc[:0], "has no rows"),
+        ("foreign", pd.DataFrame({"a": [1]}), "no column objective_name, solver_name"),
+        ("other", rows.drop(columns="p_obj_problem"), "no column p_obj_problem"),
+        ("number", rows.assign(solver_name=1), "solver_name is not text"),
+        ("text", rows.assign(objective_value="high"), "objective_value is not numbers"),
+        ("gaps", rows.assign(idx_rep=np.nan), "idx_rep has gaps"),
+        ("pickle", rows.assign(final_results=exploit), "Blocked unsafe class"),
+    ):
+        frame.to_parquet(folder / f"{name}.parquet")
+        yield folder / f"{name}.parquet", reason
+
+
+def test_damaged_and_foreign_files_are_named_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for path, reason in damaged(tmp_path):
+        result = CliRunner().invoke(main, ["site", "site", str(path)])
+        assert result.exit_code == 1
+        [line] = result.output.splitlines()
+        assert line.startswith(f"Error: {path}") and reason in line
+        assert not (tmp_path / "site").exists(), "nothing half written"
+    assert not (tmp_path / "executed").exists()
+
+
+def test_what_a_file_lacks_is_empty(tmp_path):
+    """No seed, no provenance, no description: of other versions, or of plain solvers."""
+    needed = [*reading.NEEDED, "objective_suboptimality", "p_solver_step_size"]
+    runs = synthetic.cells(SOME, n_repetitions=2)[needed]
+    path = synthetic.write(runs, tmp_path / "bare.parquet")
+    found = reading.read([path])
+    assert (found["end"] == "budget").all()
+    assert found["objective_oracle_calls"].isna().all()
+    assert "--seed" not in origins.repeat_command(found)
+    assert len(curves.curves(found, PROBLEM, "suboptimality", "seconds")) == 2
+    assert curves.curves(found, PROBLEM, "suboptimality", "oracle calls") == []
 
 
 def test_styles_are_distinct_and_do_not_depend_on_what_is_drawn():
@@ -119,14 +303,14 @@ def test_styles_are_distinct_and_do_not_depend_on_what_is_drawn():
 def test_quantiles_of_step_functions_on_a_common_grid():
     """By hand: the value at x is that of the last evaluation at or before x."""
     runs = [
-        (np.array([0.0, 1.0, 10.0, 100.0]), np.array([8.0, 4.0, 2.0, 1.0]), False),
-        (np.array([0.0, 2.0, 20.0, 90.0]), np.array([8.0, 5.0, 3.0, 2.0]), False),
-        (np.array([0.0, 3.0, 30.0, 200.0]), np.array([8.0, 6.0, 4.0, 0.0]), False),
+        (np.array([0.0, 1.0, 10.0, 100.0]), np.array([8.0, 4.0, 2.0, 1.0])),
+        (np.array([0.0, 2.0, 20.0, 90.0]), np.array([8.0, 5.0, 3.0, 2.0])),
+        (np.array([0.0, 3.0, 30.0, 200.0]), np.array([8.0, 6.0, 4.0, 0.0])),
     ]
     x, median, low, high = curves.aggregate(runs)
     assert x[0] == 0.0 and x[1] == 1.0
     assert x[-1] == 90.0, "where the first run ends"
-    expected = np.array([[y[xs <= t][-1] for xs, y, _ in runs] for t in x])
+    expected = np.array([[y[xs <= t][-1] for xs, y in runs] for t in x])
     np.testing.assert_allclose(median, np.median(expected, axis=1))
     np.testing.assert_allclose(low, np.quantile(expected, 0.2, axis=1))
     np.testing.assert_allclose(high, np.quantile(expected, 0.8, axis=1))
@@ -136,21 +320,13 @@ def test_quantiles_of_step_functions_on_a_common_grid():
 def test_ends_of_budgets_that_are_exceeded_differently_all_count():
     """The last values of all runs are those of the table, whichever ended first."""
     runs = [
-        (np.array([0.0, 75.0, 102.0]), np.array([8.0, 3.0, 1.0]), False),
-        (np.array([0.0, 80.0, 115.0]), np.array([8.0, 4.0, 2.0]), False),
-        (np.array([0.0, 70.0, 108.0]), np.array([8.0, 5.0, 3.0]), False),
+        (np.array([0.0, 75.0, 102.0]), np.array([8.0, 3.0, 1.0])),
+        (np.array([0.0, 80.0, 115.0]), np.array([8.0, 4.0, 2.0])),
+        (np.array([0.0, 70.0, 108.0]), np.array([8.0, 5.0, 3.0])),
     ]
     x, median, low, high = curves.aggregate(runs)
     assert x[-1] == 115.0
     assert median[-1] == 2.0 and low[-1] == 1.4 and high[-1] == 2.6
-
-
-def test_quantiles_allow_infinities():
-    values = np.array([[1.0], [2.0], [3.0], [4.0], [math.inf]])
-    assert curves.quantile(values, 0.5) == 3.0
-    assert curves.quantile(values, 0.8) == math.inf
-    assert curves.quantile(values, 0.75) == 4.0
-    assert curves.quantile(-values, 0.2) == -math.inf
 
 
 def test_no_curve_has_an_artificial_final_drop(two_problems):
@@ -162,7 +338,7 @@ def test_no_curve_has_an_artificial_final_drop(two_problems):
         accuracy = results.accuracy_of_reference(runs)
         assert curve.y[-1] == curve.low[-1] == curve.high[-1] == accuracy == 1e-10
     for curve in curves.curves(two_problems, PROBLEM, "suboptimality", "oracle calls"):
-        own = two_problems[two_problems["solver_name"] == curve.name]
+        own = two_problems[two_problems["variant"] == curve.name]
         assert curve.y[-1] >= own["objective_suboptimality"].min()
         last = (
             own[own["objective_oracle_calls"] <= curve.x[-1]].groupby("idx_rep").last()
@@ -179,7 +355,7 @@ def test_costly_metrics_may_be_thinned():
     between = (runs["stop_val"] % 2 == 1) & (runs["objective_iterations"] < 1e5)
     runs.loc[between, "objective_inner_distance"] = np.nan
     thinned = curves.curves(runs, PROBLEM, "inner_distance", "seconds")[0]
-    assert thinned.n_diverged == 0
+    assert not thinned.ends.text
     assert np.isfinite(thinned.y).all() and thinned.x[-1] == full.x[-1]
     assert full.y[-1] <= thinned.y[-1] <= 1.5 * full.y[-1]
 
@@ -188,31 +364,97 @@ def test_a_diverged_run_shows_as_diverged(diverging):
     soba, saba, amigo = curves.curves(diverging, PROBLEM, "suboptimality", "seconds")
     assert soba.title == "SOBA" and not soba.diverged
     assert saba.title == "SABA (1 of 5 diverged)" and not saba.diverged
-    assert amigo.title == "AmIGO (diverged)" and amigo.diverged
-    # The median of SABA goes on without the run that diverged, its band is wide.
-    assert saba.x[-1] > 0.5 and np.isfinite(saba.y).all()
-    assert saba.high[-1] > 100 * saba.y[-1]
+    assert amigo.title == "AmIGO (5 of 5 diverged)" and amigo.diverged
     # AmIGO's curve ends where the runs do, inside the picture of the others.
     assert amigo.x[-1] < saba.x[-1]
     assert amigo.y.max() <= 10 * soba.y.max()
-    accuracies = curves.curves(diverging, PROBLEM, "test_accuracy", "seconds")[1]
-    assert accuracies.low[-1] < accuracies.y[-1] <= 1.0
 
 
-def test_a_run_without_a_value_at_its_end_has_failed_and_none_hides_the_others():
-    """Too far away for h to be computed, though its iterates are numbers still."""
-    runs = synthetic.cells(("SOBA", "SABA", "AmIGO"), n_repetitions=3)
-    lost = (runs["dataset_name"] == "ijcnn1") & runs["solver_name"].str.startswith(
-        "SABA"
-    )
-    runs.loc[lost, "objective_suboptimality"] = 1e30 ** runs.loc[lost, "time"]
-    runs.loc[lost & (runs["objective_iterations"] > 5e4), "objective_value"] = np.nan
-    found = {
-        c.solver: c for c in curves.curves(runs, PROBLEM, "suboptimality", "seconds")
-    }
-    assert found["SABA"].title == "SABA (diverged)"
-    assert found["SABA"].y.max() < 11 * found["SOBA"].y.max()
-    assert found["SOBA"].title == "SOBA"
+@pytest.mark.parametrize("metric", ["suboptimality", "test_accuracy"])
+def test_medians_and_bands_are_those_of_the_runs_that_did_not_diverge(
+    diverging, metric
+):
+    """Against plain NumPy, with a table of the runs filled forward."""
+    saba = curves.curves(diverging, PROBLEM, metric, "oracle calls")[1]
+    runs = diverging[(diverging["solver"] == "SABA") & (diverging["idx_rep"] != 2)]
+    columns = ["objective_oracle_calls", curves.METRICS[metric].column]
+    values = []
+    for _, run in runs.groupby("idx_rep"):
+        x, y = run[columns].to_numpy().T
+        values.append([y[x <= cost][-1] for cost in saba.x])
+    assert len(values) == 4
+    for part, q in ((saba.y, 0.5), (saba.low, 0.2), (saba.high, 0.8)):
+        np.testing.assert_allclose(part, np.quantile(values, q, axis=0), rtol=1e-12)
+
+
+def cut(runs, solver, repetitions, n_points=20):
+    """`runs`, but of `solver` these repetitions stopped by a deadline."""
+    stopped = runs["solver_name"].str.startswith(solver)
+    stopped &= runs["idx_rep"].isin(repetitions)
+    runs = runs.assign(objective_end=np.where(stopped, "deadline", "budget"))
+    return runs[~stopped | (runs["stop_val"] < n_points)].reset_index(drop=True)
+
+
+def test_a_run_that_a_deadline_cut_is_no_diverged_one_and_in_no_median():
+    whole = synthetic.cells(SOME)
+    runs = cut(whole, "SABA", (1, 3))
+    stopped = runs["objective_end"] == "deadline"
+    runs.loc[stopped & (runs["stop_val"] > 0), "objective_value"] = np.nan  # thinned
+    runs = results.prepare(runs)
+    _, saba = curves.curves(runs, PROBLEM, "suboptimality", "oracle calls")
+    assert saba.title == "SABA (2 of 5 cut)" and not saba.diverged
+    others = whole[~whole["idx_rep"].isin((1, 3))]
+    expected = curves.curves(others, PROBLEM, "suboptimality", "oracle calls")[1]
+    np.testing.assert_array_equal(saba.y, expected.y)
+    np.testing.assert_array_equal(saba.x, expected.x)
+    row = tables.summary(runs, PROBLEM).set_index("solver").loc["SABA"]
+    before = tables.summary(others, PROBLEM).set_index("solver").loc["SABA"]
+    assert row["ends"].text == "2 of 5 cut" and row["median"] == before["median"]
+    own = targets.reached(runs).groupby("solver")["idx_rep"].unique()
+    assert set(own["SABA"]) == {0, 2, 4} and set(own["SOBA"]) == set(range(5))
+
+
+def test_a_solver_that_was_cut_always_is_still_there():
+    """Short of points or of all runs: in the legend and the table, without a rank."""
+    runs = results.prepare(cut(synthetic.cells(SOME), "SOBA", range(5), n_points=1))
+    soba, saba = curves.curves(runs, PROBLEM, "suboptimality", "seconds")
+    assert soba.title == "SOBA (5 of 5 cut)" and not soba.x.size
+    assert saba.x.size > 10, "and its end is not that of SOBA's runs"
+    table = tables.summary(runs, PROBLEM)
+    assert table["solver"].tolist() == ["SABA", "SOBA"]
+    assert table["rank"][0] == 1 and math.isnan(table["rank"][1])
+    assert math.isnan(table["median"][1]) and math.isnan(table["value"][1])
+    empirical = targets.empirical_distribution(runs, "seconds")
+    assert list(empirical) == ["SABA"]
+
+
+def test_without_the_column_of_ends_the_one_of_divergence_decides():
+    """In files of earlier versions; a last row without a value proves nothing."""
+    runs = synthetic.cells(("SOBA",), n_repetitions=2)
+    runs.loc[runs["stop_val"] == runs["stop_val"].max(), "objective_value"] = np.nan
+    assert set(results.prepare(runs)["end"]) == {"budget"}
+    diverged = synthetic.cell("SOBA", 0.1, 0, diverged=True)
+    assert set(results.prepare(diverged)["end"]) == {"diverged"}
+
+
+def test_metrics_at_fewer_than_four_points_have_no_figure():
+    """Known at the start and the end: a line between them would be drawn from nothing."""
+    runs = synthetic.cells(SOME, n_repetitions=3)
+    column = "objective_inner_distance"
+    for n_positive in (3, 4):
+        few = runs.copy()
+        few[column] = few[column].where(few["stop_val"] <= n_positive)
+        few, drawn = results.prepare(few), n_positive == 4
+        assert bool(curves.curves(few, PROBLEM, "inner_distance", "seconds")) == drawn
+        found = [name for name, _ in figures.all_figures(few)]
+        assert any("inner-distance" in name for name in found) == drawn
+        lines = curves.left_out(few)
+        assert bool(lines) != drawn
+        assert all(PROBLEM in line and "inner distance" in line for line in lines)
+    short = (runs["idx_rep"] == 0) & (runs["stop_val"] > 3)
+    runs[column] = runs[column].mask(short)
+    soba, _ = curves.curves(runs, PROBLEM, "inner_distance", "seconds")
+    assert soba.title == "SOBA (1 of 3 at fewer than 4 points)" and soba.x[-1] > 0.5
 
 
 # --- targets --------------------------------------------------------------------------
@@ -241,10 +483,10 @@ def test_performance_profile_and_distribution(two_problems):
         )
     }
     fastest = min(np.median(cost) for cost in costs.values())
-    for solver, (factors, shares) in profile.items():
+    for solver, (factors, shares, _) in profile.items():
         expected = [np.mean(np.array(costs[solver]) / fastest <= f) for f in factors]
         np.testing.assert_allclose(shares, expected)
-    for grid, shares in targets.empirical_distribution(
+    for grid, shares, _ in targets.empirical_distribution(
         two_problems, "seconds"
     ).values():
         assert (np.diff(shares) >= 0).all() and (np.diff(grid) > 0).all()
@@ -257,38 +499,89 @@ def test_only_the_best_parameters_compare_over_problems():
     assert set(best["label"]) == {"SOBA step_size=1"}
 
 
+def test_what_diverged_reaches_no_target_and_ranks_last(diverging):
+    table = targets.reached(diverging, (0.1,))
+    lost = table[(table["solver"] == "SABA") & (table["idx_rep"] == 2)]
+    assert np.isinf(lost[["final", "seconds", "oracle calls"]]).all(axis=None)
+    shares = targets.performance_profile(diverging, 0.1, "seconds")
+    assert shares["SABA"].share[-1] == 0.8 and shares["AmIGO"].share[-1] == 0.0
+    titles = [found.ends.title(solver) for solver, found in shares.items()]
+    assert titles == ["SOBA", "SABA (1 of 5 diverged)", "AmIGO (5 of 5 diverged)"]
+    # A better step of which one run diverged is not the best step.
+    bold = synthetic.cells(("SOBA",), (10.0,), 3)
+    last = bold["stop_val"] == bold["stop_val"].max()
+    bold.loc[last & (bold["idx_rep"] == 1), "objective_diverged"] = 1.0
+    both = pd.concat([synthetic.cells(("SOBA",), (0.1,), 3), bold], ignore_index=True)
+    assert set(targets.best_variants(targets.reached(both))["label"]) == {
+        "SOBA step_size=0.1"
+    }
+    assert tables.summary(both, PROBLEM)["label"].tolist() == [
+        "SOBA step_size=0.1",
+        "SOBA step_size=10",
+    ]
+
+
 def test_summary(two_problems, diverging):
-    table = targets.summary(two_problems, PROBLEM)
+    """Against plain NumPy."""
+    table = tables.summary(two_problems, PROBLEM)
     assert table["median"].is_monotonic_increasing
+    assert table["rank"].tolist() == [1, 2, 3, 4, 5, 6]
     row = table.set_index("solver").loc["SOBA"]
     runs = two_problems[
         (two_problems["problem"] == PROBLEM) & (two_problems["solver"] == "SOBA")
     ]
-    ends = runs.groupby("idx_rep")["objective_suboptimality"].last()
-    np.testing.assert_allclose(row["median"], ends.median())
-    np.testing.assert_allclose(row["best"], runs["objective_suboptimality"].min())
-    without = targets.summary(two_problems, "mnist, data-poisoning")
+    ends = runs.groupby("idx_rep").last()
+    for name, column in (("median", "suboptimality"), ("value", "value")):
+        expected = np.median(ends[f"objective_{column}"])
+        np.testing.assert_allclose(row[name], expected)
+    without = tables.summary(two_problems, "mnist, data-poisoning")
     assert "median" not in without and without["value"].is_monotonic_increasing
     retrained = without["retrained_test_accuracy"]
     np.testing.assert_allclose(retrained, without["test_accuracy"])
     assert "retrained_test_accuracy" not in table and "corrupted_auc" not in without
-    lost = targets.summary(diverging, PROBLEM).set_index("solver").loc["AmIGO"]
-    assert (lost["n_diverged"], lost["median"], lost["value"]) == (
-        5,
-        math.inf,
-        math.inf,
+
+    table = tables.summary(diverging, PROBLEM)
+    assert table["solver"].tolist() == ["SOBA", "SABA", "AmIGO"]
+    table = table.set_index("solver")
+    alive = diverging[(diverging["solver"] == "SABA") & (diverging["idx_rep"] != 2)]
+    ends = alive.groupby("idx_rep").last()
+    np.testing.assert_allclose(
+        table.loc["SABA", "median"], np.median(ends["objective_suboptimality"])
     )
+    costs = [
+        run["objective_oracle_calls"][run["objective_suboptimality"] <= 0.1].iloc[0]
+        for _, run in alive.groupby("idx_rep")
+    ]
+    assert table.loc["SABA"].to_dict()["oracle calls", 0.1] == np.median(costs)
+    lost = table.loc["AmIGO"].to_dict()
+    assert lost["ends"].text == "5 of 5 diverged" and lost["median"] == math.inf
+    assert math.isnan(lost["value"]) and math.isnan(lost["seconds", 0.1])
 
 
 def test_sensitivity():
-    runs = synthetic.cells(("SOBA", "SABA"), (0.01, 0.1, 1.0), 3)
-    found = targets.sensitivity(runs, PROBLEM)
+    runs = synthetic.cells(SOME, (0.01, 0.1, 1.0), 3)
+    found = tables.sensitivity(runs, PROBLEM)
     assert list(found) == ["SOBA", "SABA"]
-    steps, median, low, high = found["SOBA"]
+    steps, median, low, high, ends = found["SOBA"]
     assert list(steps) == [0.01, 0.1, 1.0]
     assert (
         (np.diff(median) < 0).all() and (low <= median).all() and (median <= high).all()
     )
+    assert ends == (9, 0, 0)
+    assert tables.sensitivity(synthetic.cells(), PROBLEM) == {}, "one step a solver"
+    assert tables.sensitivity(runs.drop(columns="p_solver_step_size"), PROBLEM) == {}
+    lost = runs["solver_name"].str.startswith("SOBA") & (
+        runs["p_solver_step_size"] == 1
+    )
+    last = runs["stop_val"] == runs["stop_val"].max()
+    for alive, text in (([0], "2 of 9"), ([], "3 of 9")):
+        some = runs.copy()
+        diverged = lost & last & ~runs["idx_rep"].isin(alive)
+        some["objective_diverged"] = diverged.astype(float)
+        soba = tables.sensitivity(some, PROBLEM)["SOBA"]
+        assert soba.ends.title("SOBA") == f"SOBA ({text} diverged)"
+        end = runs[lost & last & ~diverged]["objective_suboptimality"]
+        assert soba.median[-1] == (end.item() if alive else math.inf)
 
 
 # --- figures and benchopt's plots -----------------------------------------------------
@@ -333,7 +626,17 @@ def test_plots_of_a_problem_without_reference(suite):
         for kind, figures_of_kind in data.items()
         if any(figure["data"] for figure in figures_of_kind.values())
     }
-    assert drawn == set(data) - set(NEED_REFERENCE)
+    need_reference = {"suboptimality", "performance_profile", "targets_reached"}
+    assert drawn == set(data) - need_reference - {"step_size"}
+
+
+def test_an_attack_says_which_way_is_its_aim(suite, two_problems):
+    data, _ = suite.get_plot_data(two_problems.copy(), ["test_loss"])
+    titles = {key: figure["ylabel"] for key, figure in data["test_loss"].items()}
+    assert titles["test_loss_mnist, data-poisoning_seconds"] == (
+        "test loss, which the attack raises"
+    )
+    assert titles[f"test_loss_{PROBLEM}_seconds"] == "test loss"
 
 
 def kinds(suite):
@@ -385,7 +688,7 @@ def test_forty_curves_have_legible_legends():
     looks = {styles.style(curve.solver, *curve.rank) for curve in found}
     assert len(looks) == 42
     with plt.rc_context(figures.LOOK):
-        figure = figures.curve_figure(found, "suboptimality", "seconds")
+        figure = figures.curve_figure(found, "suboptimality", "seconds", "h")
         figure.draw_without_rendering()
         axes_height = figure.axes[0].get_window_extent().height / figure.dpi
         legend = figure.legends[0].get_window_extent()

@@ -2,7 +2,7 @@
 
 import re
 from fnmatch import fnmatch
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -10,14 +10,15 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatterSciNotation
 
-from benchmark_bilevel.report.curves import AXES, METRICS, curves
+from benchmark_bilevel.report.curves import AXES, METRICS, curves, title_of
+from benchmark_bilevel.report.names import FileNames
 from benchmark_bilevel.report.results import problems
 from benchmark_bilevel.report.styles import style
+from benchmark_bilevel.report.tables import sensitivity
 from benchmark_bilevel.report.targets import (
     TARGETS,
     empirical_distribution,
     performance_profile,
-    sensitivity,
 )
 
 COLUMN = 3.35  # inches: the column of a two-column page
@@ -39,6 +40,7 @@ LOOK = {
     "pdf.fonttype": 42,  # text stays text
     "svg.fonttype": "none",
     "svg.hashsalt": "benchmark_bilevel",
+    "text.parse_math": False,  # a dollar in a name is a dollar
 }
 DASHES = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}
 GREY = "#c4c4c4"
@@ -94,17 +96,19 @@ def save(figure, path):
 
 def all_figures(results):
     """Pairs (file name, function without arguments that returns the figure)."""
+    file_name = FileNames()
     for problem in problems(results):
         for metric in METRICS:
             for axis in AXES:
                 found = curves(results, problem, metric, axis)
+                title = title_of(results, problem, metric)
                 if found:
                     yield (
                         file_name(problem, metric, axis),
-                        lambda f=found, m=metric, a=axis: curve_figure(f, m, a),
+                        partial(curve_figure, found, metric, axis, title),
                     )
         points = sensitivity(results, problem)
-        if any(len(steps) > 1 for steps, *_ in points.values()):
+        if points:
             yield (
                 file_name(problem, "step size"),
                 lambda p=points: sensitivity_figure(p),
@@ -129,15 +133,11 @@ def all_figures(results):
                 )
 
 
-def file_name(*parts):
-    """A file's name without its ending, of letters, digits and hyphens."""
-    return re.sub(r"[^0-9a-z.]+", "-", " ".join(parts).lower()).strip("-")
-
-
-def curve_figure(found, metric, axis, size=(COLUMN, HEIGHT)):
+def curve_figure(found, metric, axis, title, size=(COLUMN, HEIGHT)):
     """Medians and bands of `found`, the result of `curves.curves`."""
     figure, ax = new_figure(size)
     draw_curves(ax, found, metric, axis)
+    ax.set_ylabel(title)
     add_legend(figure, ax)
     return figure
 
@@ -225,7 +225,7 @@ def add_legend(figure, ax):
 def share_figure(shares, xlabel, ylabel, size=(COLUMN, HEIGHT)):
     """Step curves of shares between 0 and 1."""
     figure, ax = new_figure(size)
-    for k, (solver, (x, share)) in enumerate(shares.items()):
+    for k, (solver, (x, share, ends)) in enumerate(shares.items()):
         look = style(solver)
         every = max(1, len(x) // 8)
         ax.plot(
@@ -234,7 +234,7 @@ def share_figure(shares, xlabel, ylabel, size=(COLUMN, HEIGHT)):
             color=look.color,
             marker=look.symbol,
             markevery=(k % every, every),
-            label=solver,
+            label=ends.title(solver),
         )
     set_scale(ax, "semilog-x")
     ax.set_ylim(-0.02, 1.02)
@@ -245,27 +245,33 @@ def share_figure(shares, xlabel, ylabel, size=(COLUMN, HEIGHT)):
 
 
 def sensitivity_figure(points, size=(COLUMN, HEIGHT)):
-    """Final suboptimality against the step size; crosses at the top diverged."""
+    """Final suboptimality against the step size; at crosses at the top all diverged."""
     figure, ax = new_figure(size)
     set_scale(ax, "loglog")
-    finite = [y[np.isfinite(y)] for _, y, *_ in points.values()]
-    top = 10 * max((y.max() for y in finite if y.size), default=1.0)
-    for solver, (steps, y, low, high) in points.items():
+    top = top_of(points)
+    for solver, (steps, y, low, high, ends) in points.items():
         look = style(solver)
-        ends = np.isfinite(y)
+        alive = np.isfinite(y)
         ax.plot(
-            steps[ends], y[ends], color=look.color, marker=look.symbol, label=solver
+            *(steps[alive], y[alive]),
+            color=look.color,
+            marker=look.symbol,
+            label=ends.title(solver),
         )
         ax.fill_between(
-            steps[ends],
-            low[ends],
-            np.minimum(high[ends], top),
+            *(steps[alive], low[alive], high[alive]),
             color=look.color,
             alpha=0.2,
             linewidth=0,
         )
-        ax.plot(steps[~ends], np.full((~ends).sum(), top), "X", color=look.color)
+        ax.plot(steps[~alive], np.full((~alive).sum(), top), "X", color=look.color)
     ax.set_xlabel("step size")
     ax.set_ylabel("final suboptimality h(x) − h*")
     add_legend(figure, ax)
     return figure
+
+
+def top_of(points):
+    """Where to draw what diverged, above all medians of `tables.sensitivity`."""
+    medians = np.concatenate([solver.median for solver in points.values()])
+    return 10 * max(medians[np.isfinite(medians)], default=1.0)

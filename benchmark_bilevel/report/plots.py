@@ -5,16 +5,15 @@ import math
 import numpy as np
 from benchopt import BasePlot
 
-from benchmark_bilevel.report.curves import AXES, BAND, METRICS, curves
-from benchmark_bilevel.report.figures import SUPERSCRIPTS
+from benchmark_bilevel.report.curves import AXES, BAND, METRICS, curves, title_of
+from benchmark_bilevel.report.figures import SUPERSCRIPTS, top_of
 from benchmark_bilevel.report.results import prepare, problems
 from benchmark_bilevel.report.styles import style
+from benchmark_bilevel.report.tables import sensitivity, summary
 from benchmark_bilevel.report.targets import (
     TARGETS,
     empirical_distribution,
     performance_profile,
-    sensitivity,
-    summary,
     with_reference,
 )
 
@@ -32,11 +31,12 @@ def trace(
     rank=(0, 1),
     diverged=False,
     shape="linear",
+    name=None,
 ):
-    """A curve as benchopt wants it, with what our pages draw besides.
+    """A curve as benchopt wants it, with what our pages draw and say besides.
 
-    ``dash``, ``shape`` and ``diverged`` (the curve ends with a cross) are for `site`;
-    benchopt's own page does without.
+    ``dash``, ``shape`` and ``diverged`` (the curve ends with a cross), ``solver`` and
+    ``name`` (with all parameters) are for `site`; benchopt's own page does without.
     """
     look = style(solver, *rank)
     found = {
@@ -48,6 +48,8 @@ def trace(
         "dash": look.dash,
         "shape": shape,
         "diverged": bool(diverged),
+        "solver": solver,
+        "name": name or solver,
     }
     if low is not None:
         found.update(y_low=_rounded(low), y_high=_rounded(high))
@@ -78,17 +80,17 @@ class CurvePlot(BasePlot):
                 *(curve.x, curve.y, curve.low, curve.high),
                 rank=curve.rank,
                 diverged=curve.diverged,
+                name=curve.name,
             )
             for curve in curves(df, problem, self.metric, x_axis)
         ]
 
     def get_metadata(self, df, problem, x_axis):
-        metric = METRICS[self.metric]
         return {
             "title": describe(problem, BAND),
             "xlabel": AXES[x_axis][1],
-            "ylabel": metric.title,
-            "scale": metric.scale,
+            "ylabel": title_of(df, problem, self.metric),
+            "scale": METRICS[self.metric].scale,
         }
 
 
@@ -99,8 +101,8 @@ class SharePlot(BasePlot):
 
     def traces(self, shares):
         return [
-            trace(solver, solver, *curve, shape="hv")
-            for solver, curve in shares.items()
+            trace(ends.title(solver), solver, x, share, shape="hv")
+            for solver, (x, share, ends) in shares.items()
         ]
 
     def title(self, df, text):
@@ -156,19 +158,12 @@ class SensitivityPlot(BasePlot):
 
     def plot(self, df, problem):
         found = sensitivity(df, problem)
-        # Where runs diverged, the curve is at the top.
-        ends = [y[np.isfinite(y)] for _, y, *_ in found.values()]
-        top = 10 * np.max(np.concatenate([*ends, np.zeros(1)]))
         traces = []
-        for solver, (steps, *values) in found.items():
-            diverged = ~np.isfinite(values[0])
-            label = f"{solver} (diverged for some)" if diverged.any() else solver
-            if diverged.all():
-                label = f"{solver} (diverged)"
-            y, low, high = (np.minimum(part, top) for part in values)
-            traces.append(
-                trace(label, solver, steps, y, low, high, diverged=diverged[-1])
-            )
+        for solver, (steps, *values, ends) in found.items():
+            # Where all runs diverged, the curve is at the top.
+            y, low, high = (np.minimum(part, top_of(found)) for part in values)
+            label, diverged = ends.title(solver), np.isinf(values[0][-1])
+            traces.append(trace(label, solver, steps, y, low, high, diverged=diverged))
         return traces
 
     def get_metadata(self, df, problem):
@@ -189,11 +184,11 @@ class SummaryPlot(BasePlot):
     def plot(self, df, problem, cost):
         return [
             [
+                row["rank"],
                 row["label"],
-                row["n_runs"],
-                row["n_diverged"],
+                row["ends"].text or row["ends"].n_runs,
                 *(row[name] for name in ("value", "test_accuracy", "test_loss")),
-                *(_log10(row.get(name, math.nan)) for name in ("best", "median")),
+                _log10(row.get("median", math.nan)),
                 *(row.get((cost, target), math.nan) for target in TARGETS),
                 row["name"],
             ]
@@ -208,21 +203,20 @@ class SummaryPlot(BasePlot):
                 "of the initial suboptimality",
             ),
             "columns": [
+                "Rank",
                 "Solver",
-                "Runs",
-                "Diverged",
+                "Repetitions",
                 "h(x)",
                 "Test accuracy",
                 "Test loss",
-                "log10 of best h − h*",
-                "log10 of median h − h*",
+                "log10 of h − h*",
                 *(
                     "10" + f"{round(math.log10(t))}".translate(SUPERSCRIPTS)
                     for t in TARGETS
                 ),
                 "All parameters",
             ],
-            "default_order_column": "log10 of median h − h*",
+            "default_order_column": "Rank",
         }
 
 

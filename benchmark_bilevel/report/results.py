@@ -1,34 +1,78 @@
-"""Reading result files: which runs belong together, and what they are called."""
+"""Which runs of a result file belong together, what they are called, how they ended."""
 
 import json
 import re
 import weakref
 from functools import wraps
-from pathlib import Path
+from typing import NamedTuple
 
+import click
 import numpy as np
 import pandas as pd
-from benchopt.results import read_results
 
 from benchmark_bilevel.exact.reference import REFERENCES
+from benchmark_bilevel.report.names import (
+    base_name,
+    kind_names,
+    problem_names,
+    selectors,
+    short_names,
+)
 
 # What a closed form leaves of h − h* when both are computed in float64.
 ROUNDING = 1e-14
+# What a problem may measure besides, and what the tables call it.
+FURTHER = {
+    "corrupted_auc": "AUC of −x",
+    "retrained_validation_accuracy": "Retrained: validation accuracy",
+    "retrained_test_accuracy": "Retrained: test accuracy",
+}
+# The columns that figures and tables take numbers from; a run may lack some.
+NUMBERS = (
+    *("idx_rep", "base_seed", "time", "objective_value", "objective_suboptimality"),
+    *("objective_hypergradient_norm", "objective_inner_distance"),
+    *("objective_test_accuracy", "objective_test_loss"),
+    *("objective_oracle_calls", "objective_iterations", "objective_diverged"),
+    *(f"objective_{name}" for name in FURTHER),
+)
+RUN = ["problem", "variant", "idx_rep"]
 
 
-def read(paths):
-    """All rows of the result files `paths`, with the columns that `prepare` adds.
+class Ends(NamedTuple):
+    """How the repetitions of a solver ended."""
 
-    Parameters
-    ----------
-    paths : sequence of path-like
+    n_runs: int
+    n_diverged: int
+    n_cut: int  # by a deadline before their budget was spent: they are in no median
 
-    Returns
-    -------
-    DataFrame
-    """
-    frames = [read_results(path).assign(file=Path(path).stem) for path in paths]
-    return prepare(pd.concat(frames, ignore_index=True))
+    @classmethod
+    def of(cls, rows):
+        """Those of the runs that `rows`, of `prepare`, belong to."""
+        ends = rows.drop_duplicates(RUN)["end"]
+        return cls(
+            len(ends), int((ends == "diverged").sum()), int((ends == "cut").sum())
+        )
+
+    @classmethod
+    def sum(cls, parts):
+        """All `parts` together."""
+        return cls(*map(sum, zip(*parts, strict=True)))
+
+    @property
+    def all_failed(self):
+        """Whether no run spent its budget."""
+        return self.n_diverged + self.n_cut == self.n_runs
+
+    @property
+    def text(self):
+        """Such as ``"2 of 5 diverged"``; empty where every budget was spent."""
+        counts = ((self.n_diverged, "diverged"), (self.n_cut, "cut"))
+        return ", ".join(f"{n} of {self.n_runs} {what}" for n, what in counts if n)
+
+    def title(self, name, *more):
+        """The `name` with `text`, and `more` remarks."""
+        notes = [note for note in (self.text, *more) if note]
+        return f"{name} ({', '.join(notes)})" if notes else name
 
 
 def remembered(function):
@@ -52,46 +96,72 @@ def remembered(function):
 
 @remembered
 def prepare(results):
-    """Add the columns ``file``, ``problem``, ``solver``, ``label`` and ``failed``.
+    """Add ``file``, ``kind``, ``problem``, ``solver``, ``variant``, ``label``, ``end``.
 
-    ``problem`` names a data set and an objective, ``solver`` is the solver's name
-    without parameters, and ``label`` has those parameters which vary among the runs of
-    this solver on this problem. A run has ``failed`` if it diverged, or went so far
-    away that h could not be computed at its end.
+    ``kind`` is the class of problems, ``problem`` names it and a data set (and what
+    varies among the objective's parameters), ``solver`` is the solver's name
+    without parameters, ``variant`` the one with all of them, and ``label`` has those
+    which vary among the runs of this solver on this problem. ``end`` says how the run
+    of the row ended: "budget", "diverged", or "cut" by a deadline. Columns that figures
+    and tables need and a plain benchopt solver does not give are added, empty.
 
     Parameters
     ----------
     results : DataFrame
-        As benchopt reads it.
+        As benchopt reads it: the rows of a run in the order of its evaluations.
 
     Returns
     -------
     DataFrame
     """
-    if "label" in results:
+    if "variant" in results:
         return results
     results = results.assign(file=results.get("file", "")).reset_index(drop=True)
-    results["problem"] = _problem_names(results)
-    results["solver"] = results["solver_name"].str.split("[", n=1).str[0]
+    for name in {*NUMBERS} - {*results}:
+        results[name] = np.nan
+    for name in ("solver_description", "file_solver"):
+        texts = results.get(name, pd.Series("", results.index))
+        results[name] = texts.fillna("").astype(str)
+    kinds = kind_names(results["p_obj_problem"].unique())
+    results["kind"] = results["p_obj_problem"].map(kinds)
+    results["problem"] = problem_names(results)
+    results["solver"] = results["solver_name"].map(base_name)
+    results["variant"] = selectors(results, "solver_name", "p_solver_")
     results["label"] = ""
     for _, runs in results.groupby("problem", sort=False):
         labels = short_names(runs, "solver_name", "p_solver_")
-        results.loc[runs.index, "label"] = runs["solver_name"].map(labels)
-    results["failed"] = _failed(results)
+        results.loc[runs.index, "label"] = labels
+    results["end"] = _ends(results)
     return results
 
 
-def _failed(results):
-    """Whether the run of each row has failed."""
-    run = ["problem", "solver_name", "idx_rep"]
-    ends = results.loc[results.groupby(run)["stop_val"].idxmax()].set_index(run)
-    has_value = results.groupby("problem")["objective_value"].count() > 0
-    lost = (
-        ends["objective_value"].isna()
-        & has_value.reindex(ends.index.get_level_values("problem")).to_numpy()
-    )
-    failed = lost | (ends["objective_diverged"] > 0)
-    return failed.reindex(pd.MultiIndex.from_frame(results[run])).to_numpy()
+def _ends(results):
+    """How the run of each row ended, as its last row says.
+
+    Where that does not say it, in files of earlier versions and for plain benchopt
+    solvers, ``objective_diverged`` tells divergence from the budget's end.
+    """
+    last = results.groupby(RUN, sort=False).tail(1).set_index(RUN)
+    ends = pd.Series("budget", last.index)
+    ends[last["objective_diverged"] > 0] = "diverged"
+    if "objective_end" in last:
+        said = last["objective_end"].fillna("").astype(str)
+        known = {"": "", "budget": "budget", "diverged": "diverged"}
+        said = said.map(known).fillna("cut")
+        ends = said.where(said != "", ends)
+    return ends.reindex(pd.MultiIndex.from_frame(results[RUN])).to_numpy()
+
+
+@remembered
+def ends_by_variant(results):
+    """From (problem, variant) to its `Ends`."""
+    ends = prepare(results).drop_duplicates(RUN).groupby(["problem", "variant"])["end"]
+    counts = ends.value_counts().unstack(fill_value=0)
+    counts = counts.reindex(columns=["budget", "diverged", "cut"], fill_value=0)
+    return {
+        key: Ends(budget + diverged + cut, diverged, cut)
+        for key, budget, diverged, cut in counts.itertuples()
+    }
 
 
 def problems(results):
@@ -99,96 +169,18 @@ def problems(results):
     return prepare(results)["problem"].unique().tolist()
 
 
-def short_names(rows, column, prefix):
-    """From the full names in `column` to names with only the varying parameters.
-
-    Parameters
-    ----------
-    rows : DataFrame
-    column : str
-        Full names, such as ``"SOBA[batch_size=64,step_size=0.1]"``.
-    prefix : str
-        Of the columns that hold the parameters.
-
-    Returns
-    -------
-    dict
-    """
-    parameters = [name for name in rows if name.startswith(prefix)]
-    table = rows.drop_duplicates(column).set_index(column)[parameters].map(_text)
-    names = {}
-    for base, variants in table.groupby(table.index.str.split("[", n=1).str[0]):
-        varying = [name for name in parameters if variants[name].nunique() > 1]
-        for name, values in variants[varying].iterrows():
-            pairs = (f"{key.removeprefix(prefix)}={values[key]}" for key in varying)
-            names[name] = " ".join((base, *pairs))
-    return names
-
-
-def _problem_names(results):
-    """Names such as ``"ijcnn1, hyperparameter-selection"``, one a row."""
-    data = results["dataset_name"].map(
-        short_names(results, "dataset_name", "p_dataset_")
-    )
-    objectives = results["objective_name"].map(
-        short_names(results, "objective_name", "p_obj_")
-    )
-    # The objective's name is the same for all; its parameter `problem` is the name.
-    settings = objectives.str.replace(r"^\S+ ?(problem=\S+)? ?", "", regex=True)
-    problem = results["p_obj_problem"]
-    names = data.where(data == problem, data + ", " + problem)
-    names = names + (" " + settings).str.rstrip()
-    files = results["file"].groupby(names).nunique()
-    repeated = names.isin(files[files > 1].index)
-    return names.where(~repeated, names + " (" + results["file"] + ")")
-
-
-def _text(value):
-    """A parameter's value; numbers read the same whatever the column's type."""
-    if value is None or value != value:
-        return "None"
-    if isinstance(value, bool | np.bool_):
-        return str(value)
-    try:
-        return f"{float(value):g}"
-    except ValueError:
-        return str(value)
-
-
 def accuracy_of_reference(runs):
     """Error bound of h* on the problem of `runs`: what lies below it says nothing."""
     problem = runs["p_obj_problem"].iloc[0]
-    data = runs["dataset_name"].iloc[0].split("[")[0]
-    paths = REFERENCES.glob(f"{problem}-{data}-*.json")
-    accuracies = [json.loads(path.read_text())["accuracy"] for path in paths]
+    prefix = f"{problem}-{base_name(runs['dataset_name'].iloc[0])}-"
+    accuracies = []
+    for path in REFERENCES.glob("*.json"):
+        if re.fullmatch(re.escape(prefix) + r"[0-9a-f]+\.json", path.name):
+            try:
+                accuracies.append(float(json.loads(path.read_text())["accuracy"]))
+            except (KeyError, TypeError, ValueError) as error:
+                raise click.ClickException(
+                    f"the reference {path} is damaged: `python -m benchmark_bilevel "
+                    "reference` makes it again."
+                ) from error
     return max(accuracies, default=ROUNDING)
-
-
-def repeat_command(runs):
-    """The command that makes `runs` again, as a list of its arguments.
-
-    Every parameter is spelt out, so that a later change of a default does not matter;
-    only infinite ones are left to their defaults, as benchopt reads no infinity.
-    """
-    command = ["benchopt", "run", "."]
-    for flag, column in (("-d", "dataset_name"), ("-o", "objective_name")):
-        for name in runs[column].unique():
-            command += [flag, _without_infinities(name)]
-    for name in runs["solver_name"].unique():
-        command += ["-s", _without_infinities(name)]
-    command += ["-r", str(runs["idx_rep"].max() + 1)]
-    return [*command, "--seed", str(runs["base_seed"].iloc[0])]
-
-
-def _without_infinities(name):
-    return re.sub(r"(?<=[\[,])\w+=inf(,|(?=\]))", "", name).replace(",]", "]")
-
-
-def provenance_of(runs):
-    """The distinct records of versions, commit and machine in `runs`, as dicts."""
-    records = []
-    for final in runs["final_results"].dropna():
-        record = final["provenance"]
-        if record not in records:
-            records.append(record)
-    return records

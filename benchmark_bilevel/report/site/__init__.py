@@ -2,44 +2,47 @@
 
 import math
 import shutil
-from itertools import pairwise
+import tempfile
 from pathlib import Path
 
-import click
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import benchmark_bilevel
-from benchmark_bilevel.report.curves import BAND
-from benchmark_bilevel.report.figures import file_name
-from benchmark_bilevel.report.results import read
+from benchmark_bilevel.report.curves import BAND, MIN_POINTS
+from benchmark_bilevel.report.names import FileNames
+from benchmark_bilevel.report.reading import read
+from benchmark_bilevel.report.results import FURTHER
 from benchmark_bilevel.report.site.content import (
     problem_pages,
-    ranking,
     result_files,
     solver_pages,
 )
 from benchmark_bilevel.report.site.docstrings import as_html
-from benchmark_bilevel.report.site.drawings import (
-    draw_problem,
-    draw_shares,
-    draw_solver,
+from benchmark_bilevel.report.site.drawings import draw_shares
+from benchmark_bilevel.report.site.result_pages import (
+    POLICY,
+    write_result_page,
+    write_scripts,
 )
-from benchmark_bilevel.report.site.result_pages import write_result_page
+from benchmark_bilevel.report.site.standings import ranking
 from benchmark_bilevel.report.styles import style
-from benchmark_bilevel.report.targets import FURTHER, TARGETS
+from benchmark_bilevel.report.targets import TARGETS
 
 STATIC = Path(__file__).parent / "static"
 
 
-def build(paths, folder, benchmark, log=print):
+def build(paths, folder, benchmark, url="", log=print):
     """Write the site for the result files `paths` into `folder`.
 
     Parameters
     ----------
     paths : sequence of path-like
     folder : path-like
-        Created, and emptied of an earlier site's files of the same names only.
+        Created if need be. An earlier site's files of the same names are replaced, once
+        all pages are there; others are left alone.
     benchmark : benchopt.benchmark.Benchmark
+    url : str
+        Where the repository is on the web; "" if nowhere.
     log : callable
         Told of each kind of page.
 
@@ -48,45 +51,57 @@ def build(paths, folder, benchmark, log=print):
     Path
         The index page.
     """
-    paths, folder = sorted(map(Path, paths), key=lambda path: path.stem), Path(folder)
-    for path, following in pairwise(paths):
-        if path.stem == following.stem:
-            raise click.UsageError(f"two result files are named {path.stem}")
-    for name in ("data", "figures"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    for name in ("style.css", "sort.js"):
-        shutil.copy(STATIC / name, folder)
+    folder = Path(folder).resolve()
     results = read(paths)
-    files = result_files(results, benchmark.benchmark_dir)
-    for path, file in zip(paths, files, strict=True):
-        log(f"{path.name}: result page")
-        shutil.copy(path, folder / file.data)
-        write_result_page(path, file, folder, benchmark)
-
-    log("figures")
-    problems = problem_pages(results)
-    solvers = solver_pages(results, benchmark.benchmark_dir)
-    for problem in (case for page in problems for case in page.cases):
-        draw_problem(results, problem.name, folder / "figures")
-    for solver in solvers:
-        draw_solver(results, solver.name, folder / "figures")
-    shares = draw_shares(results, folder / "figures")
-
-    log("pages")
-    shared = {"files": files, "problems": problems, "solvers": solvers}
-    templates = _templates(benchmark)
-    index = {"ranking": ranking(results), "shares": shares}
-    _write(templates, folder / "index.html", "index.html", **shared, **index)
-    for page in problems:
-        _write(templates, folder / page.path, "problem.html", page=page, **shared)
-    for page in solvers:
-        _write(templates, folder / page.path, "solver.html", page=page, **shared)
-    for file in files:
-        _write(templates, folder / file.path, "file.html", page=file, **shared)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the folder: on the same disk, where renaming is all that is left to do.
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".site-") as beside:
+        _write_all(results, sorted(map(Path, paths)), Path(beside), benchmark, url, log)
+        folder.mkdir(exist_ok=True)
+        for part in Path(beside).iterdir():
+            place = folder / part.name
+            if place.is_dir() and not place.is_symlink():
+                shutil.rmtree(place)
+            part.replace(place)
     return folder / "index.html"
 
 
-def _templates(benchmark):
+def _write_all(results, paths, folder, benchmark, url, log):
+    for name in ("data", "figures"):
+        (folder / name).mkdir()
+    for name in ("style.css", "sort.js"):
+        shutil.copyfile(STATIC / name, folder / name)
+    write_scripts(folder)
+    names = FileNames()
+    files = result_files(results, benchmark.benchmark_dir, names)
+    path_of = {path.stem: path for path in paths}
+    for file in files:
+        log(f"{path_of[file.name].name}: result page")
+        shutil.copyfile(path_of[file.name], folder / file.data)
+        runs = results[results["file"] == file.name]
+        write_result_page(runs, file, folder, benchmark, url)
+
+    log("figures")
+    drawn = folder / "figures"
+    problems = problem_pages(results, files, drawn, names)
+    solvers = solver_pages(results, problems, benchmark.benchmark_dir, drawn, names)
+    shares = draw_shares(results, drawn, names)
+
+    log("pages")
+    shared = {"files": files, "problems": problems, "solvers": solvers}
+    templates = _templates(url, {page.name: page.path for page in solvers})
+    index = {"ranking": ranking(results), "shares": shares}
+    _write(templates, folder / "index.html", "index.html", **shared, **index)
+    for template, pages in (
+        ("problem.html", problems),
+        ("solver.html", solvers),
+        ("file.html", files),
+    ):
+        for page in pages:
+            _write(templates, folder / page.path, template, page=page, **shared)
+
+
+def _templates(url, solver_paths):
     environment = Environment(
         loader=PackageLoader(__name__, "templates"),
         autoescape=True,
@@ -95,14 +110,18 @@ def _templates(benchmark):
         lstrip_blocks=True,
     )
     environment.filters.update(
-        doc=as_html, number=number, slug=file_name, color=lambda name: _hex(style(name))
+        doc=as_html, number=number, color=lambda name: _hex(style(name))
     )
     environment.globals.update(
         band=BAND,
-        infinity=math.inf,
         further=FURTHER,
+        infinity=math.inf,
+        nan=math.nan,
+        min_points=MIN_POINTS,
+        policy=POLICY,
+        solver_paths=solver_paths,
         targets=TARGETS,
-        url=benchmark.url,
+        url=url,
         version=benchmark_bilevel.__version__,
     )
     return environment

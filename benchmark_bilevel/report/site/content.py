@@ -1,27 +1,30 @@
 """What the pages say: facts taken from the result files and from the code."""
 
-import math
 import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
+from benchmark_bilevel.fingerprint import fingerprint
 from benchmark_bilevel.problems import PROBLEMS
-from benchmark_bilevel.report.figures import file_name
-from benchmark_bilevel.report.results import (
-    accuracy_of_reference,
+from benchmark_bilevel.report.curves import unknown
+from benchmark_bilevel.report.origins import (
+    codes_of,
+    made_by,
     provenance_of,
     repeat_command,
+    seeds_of,
 )
-from benchmark_bilevel.report.targets import (
-    FINE_TARGETS,
-    best_variants,
-    reached,
-    summary,
+from benchmark_bilevel.report.results import Ends, accuracy_of_reference
+from benchmark_bilevel.report.site.drawings import (
+    draw_problem,
+    draw_solver,
+    main_metric,
 )
+from benchmark_bilevel.report.site.standings import standings
+from benchmark_bilevel.report.tables import summary
 
 MACHINE = {
     "processor": "system-processor",
@@ -39,28 +42,33 @@ class File:
     """A result file: where its pages are, and how it was made."""
 
     name: str
-    problems: list
-    n_curves: int
+    slug: str  # of its pages
     n_runs: int
+    ends: Ends
     date: str
+    made_by: str  # which code, in one line
+    current: bool  # whether it was this code alone
     commands: list
     config: str  # text of the run configuration that is committed under this name
-    config_path: str
-    environments: list
-    seeds: list
+    environments: list  # pairs of a table of facts and the number of its runs
     runs: pd.DataFrame
 
     @property
     def path(self):
-        return f"file-{file_name(self.name)}.html"
+        return f"file-{self.slug}.html"
 
     @property
     def interactive(self):
-        return f"result-{file_name(self.name)}.html"
+        return f"result-{self.slug}.html"
 
     @property
     def data(self):
-        return f"data/{self.name}.parquet"
+        return f"data/{self.slug}.parquet"
+
+    @property
+    def script(self):
+        """What the interactive page draws."""
+        return f"data/{self.slug}.js"
 
 
 @dataclass
@@ -68,181 +76,180 @@ class Case:
     """A problem on a data set, in one result file."""
 
     name: str
-    file: str
+    anchor: str
+    file: File
     table: pd.DataFrame
     has_reference: bool
     accuracy: float
+    curves: bool  # whether the figures are curves, and not the ends of the runs
+    figures: list
+    unknown: list  # titles of what is known at too few points for a figure
 
 
 @dataclass
 class ProblemPage:
     name: str
+    path: str
     text: str
     cases: list
-
-    @property
-    def path(self):
-        return f"problem-{file_name(self.name)}.html"
 
 
 @dataclass
 class SolverPage:
     name: str
+    path: str
     text: str
     source: str
     source_path: str
     rows: list
 
     @property
-    def path(self):
-        return f"solver-{file_name(self.name)}.html"
+    def summary(self):
+        """The first line of its text, without the name."""
+        return self.text.strip().partition("\n")[0].split(": ", 1)[-1]
 
 
-def result_files(results, folder):
+def result_files(results, folder, names):
     """A `File` for each result file, in alphabetical order."""
-    return [_file(name, rows, Path(folder)) for name, rows in results.groupby("file")]
+    return [
+        _file(name, rows, Path(folder), names("file", name).removeprefix("file-"))
+        for name, rows in results.groupby("file")
+    ]
 
 
-def _file(name, rows, folder):
-    relative = (
-        f"config/{name}.yml" if (folder / "config" / f"{name}.yml").exists() else ""
-    )
-    commands = [f"benchopt run . --config {relative}"] if relative else []
+def _file(name, rows, folder, slug):
+    config = _text_below(folder / "config", f"{name}.yml")
+    commands = [f"benchopt run . --config config/{name}.yml"] if config else []
     commands += [
         shlex.join(repeat_command(runs))
         for _, runs in rows.groupby("problem", sort=False)
     ]
-    columns = ["problem", "label", "solver_name"]
-    runs = rows.groupby(columns, sort=False)["idx_rep"].nunique()
+    columns = ["problem", "label", "variant"]
+    runs = [
+        dict(zip(columns, keys, strict=True), ends=Ends.of(group))
+        for keys, group in rows.groupby(columns, sort=False)
+    ]
+    ends = Ends.of(rows)
+    facts = {
+        "seed": ", ".join(seeds_of(rows)),
+        "date": ", ".join(sorted({date[:10] for date in _texts(rows, "run_date")})),
+    }
     return File(
         name=name,
-        problems=rows["problem"].unique().tolist(),
-        n_curves=len(runs),
-        n_runs=int(runs.sum()),
-        date=str(rows["run_date"].max())[:10],
+        slug=slug,
+        n_runs=ends.n_runs,
+        ends=ends,
+        date=max(_texts(rows, "run_date"), default="")[:10],
+        made_by=made_by(rows),
+        current={code.fingerprint for code, _ in codes_of(rows)} == {fingerprint()},
         commands=commands,
-        config=(folder / relative).read_text() if relative else "",
-        config_path=relative,
+        config=config,
         environments=[
-            {**_machine(rows), **_flat(record)} for record in provenance_of(rows)
+            ({**facts, **_machine(rows), **_flat(record)}, n_runs)
+            for record, n_runs in provenance_of(rows)
         ],
-        seeds=rows["base_seed"].unique().tolist(),
-        runs=runs.rename("n_runs").reset_index(),
+        runs=pd.DataFrame(runs),
     )
 
 
+def _text_below(folder, path):
+    """The text of the file `path` if it lies below `folder`, by whatever links; or "".
+
+    The path may come from a result file of anyone's, and could name any file.
+    """
+    try:
+        real = (folder / path).resolve()
+        inside = real.is_relative_to(folder.resolve()) and real.is_file()
+        return real.read_text(encoding="utf-8") if inside else ""
+    except (OSError, ValueError):
+        return ""
+
+
+def _texts(rows, column):
+    values = rows[column].dropna().unique() if column in rows else []
+    return [str(value) for value in values]
+
+
 def _machine(rows):
-    found = {}
-    for name, column in MACHINE.items():
-        values = rows[column].dropna().unique() if column in rows else []
-        if len(values):
-            found[name] = ", ".join(map(str, values))
-    return found
+    found = {name: ", ".join(_texts(rows, column)) for name, column in MACHINE.items()}
+    return {name: text for name, text in found.items() if text}
 
 
 def _flat(record):
     """Provenance with text for its lists."""
-    flat = dict(record)
-    flat["blas"] = "; ".join(
-        f"{pool['internal_api']} {pool['version']}, {pool['num_threads']} threads"
-        for pool in record["blas"]
-    )
-    flat["cpu_features"] = " ".join(record["cpu_features"])
+    flat = {str(name): _fact(value) for name, value in record.items()}
+    if pools := record.get("blas"):
+        flat["blas"] = "; ".join(
+            f"{pool['internal_api']} {pool['version']}, {pool['num_threads']} threads"
+            if isinstance(pool, dict)
+            and {"internal_api", "version", "num_threads"} <= set(pool)
+            else str(pool)
+            for pool in pools
+        )
     return flat
 
 
-def problem_pages(results):
-    """A `ProblemPage` for each class of problems."""
+def _fact(value):
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def problem_pages(results, files, folder, names):
+    """A `ProblemPage` for each class of problems; its figures go to `folder`."""
+    by_name = {file.name: file for file in files}
     pages = []
-    for name, rows in results.groupby("p_obj_problem", sort=False):
+    for kind, rows in results.groupby("kind", sort=False):
         cases = [
             Case(
                 name=case,
-                file=runs["file"].iloc[0],
-                table=summary(runs, case),
+                anchor=names("case", case),
+                file=by_name[runs["file"].iloc[0]],
+                table=summary(results, case),
                 has_reference=bool(runs["objective_suboptimality"].notna().any()),
                 accuracy=accuracy_of_reference(runs),
+                curves=main_metric(results, case) is not None,
+                figures=draw_problem(results, case, folder, names),
+                unknown=unknown(results, case),
             )
             for case, runs in rows.groupby("problem", sort=False)
         ]
-        pages.append(ProblemPage(name, PROBLEMS[name].__doc__, cases))
+        known = PROBLEMS.get(rows["p_obj_problem"].iloc[0])
+        text = (known.__doc__ or "") if known else ""
+        pages.append(ProblemPage(kind, f"{names('problem', kind)}.html", text, cases))
     return pages
 
 
-def solver_pages(results, folder):
-    """A `SolverPage` for each solver, whatever its parameters."""
-    table = best_variants(reached(results))
+def solver_pages(results, problems, benchmark_folder, folder, names):
+    """A `SolverPage` for each solver, whatever its parameters; figures go to `folder`."""
+    standing = standings(results)
+    benchmark_folder = Path(benchmark_folder)
+    cases = [(page, case) for page in problems for case in page.cases]
     pages = []
     for name, rows in results.groupby("solver", sort=False):
-        path = rows["file_solver"].iloc[-1]
-        source = Path(folder) / path
+        # benchopt gives it relative to the benchmark's folder, where it is below that.
+        path = Path(rows["file_solver"].iloc[-1])
+        source = _text_below(benchmark_folder / "solvers", benchmark_folder / path)
+        own = [
+            {
+                "page": page,
+                "case": case,
+                "figure": draw_solver(results, name, case.name, folder, names),
+                **standing[case.name, name],
+            }
+            for page, case in cases
+            if (case.table["solver"] == name).any()
+        ]
         pages.append(
             SolverPage(
                 name=name,
+                path=f"{names('solver', name)}.html",
                 text=rows["solver_description"].iloc[-1],
-                source=_without_docstring(source) if source.is_file() else "",
-                source_path=Path(path).as_posix(),
-                rows=_solver_rows(name, results, table),
+                source=_without_docstring(source),
+                source_path=path.as_posix(),
+                rows=own,
             )
         )
     return pages
 
 
-def _without_docstring(path):
-    return re.sub(
-        r'\n    """.*?"""\n\n', "\n", path.read_text(), count=1, flags=re.DOTALL
-    )
-
-
-def _solver_rows(solver, results, table):
-    """A dict for each problem on which `solver` ran, with its best parameters there."""
-    rows = []
-    for problem, runs in results.groupby("problem", sort=False):
-        if not (runs["solver"] == solver).any():
-            continue
-        ends = table[(table["problem"] == problem)].drop_duplicates(
-            ["solver", "idx_rep"]
-        )
-        row = {"problem": problem, "kind": runs["p_obj_problem"].iloc[0]}
-        if ends.empty:  # no reference: nothing is best
-            rows.append({**row, "ranked": False})
-            continue
-        medians = ends.groupby("solver")["final"].median()
-        own = table[(table["problem"] == problem) & (table["solver"] == solver)]
-        costs = own.groupby("target")["seconds"].median()
-        rows.append(
-            {
-                **row,
-                "ranked": True,
-                "rank": int((medians < medians[solver]).sum()) + 1,
-                "n_solvers": len(medians),
-                "median": medians[solver] / own["initial"].iloc[0],
-                "costs": costs.to_dict(),
-                "name": own["solver_name"].iloc[0],
-            }
-        )
-    return rows
-
-
-def ranking(results):
-    """Solvers by the share of targets that they reach; a dict with rows and columns.
-
-    Each problem weighs the same. ``gaps`` has the median of the final suboptimality
-    relative to the initial one.
-    """
-    table = best_variants(reached(results, FINE_TARGETS))
-    names = table["problem"].unique().tolist()
-    rows = []
-    for solver, runs in table.groupby("solver"):
-        hits = np.isfinite(runs["seconds"]).groupby(runs["problem"]).mean()
-        relative = (runs["final"] / runs["initial"]).groupby(runs["problem"]).median()
-        rows.append(
-            {
-                "solver": solver,
-                "share": hits.sum() / len(names),
-                "gaps": [relative.get(name, math.nan) for name in names],
-            }
-        )
-    rows.sort(key=lambda row: -row["share"])
-    left_out = [name for name in results["problem"].unique() if name not in names]
-    return {"problems": names, "rows": rows, "left_out": left_out}
+def _without_docstring(code):
+    return re.sub(r'\n    """.*?"""\n\n', "\n", code, count=1, flags=re.DOTALL)

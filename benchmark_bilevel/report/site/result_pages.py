@@ -1,130 +1,166 @@
-"""benchopt's result pages without their content delivery networks."""
+"""benchopt's result pages: without other hosts, and with no script but the site's own."""
 
 import html
 import json
 import re
+import shutil
 from importlib import resources
 from pathlib import Path
+from types import SimpleNamespace
 
-from benchopt.plotting.generate_html import get_results, render_all_results
-from benchopt.plotting.helpers import reset_solver_styles
-
-from benchmark_bilevel.report.curves import curves
-from benchmark_bilevel.report.results import problems, read
+from benchopt.plotting.generate_html import STATIC as BENCHOPT
+from benchopt.plotting.generate_html import SYS_INFO, TEMPLATE_RESULT
+from benchopt.plotting.helpers import update_plot_data_style
+from mako.template import Template
+from markupsafe import Markup
 
 STATIC = Path(__file__).parent / "static"
-SCRIPT = re.compile(r'<script[^>]*\bsrc="(https?://[^"]+)"[^>]*>\s*</script>')
-LINK = re.compile(r'<link\b[^>]*\bhref="https?://[^>]*>\s*')
-NEED_REFERENCE = (
-    "suboptimality",
-    "performance_profile",
-    "targets_reached",
-    "step_size",
-)
-# The browser itself refuses whatever would leave the page.
+PLOTLY, INTERACTIVE = "plotly.min.js", "interactive.js"
+# The browser refuses what is no file of the site, and whatever script is in a page.
+# Some browsers do not count files that are opened from a disk as "self".
 POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
-    "img-src data: blob:; font-src data:"
+    "default-src 'none'; script-src 'self' file:; "
+    "style-src 'self' file: 'unsafe-inline'; img-src 'self' file: data: blob:; "
+    "font-src data:; base-uri 'none'; form-action 'none'"
 )
 META = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+STYLE = '<link rel="stylesheet" href="page.css">'
+ELEMENT = re.compile(r"<script\b([^>]*)>.*?</script>\s*", re.DOTALL)
+LINK = re.compile(r'<link\b[^>]*\bhref="https?://[^>]*>\s*')
+HANDLER = re.compile(r'(?<=\s)on(?=\w+="[^"]*")')
+# Of the scripts that benchopt's page asks for, `INTERACTIVE` has what is used.
+REPLACED = ("plotly", "gridjs", "animejs")
 
 
-def write_result_page(path, file, folder, benchmark):
-    """Render the result file `path` by benchopt, then make the page self-contained.
+def write_scripts(folder):
+    """Write the scripts and the style sheet that result pages share into `folder`."""
+    plotly = resources.files("plotly") / "package_data" / PLOTLY
+    with resources.as_file(plotly) as path:  # installed with benchopt's dependencies
+        shutil.copyfile(path, folder / PLOTLY)
+    shutil.copyfile(STATIC / "page.css", folder / "page.css")
+    parts = [_static("grid.js"), _static("plotly_adapter.js")]
+    parts += [BENCHOPT["symbols.js"], BENCHOPT["result.js"], _static("page.js")]
+    (folder / INTERACTIVE).write_text("\n".join(parts), encoding="utf-8")
+
+
+def write_result_page(results, file, folder, benchmark, url=""):
+    """Render the runs of a result file by benchopt's template, as a page of the site.
 
     Parameters
     ----------
-    path : Path
+    results : DataFrame
+        Of this file alone.
     file : content.File
         Names of the page and of its neighbours.
     folder : Path
         The site's root.
     benchmark : benchopt.benchmark.Benchmark
-    """
-    reset_solver_styles()
-    # benchopt links to the result file relative to the site, so it has to be in it.
-    result = get_results(
-        [folder / file.data], folder, benchmark, _plot_config(path, benchmark)
-    )[0]
-    result["json_plots"] = json.dumps(
-        json.loads(result["json_plots"]), separators=(",", ":")
-    )
-    result["metadata"]["solvers_description"] = _tooltips(path)
-    text = render_all_results([result], benchmark, home="index.html")[0]
-    neighbours = json.dumps({"How these results were made": file.path})
-    text = self_contained(text, f"{_static('page.js')}addLinks({neighbours});")
-    (folder / file.interactive).write_text(text, encoding="utf-8")
-
-
-def _plot_config(path, benchmark):
-    """The benchmark's figures and views that the result file has data for.
-
-    The page opens with the first view. Without a reference minimum that is the test
-    loss, which is known at every point.
+    url : str
+        Of the repository; "" if it is nowhere on the web.
     """
     config = benchmark.get_plot_config()
-    if read([path])["objective_suboptimality"].notna().any():
-        return config
+    plots, options = benchmark.get_plot_data(results, config["plots"])
+    plots = {kind: plots[kind] for kind in config["plots"] if _has_data(plots[kind])}
     views = {
         name: view
         for name, view in config["plot_configs"].items()
-        if view["plot_kind"] not in NEED_REFERENCE
+        if view["plot_kind"] in plots
     }
-    first = sorted(views, key=lambda name: views[name]["plot_kind"] != "test_loss")
+    metadata = {
+        "plot_configs": views,
+        "solvers_description": _tooltips(results, plots),
+        "links": {"How these results were made": file.path, "Source": url},
+    }
+    data = {"_plots": update_plot_data_style(plots, plotly=True), "metadata": metadata}
+    # A script, as JSON has no NaN.
+    lines = [f"window.{name} = {_json(value)};\n" for name, value in data.items()]
+    (folder / file.script).write_text("".join(lines), encoding="utf-8")
+    # Whatever the template puts into its page is escaped, but for the style sheets.
+    template = Template(
+        filename=str(TEMPLATE_RESULT),
+        input_encoding="utf-8",
+        strict_undefined=True,
+        default_filters=["h"],
+    )
+    text = template.render(
+        result={
+            "kinds": list(plots),
+            "plot_options": {kind: options[kind] for kind in plots},
+            "sysinfo": _system(results),
+            "metadata": {"plot_configs": views},
+            "json_plots": "",
+            "fname": file.data,
+        },
+        benchmark=SimpleNamespace(pretty_name=file.name),
+        static={name: Markup(text) for name, text in BENCHOPT.items()},
+        home="index.html",
+    )
+    text = with_own_scripts(text, (PLOTLY, file.script, INTERACTIVE))
+    (folder / file.interactive).write_text(text, encoding="utf-8")
+
+
+def _has_data(figures):
+    return any(figure["data"] for figure in figures.values())
+
+
+def _json(value):
+    """As in a page: no text in it ends a script or begins a comment."""
+    return json.dumps(value, separators=(",", ":")).replace("<", r"\u003c")
+
+
+def _tooltips(results, plots):
+    """From the labels of curves to what the legend says, in HTML, when pointed at."""
+    described = results.drop_duplicates("solver").set_index("solver")
+    described = described["solver_description"].map(html.escape).to_dict()
+    traces = (
+        trace
+        for figures in plots.values()
+        for figure in figures.values()
+        if figure["type"] == "scatter"
+        for trace in figure["data"]
+    )
     return {
-        "plots": [name for name in config["plots"] if name not in NEED_REFERENCE],
-        "plot_configs": {name: views[name] for name in first},
+        trace["label"]: f"<b>{html.escape(trace['name'])}</b><br>"
+        + described[trace["solver"]].replace("\n", "<br>")
+        for trace in traces
     }
 
 
-def self_contained(text, script=""):
-    """The HTML `text` with its scripts inside and without style sheets from elsewhere.
+def _system(results):
+    """benchopt's table of the machine, from the first run that knows."""
+
+    def first(column):
+        known = results[column].dropna() if column in results else []
+        return str(known.iloc[0]) if len(known) else ""
+
+    return {
+        level: {name: first(column) for column, name in columns}
+        for level, columns in SYS_INFO.items()
+    }
+
+
+def with_own_scripts(text, scripts):
+    """The HTML `text` with `scripts`, files of the site, in place of all its own.
+
+    Its handlers of events become data, ``data-onclick``, which ``page.js`` reads.
 
     Raises
     ------
     ValueError
         When the page asks for a script that is not known here.
     """
-    text = LINK.sub("", text)
-    text = SCRIPT.sub(_inline, text)
+    for attributes in ELEMENT.findall(text):
+        if "src=" in attributes and not any(name in attributes for name in REPLACED):
+            raise ValueError(
+                f"benchopt's page asks for {attributes}, which is not known"
+            )
+    text = HANDLER.sub("data-on", LINK.sub("", ELEMENT.sub("", text)))
     text = text.replace("<head>", f"<head>\n{META}", 1)
+    text = text.replace("</head>", f"{STYLE}\n</head>", 1)
+    elements = "".join(f'<script src="{script}"></script>\n' for script in scripts)
     start, end = text.rsplit("</body>", 1)
-    extra = f"<style>{_static('page.css')}</style>\n<script>{script}</script>"
-    return f"{start}{extra}\n</body>{end}"
-
-
-def _inline(match):
-    """The script that takes the place of one from the network."""
-    address = match[1]
-    if "plotly" in address:
-        # Installed with benchopt's own dependencies; the adapter speaks its dialect.
-        plotly = resources.files("plotly") / "package_data" / "plotly.min.js"
-        code = f"{plotly.read_text(encoding='utf-8')}\n{_static('plotly_adapter.js')}"
-    elif "gridjs" in address:
-        code = _static("grid.js")
-    elif "anime" in address:
-        code = _static("anime.js")
-    else:
-        raise ValueError(f"benchopt's page asks for {address}, which is not known")
-    code = code.replace("</script", r"<\/script")
-    return f"<script>\n{code}\n</script>"
+    return f"{start}{elements}</body>{end}"
 
 
 def _static(name):
     return (STATIC / name).read_text(encoding="utf-8")
-
-
-def _tooltips(path):
-    """From the labels of curves to what the legend says when pointed at."""
-    results = read([path])
-    texts = results.drop_duplicates("solver_name").set_index("solver_name")
-    described = texts["solver_description"].to_dict()
-    labels = set(zip(texts["solver"], texts.index, strict=True))
-    for problem in problems(results):
-        for curve in curves(results, problem, "value", "seconds"):
-            labels |= {(curve.title, curve.name), (curve.label, curve.name)}
-    return {
-        label: f"<b>{html.escape(name)}</b><br>"
-        + html.escape(described[name]).replace("\n", "<br>")
-        for label, name in labels
-    }

@@ -3,7 +3,12 @@
 // what benchopt's page does not draw: dashes, steps, faint bands, and a cross where they
 // diverged.
 {
-  const asTitle = (title) => (typeof title === "string" ? {text: title} : title);
+  // Plotly takes texts for HTML; line breaks are the only ones that are meant.
+  const escaped = (text) => text.split(/<br ?\/?>/).map(escapeHtml).join("<br>");
+
+  const asTitle = (title) => (
+    typeof title === "string" ? {text: escaped(title)} : title
+  );
 
   const curveOf = (trace) => getPlotData().data.find((curve) => curve.label === trace.name);
 
@@ -11,6 +16,7 @@
     ...trace,
     line: {...trace.line, width: 2, dash: curve.dash, shape: curve.shape},
     marker: {...trace.marker, size: 8, maxdisplayed: 10},
+    hovertemplate: `${escapeHtml(trace.name)}<br>(%{x:.3e}, %{y:.3e})<extra></extra>`,
   });
 
   const restyleBand = ({hovertemplate, legend, ...band}) => ({
@@ -29,7 +35,7 @@
     x: trace.x.slice(-1),
     y: trace.y.slice(-1),
     marker: {symbol: "x", size: 13, color: trace.line.color},
-    hovertemplate: `${trace.name}<extra></extra>`,
+    hovertemplate: `${escapeHtml(trace.name)}<extra></extra>`,
   });
 
   const restyle = (trace) => {

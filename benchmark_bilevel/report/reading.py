@@ -1,0 +1,69 @@
+"""Reading result files, which may be anyone's: whole and of this benchmark, or a line."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import click
+import pandas as pd
+from benchopt.results import read_results
+
+from benchmark_bilevel.report.results import NUMBERS, prepare
+
+TEXTS = ("objective_name", "solver_name", "dataset_name", "p_obj_problem")
+NEEDED = (*TEXTS, "idx_rep", "time", "objective_value")
+
+
+def read(paths):
+    """All rows of the result files `paths`, with the columns that `prepare` adds.
+
+    Parameters
+    ----------
+    paths : sequence of path-like
+
+    Returns
+    -------
+    DataFrame
+
+    Raises
+    ------
+    click.ClickException
+        When a file is damaged or foreign, or two have one name: a line which names it.
+    """
+    paths = sorted(map(Path, paths), key=lambda path: path.stem)
+    for path, following in pairwise(paths):
+        if path.stem == following.stem:
+            raise click.UsageError(f"two result files are named {path.stem}")
+    frames = [_rows(path).assign(file=path.stem) for path in paths]
+    return prepare(pd.concat(frames, ignore_index=True))
+
+
+def _rows(path):
+    if path.suffix != ".parquet":
+        raise click.ClickException(f"{path} is not a parquet file of benchopt's.")
+    try:
+        # benchopt refuses pickles of anything but plain containers and arrays.
+        rows = read_results(path)
+    except Exception as error:  # whatever a damaged or hostile file leads to
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise click.ClickException(f"{path} cannot be read: {reason}") from error
+    missing = [name for name in NEEDED if name not in rows]
+    if missing:
+        raise click.ClickException(
+            f"{path} is not a result file of this benchmark: it has no column "
+            f"{', '.join(missing)}."
+        )
+    if rows.empty:
+        raise click.ClickException(f"{path} has no rows: nothing has run.")
+    for name in TEXTS:
+        if not rows[name].map(lambda value: isinstance(value, str)).all():
+            raise click.ClickException(f"{path}: column {name} is not text throughout.")
+    for name in {*NUMBERS} & {*rows}:
+        try:
+            rows[name] = rows[name].astype(float)
+        except (TypeError, ValueError) as error:
+            raise click.ClickException(
+                f"{path}: column {name} is not numbers throughout."
+            ) from error
+    if rows["idx_rep"].isna().any():
+        raise click.ClickException(f"{path}: column idx_rep has gaps.")
+    return rows.astype({"idx_rep": int})

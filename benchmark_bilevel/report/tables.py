@@ -1,0 +1,114 @@
+"""A problem's table, and what the step size does there."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from benchmark_bilevel.report.curves import AXES, QUANTILES
+from benchmark_bilevel.report.results import FURTHER, Ends, ends_by_variant, prepare
+from benchmark_bilevel.report.targets import (
+    TARGETS,
+    rank_key,
+    reached,
+    surviving,
+    with_reference,
+)
+
+
+def summary(results, problem):
+    """A row for each solver on `problem`: values at the end, and costs of the targets.
+
+    Medians are over the runs that spent their budget: ``ends`` says how many did not.
+
+    Returns
+    -------
+    DataFrame
+        ``rank``, ``label``, ``solver``, ``name`` (with all parameters), ``ends``;
+        ``value``, ``test_accuracy``, ``test_loss``, those of `FURTHER` that the problem
+        measures and ``median`` (suboptimality; inf if all diverged), medians at the
+        end; then (axis, target) with median costs. Solvers without a diverged run come
+        first, then those with any, each by ``median``, or by ``value`` without a
+        reference. Those of which a deadline cut all runs are last and have no rank.
+    """
+    results = prepare(results)
+    runs = results[results["problem"] == problem]
+    ends = ends_by_variant(results)
+    has_reference = runs["objective_suboptimality"].notna().any()
+    table = reached(runs) if has_reference else None
+    further = [name for name in FURTHER if runs[f"objective_{name}"].notna().any()]
+    metrics = ("value", "test_accuracy", "test_loss", *further)
+    rows = []
+    for name, group in runs.groupby("variant", sort=False):
+        last = group.drop_duplicates("idx_rep", keep="last")
+        spent = last[last["end"] == "budget"]
+        row = {
+            "label": group["label"].iloc[0],
+            "solver": group["solver"].iloc[0],
+            "name": name,
+            "ends": ends[problem, name],
+            **{metric: spent[f"objective_{metric}"].median() for metric in metrics},
+        }
+        if has_reference:
+            own = table[table["variant"] == name]
+            finals = own.drop_duplicates("idx_rep")["final"]
+            row["median"] = surviving(finals) if len(finals) else math.nan
+            alive = own[np.isfinite(own["final"])]
+            for axis in AXES:
+                for target in TARGETS:
+                    row[axis, target] = alive[axis][alive["target"] == target].median()
+        rows.append(row)
+    rows.sort(key=lambda row: _order(row, "median" if has_reference else "value"))
+    for k, row in enumerate(rows):
+        cut = row["ends"].n_cut == row["ends"].n_runs
+        row["rank"] = math.nan if cut else k + 1
+    return pd.DataFrame(rows)
+
+
+def _order(row, key):
+    ends, value = row["ends"], row[key]
+    value = math.inf if math.isnan(value) else value
+    return ends.n_cut == ends.n_runs, ends.n_diverged > 0, value
+
+
+class Sensitivity(NamedTuple):
+    """Final suboptimality of a solver at increasing steps, each an array."""
+
+    steps: np.ndarray
+    median: np.ndarray  # inf where all runs diverged
+    low: np.ndarray
+    high: np.ndarray
+    ends: Ends  # of all runs that these are of
+
+
+def sensitivity(results, problem):
+    """Final suboptimality against the step size, at the best other parameters.
+
+    Returns
+    -------
+    dict
+        From a solver's name to its `Sensitivity`; empty unless some solver ran with
+        several steps.
+    """
+    runs = with_reference(results)
+    runs = runs[runs["problem"] == problem]
+    if runs.empty or "p_solver_step_size" not in runs:
+        return {}
+    finals = reached(runs, (TARGETS[0],))
+    steps = runs.drop_duplicates("variant").set_index("variant")["p_solver_step_size"]
+    steps = pd.to_numeric(finals["variant"].map(steps), errors="coerce")
+    finals = finals.assign(step=steps)
+    ends = ends_by_variant(runs)
+    found = {}
+    for solver, rows in finals.groupby("solver", sort=False):
+        points, counts = [], []
+        for step, variants in rows.groupby("step"):
+            groups = {name: run["final"] for name, run in variants.groupby("variant")}
+            best = min(groups, key=lambda name: rank_key(groups[name]))
+            quantiles = (surviving(groups[best], q) for q in (0.5, *QUANTILES))
+            points.append((step, *quantiles))
+            counts.append(ends[problem, best])
+        if points:
+            found[solver] = Sensitivity(*np.array(points).T, Ends.sum(counts))
+    return found if any(len(found[name].steps) > 1 for name in found) else {}
