@@ -7,6 +7,7 @@ here is a sound array of finite numbers.
 import numpy as np
 from scipy.sparse import csr_matrix, issparse
 
+NUMBERS = "biufO"  # numpy's letters; objects are looked at one by one
 KINDS = {
     "U": "text",
     "S": "text",
@@ -64,7 +65,7 @@ def csr(name, X):
 
 def targets(name, y):
     """One target a sample, of any type, none missing, along one axis."""
-    y = _array(name, y, "biufOUSTMm")
+    y = _array(name, y, NUMBERS + "USTMm")
     if y.ndim == 0 or y.size != len(y):
         raise Inadmissible(
             f"{name} has the shape {y.shape}, not one target a sample; if its columns "
@@ -92,7 +93,7 @@ def numbers(name, values, n_axes):
     return array
 
 
-def _array(name, values, kinds="biufO"):
+def _array(name, values, kinds=NUMBERS):
     """`values` as a numpy array whose type is of one of `kinds`."""
     if np.ma.is_masked(values):
         raise Inadmissible(
@@ -102,15 +103,19 @@ def _array(name, values, kinds="biufO"):
         array = np.asarray(values.toarray() if issparse(values) else values)
     except Exception as error:  # of whatever type of the user's this is
         raise Inadmissible(f"{name} is no array: {_text(error)}") from None
-    if array.dtype.kind not in kinds:
-        raise Inadmissible(f"{name} holds {KINDS[array.dtype.kind]}: real numbers are wanted")
+    _refuse_kind(name, array, kinds)
     return array
+
+
+def _refuse_kind(name, array, kinds=NUMBERS):
+    kind = array.dtype.kind
+    if kind not in kinds:
+        raise Inadmissible(f"{name} holds {KINDS[kind]}: real numbers are wanted")
 
 
 def _floats(name, array):
     """`array` as float64, aligned, contiguous and in the machine's byte order."""
-    if array.dtype.kind in KINDS:
-        raise Inadmissible(f"{name} holds {KINDS[array.dtype.kind]}: real numbers are wanted")
+    _refuse_kind(name, array)
     try:
         return np.require(array, np.float64, "CA")
     except (ValueError, TypeError, OverflowError) as error:
