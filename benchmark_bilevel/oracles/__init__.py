@@ -11,6 +11,10 @@ over many samples. With i the index of a mini-batch (a *block*):
     loss on block i;
 ``inner.grad(z, x, i)``
     the residual F = ∇z g of the inner problem;
+``inner.grad_x(z, x, i)``
+    ∇x g, a direction for x;
+``inner.grads(z, x, i)``
+    the pair (∇z g, ∇x g) at once, sharing the forward pass;
 ``inner.hvp(z, x, v, i)``
     (∂F/∂z)ᵀ v, for a gradient the Hessian-vector product ∇²zz g v;
 ``inner.cross(z, x, v, i)``
@@ -31,13 +35,22 @@ of its Jacobians occur, so that an inner problem stated as a fixed point z = Φ(
 with F = z − Φ.
 
 Every call counts its per-sample evaluations in ``oracle.counts``, an int64 array that
-both oracles share, in the order of `COUNTS`; padding is never counted, `value` neither.
+both oracles share, in the order of `COUNTS`; padding is never counted.
 """
 
 COUNTS = (
     "outer_gradients",
     "inner_gradients",
+    "inner_gradients_x",
     "hessian_vector_products",
     "jacobian_vector_products",
+    "loss_values",
 )
-OUTER_GRADIENTS, INNER_GRADIENTS, HESSIAN_VECTOR, JACOBIAN_VECTOR = range(len(COUNTS))
+(
+    OUTER_GRADIENTS,
+    INNER_GRADIENTS,
+    INNER_GRADIENTS_X,
+    HESSIAN_VECTOR,
+    JACOBIAN_VECTOR,
+    LOSS_VALUES,
+) = range(len(COUNTS))

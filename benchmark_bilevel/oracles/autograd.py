@@ -7,7 +7,9 @@ from benchmark_bilevel.methods.variance_reduction import empty_memory
 from benchmark_bilevel.oracles import (
     HESSIAN_VECTOR,
     INNER_GRADIENTS,
+    INNER_GRADIENTS_X,
     JACOBIAN_VECTOR,
+    LOSS_VALUES,
     OUTER_GRADIENTS,
 )
 from benchmark_bilevel.oracles.samplers import next_block, random_below
@@ -24,7 +26,8 @@ class _AutogradOracle:
     samples : tuple of arrays with the same first dimension
     partition : Partition
     sampler : Sampler
-    counts : int64 array of shape (4,)
+    counts : int64 array
+        In the order of `COUNTS`.
     dtype : str
     device : str
     """
@@ -45,6 +48,7 @@ class _AutogradOracle:
         return int(random_below(self.sampler.cursor, n))
 
     def value(self, z, x, i):
+        self._count(LOSS_VALUES, i)
         with torch.no_grad():
             return float(self._value(z, x, i))
 
@@ -94,6 +98,22 @@ class AutogradInner(_AutogradOracle):
     def grad(self, z, x, i):
         self._count(INNER_GRADIENTS, i)
         return self._mark(self._residual(_leaf(z), x, i, differentiable=False), z, x)
+
+    def grad_x(self, z, x, i):
+        self._count(INNER_GRADIENTS_X, i)
+        return self._gradients(z, x, i)[1]
+
+    def grads(self, z, x, i):
+        for kind in (INNER_GRADIENTS, INNER_GRADIENTS_X):
+            self._count(kind, i)
+        gradient, gradient_x = self._gradients(z, x, i)
+        return self._mark(gradient, z, x), gradient_x
+
+    def _gradients(self, z, x, i):
+        z, x = _leaf(z), _leaf(x)
+        return torch.autograd.grad(
+            self._value(z, x, i), (z, x), allow_unused=True, materialize_grads=True
+        )
 
     def hvp(self, z, x, v, i):
         self._count(HESSIAN_VECTOR, i)

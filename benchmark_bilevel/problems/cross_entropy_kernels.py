@@ -15,7 +15,7 @@ from benchmark_bilevel.compiled.exponentials import log_sum_exp, softmax
 from benchmark_bilevel.compiled.products import combine, dots, empty_like
 from benchmark_bilevel.compiled.row_directions import empty_row_memory
 from benchmark_bilevel.methods.variance_reduction import empty_memory
-from benchmark_bilevel.oracles import OUTER_GRADIENTS
+from benchmark_bilevel.oracles import LOSS_VALUES, OUTER_GRADIENTS
 from benchmark_bilevel.oracles.closed_form import (
     FIELDS,
     InnerHandle,
@@ -127,9 +127,19 @@ def _residuals(self, a, z, i):
     """p ← softmax(Z Aᵀ) and R ← φ (p − e_y)."""
 
     def residuals(self, a, z, i):
+        self.scores(a, z, self.p)
+        softmax(self.p, self.p)
+        return self.errors(i)
+
+    return residuals
+
+
+@method(CrossEntropyType, "errors")
+def _errors(self, i):
+    """R ← φ (p − e_y)."""
+
+    def errors(self, i):
         p, r, y, factor = self.p, self.r, self.y[i], self.factor
-        self.scores(a, z, p)
-        softmax(p, p)
         for c in range(p.shape[0]):
             for k in range(p.shape[1]):
                 r[c, k] = factor[k] * p[c, k]
@@ -137,7 +147,7 @@ def _residuals(self, a, z, i):
             r[y[k], k] -= factor[k]
         return r
 
-    return residuals
+    return errors
 
 
 @method(CrossEntropyType, "curvatures")
@@ -175,7 +185,11 @@ def _back(self, a, r, z, ridge):
 
 @method(CrossEntropyOuterType, "value")
 def _value(self, z, x, i):
-    return lambda self, z, x, i: self.loss(self.a[i], z, i)
+    def value(self, z, x, i):
+        self.count(LOSS_VALUES, i)
+        return self.loss(self.a[i], z, i)
+
+    return value
 
 
 @method(CrossEntropyOuterType, "grad")

@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from benchmark_bilevel.methods.directions import descend, scale, zeros_like
+from benchmark_bilevel.methods.directions import assign, descend, scale, zeros_like
 from benchmark_bilevel.methods.schedules import Schedule
 from benchmark_bilevel.runtimes import make_runtime
 
+OF_F = ("∇z f", "∇x f", "f")
 NAMES = (
     "∇z g",
     "H v",
@@ -13,8 +14,11 @@ NAMES = (
     "∇z g (joint)",
     "H v (joint)",
     "J v (joint)",
-    "∇z f",
-    "∇x f",
+    "∇x g",
+    "∇z g (pair)",
+    "∇x g (pair)",
+    "g",
+    *OF_F,
 )
 
 
@@ -25,28 +29,35 @@ class Probe:
 
     @staticmethod
     def init(inner, outer, z, x):
-        v, gz, hv, joint_gz, joint_hv, fz = (zeros_like(z) for _ in range(6))
-        jv, joint_jv, fx = (zeros_like(x) for _ in range(3))
-        return z, x, v, (gz, hv, jv, joint_gz, joint_hv, joint_jv, fz, fx)
+        v, gz, hv, joint_gz, joint_hv, pair_gz, fz = (zeros_like(z) for _ in range(7))
+        jv, joint_jv, gx, pair_gx, fx = (zeros_like(x) for _ in range(5))
+        g, f = zeros_like(z), zeros_like(z)  # the value is the first entry
+        products = gz, hv, jv, joint_gz, joint_hv, joint_jv
+        return z, x, v, (*products, gx, pair_gz, pair_gx, g, fz, fx, f)
 
     @staticmethod
     def step(inner, outer, state, steps, t):
-        z, x, v, (gz, hv, jv, joint_gz, joint_hv, joint_jv, fz, fx) = state
-        for variable in (gz, hv, joint_gz, joint_hv, fz):
-            scale(variable, 0.0)
-        for variable in (jv, joint_jv, fx):
-            scale(variable, 0.0)
-        i = t % inner.n_blocks
-        descend(gz, -1.0, inner.grad(z, x, i))
-        descend(hv, -1.0, inner.hvp(z, x, v, i))
-        descend(jv, -1.0, inner.cross(z, x, v, i))
+        z, x, v, found = state
+        gz, hv, jv, joint_gz, joint_hv, joint_jv = found[:6]
+        gx, pair_gz, pair_gx, g, fz, fx, f = found[6:]
+        i, j = t % inner.n_blocks, t % outer.n_blocks
+        assign(gz, inner.grad(z, x, i))
+        assign(hv, inner.hvp(z, x, v, i))
+        assign(jv, inner.cross(z, x, v, i))
         a, b, c = inner.grad_hvp_cross(z, x, v, i)
-        descend(joint_gz, -1.0, a)
-        descend(joint_hv, -1.0, b)
-        descend(joint_jv, -1.0, c)
-        a, b = outer.grad(z, x, t % outer.n_blocks)
-        descend(fz, -1.0, a)
+        assign(joint_gz, a)
+        assign(joint_hv, b)
+        assign(joint_jv, c)
+        assign(gx, inner.grad_x(z, x, i))
+        a, b = inner.grads(z, x, i)
+        assign(pair_gz, a)
+        assign(pair_gx, b)
+        g[0] = inner.value(z, x, i)
+        a, b = outer.grad(z, x, j)
+        assign(fz, a)
+        scale(fx, 0.0)
         descend(fx, -1.0, b)
+        f[0] = outer.value(z, x, j)
 
 
 def probe(problem, runtime, points, batch_size):

@@ -7,7 +7,7 @@ from benchmark_bilevel.oracles.autograd import to_tensor
 from benchmark_bilevel.oracles.samplers import Partition
 from benchmark_bilevel.verification import Failed, NotDeclared
 from benchmark_bilevel.verification.model import Model
-from benchmark_bilevel.verification.probe import NAMES, probe
+from benchmark_bilevel.verification.probe import NAMES, OF_F, probe
 
 BATCH = 8  # and a shorter last block, wherever 8 does not divide the samples
 
@@ -81,10 +81,13 @@ def batches(problem):
         zip(("∇z g", "H v", "J v"), (now.gz, now.H @ v, now.J @ v), strict=True)
     )
     right |= {f"{name} (joint)": right[name] for name in right}
+    right |= {"∇x g": now.gx, "∇z g (pair)": now.gz, "∇x g (pair)": now.gx}
     right |= {"∇z f": now.fz, "∇x f": now.fx}
+    # A value is the first entry of an array like z.
+    right |= {"g": now.g * np.eye(z.size)[0], "f": now.f * np.eye(z.size)[0]}
     (blocks,), _ = probe(problem, "torch", [point], BATCH)
     for name, values in zip(NAMES, zip(*blocks, strict=True), strict=True):
-        n_samples = problem.n_outer if name in ("∇z f", "∇x f") else problem.n_inner
+        n_samples = problem.n_outer if name in OF_F else problem.n_inner
         values = values[: Partition(n_samples, BATCH).n_blocks]
         _compare(
             f"the mean of {name} over all batches", np.mean(values, 0), right[name]

@@ -1,15 +1,22 @@
 """Closed forms of data hyper-cleaning in numba; see `cross_entropy_kernels`.
 
 The factor of sample k is φ = w σ(x_k), w the partition's weight. A block moves the
-entries of x of its own samples only, by v · ∂∇_Z/∂x_k = w σ'(x_k) (Σ p T − T_y).
+entries of x of its own samples only: ∂/∂x_k is w σ'(x_k) CE_k for the loss, with
+CE = log Σ exp S − S_y of the scores S, and w σ'(x_k) (Σ p T − T_y) for v · ∇_Z.
 """
 
 import numpy as np
 from numba.experimental import structref
 
-from benchmark_bilevel.compiled.exponentials import sigmoid
+from benchmark_bilevel.compiled.exponentials import log_sum_exp, sigmoid, softmax
 from benchmark_bilevel.compiled.row_directions import one_slice
-from benchmark_bilevel.oracles import HESSIAN_VECTOR, INNER_GRADIENTS, JACOBIAN_VECTOR
+from benchmark_bilevel.oracles import (
+    HESSIAN_VECTOR,
+    INNER_GRADIENTS,
+    INNER_GRADIENTS_X,
+    JACOBIAN_VECTOR,
+    LOSS_VALUES,
+)
 from benchmark_bilevel.oracles.closed_form import InnerType, constructor, method
 from benchmark_bilevel.problems.cross_entropy_kernels import (
     CROSS_ENTROPY_FIELDS,
@@ -74,7 +81,7 @@ def _weigh(self, x, i):
 
 @method(HypercleaningType, "slopes")
 def _slopes(self, x, i):
-    """The direction for x, with mean and T as `curvatures` left them."""
+    """w σ'(x) (mean − T_y), with mean and T as they were left."""
 
     def slopes(self, x, i):
         factor, t, y, size = self.factor, self.t, self.y[i], self.sizes[i]
@@ -91,6 +98,7 @@ def _slopes(self, x, i):
 @method(HypercleaningType, "value")
 def _value(self, z, x, i):
     def value(self, z, x, i):
+        self.count(LOSS_VALUES, i)
         self.weigh(x, i)
         square = 0.0
         for k in range(z.size):
@@ -109,6 +117,29 @@ def _grad(self, z, x, i):
         return self.back(a, self.residuals(a, z, i), z, self.ridge)
 
     return grad
+
+
+@method(HypercleaningType, "grad_x")
+def _grad_x(self, z, x, i):
+    def grad_x(self, z, x, i):
+        self.count(INNER_GRADIENTS_X, i)
+        self.weigh(x, i)
+        self.scores(self.a[i], z, self.t)
+        log_sum_exp(self.t, self.mean)
+        return self.slopes(x, i)
+
+    return grad_x
+
+
+@method(HypercleaningType, "grads")
+def _grads(self, z, x, i):
+    def grads(self, z, x, i):
+        gradient_x = self.grad_x(z, x, i)
+        self.count(INNER_GRADIENTS, i)
+        softmax(self.t, self.p)  # of the scores
+        return self.back(self.a[i], self.errors(i), z, self.ridge), gradient_x
+
+    return grads
 
 
 @method(HypercleaningType, "hvp")

@@ -2,8 +2,8 @@
 
 The rows of x are in the order of the samples, so that those of a block are one slice.
 Before a block is used, its poisonable images, a fifth, are written anew from x. The
-direction for the row of x of sample k is Σ_c R_ck V_c + U_ck Z_c, the derivative of
-v · ∇_Z with respect to the image.
+derivative of the loss with respect to image k, a row of x, is Σ_c R_ck Z_c, and that of
+v · ∇_Z is Σ_c R_ck V_c + U_ck Z_c.
 """
 
 import numpy as np
@@ -14,7 +14,13 @@ from benchmark_bilevel.compiled.products import combine
 from benchmark_bilevel.compiled.row_directions import is_mean, one_slice, slices
 from benchmark_bilevel.fingerprint import cached_njit
 from benchmark_bilevel.methods.directions import descend, scale, zeros_like
-from benchmark_bilevel.oracles import HESSIAN_VECTOR, INNER_GRADIENTS, JACOBIAN_VECTOR
+from benchmark_bilevel.oracles import (
+    HESSIAN_VECTOR,
+    INNER_GRADIENTS,
+    INNER_GRADIENTS_X,
+    JACOBIAN_VECTOR,
+    LOSS_VALUES,
+)
 from benchmark_bilevel.oracles.closed_form import InnerType, constructor, method
 from benchmark_bilevel.oracles.samplers import aligned, aligned_zeros
 from benchmark_bilevel.problems.cross_entropy_kernels import (
@@ -32,7 +38,7 @@ HAS_HVP_AGAIN = True  # the inner oracle has `hvp_again`
 
 # starts: (n_blocks + 1,) first row of x of each block; places: (n_poisonable,) index in
 # its block of the sample of each row; images: (n_poisonable, features), clean; small:
-# (2, batch * classes) workspace; ridge: factor of Z in ∇_Z.
+# (batch * classes,) workspace; ridge: factor of Z in ∇_Z.
 _INNER_FIELDS = [
     *CROSS_ENTROPY_FIELDS,
     "starts",
@@ -80,7 +86,7 @@ def make_inner(problem, *settings):
         np.searchsorted(problem.poisonable, limits),
         problem.poisonable % size,
         problem.clean_images(dtype),
-        aligned_zeros((2, size * n_classes), dtype),
+        aligned_zeros(size * n_classes, dtype),
         np.dtype(dtype).type(2 * problem.ridge / problem.dim_z),
     )
 
@@ -167,27 +173,33 @@ def _poisoned(self, x, i):
     return poisoned
 
 
-@method(PoisoningInnerType, "moves")
-def _moves(self, z, v, i):
-    """The direction for x, with R and U as `residuals` and `curvatures` left them."""
+@method(PoisoningInnerType, "pulled")
+def _pulled(self, factors, z, i):
+    """The direction for x whose row for sample k is Σ_c factors_ck Z_c."""
 
-    def moves(self, z, v, i):
+    def pulled(self, factors, z, i):
         start, n_pixels = self.starts[i], self.a.shape[2]
         places = self.places[start : self.starts[i + 1]]
-        shape = (places.size, self.r.shape[0])
-        of_v = self.small[0, : shape[0] * shape[1]].reshape(shape)
-        of_z = self.small[1, : shape[0] * shape[1]].reshape(shape)
+        shape = (places.size, factors.shape[0])
+        chosen = self.small[: shape[0] * shape[1]].reshape(shape)
         for k in range(shape[0]):
             for c in range(shape[1]):
-                of_v[k, c] = self.r[c, places[k]]
-                of_z[k, c] = self.u[c, places[k]]
-        values = np.empty((places.size, n_pixels), z.dtype)
-        others = np.empty_like(values)
-        combine(self.weights(v), of_v, values)
-        combine(self.weights(z), of_z, others)
-        total = values.reshape(values.size)
-        descend(total, -1.0, others.reshape(values.size))
-        return one_slice(start * n_pixels, total)
+                chosen[k, c] = factors[c, places[k]]
+        values = np.empty((shape[0], n_pixels), z.dtype)
+        combine(self.weights(z), chosen, values)
+        return one_slice(start * n_pixels, values.reshape(values.size))
+
+    return pulled
+
+
+@method(PoisoningInnerType, "moves")
+def _moves(self, z, v, i):
+    """J v, with R and U as `residuals` and `curvatures` left them."""
+
+    def moves(self, z, v, i):
+        direction = self.pulled(self.r, v, i)
+        descend(direction.values, -1.0, self.pulled(self.u, z, i).values)
+        return direction
 
     return moves
 
@@ -195,6 +207,7 @@ def _moves(self, z, v, i):
 @method(PoisoningInnerType, "value")
 def _value(self, z, x, i):
     def value(self, z, x, i):
+        self.count(LOSS_VALUES, i)
         square = 0.0
         for k in range(z.size):
             square += z[k] * z[k]
@@ -211,6 +224,25 @@ def _grad(self, z, x, i):
         return self.back(a, self.residuals(a, z, i), z, self.ridge)
 
     return grad
+
+
+@method(PoisoningInnerType, "grad_x")
+def _grad_x(self, z, x, i):
+    def grad_x(self, z, x, i):
+        self.count(INNER_GRADIENTS_X, i)
+        return self.pulled(self.residuals(self.poisoned(x, i), z, i), z, i)
+
+    return grad_x
+
+
+@method(PoisoningInnerType, "grads")
+def _grads(self, z, x, i):
+    def grads(self, z, x, i):
+        gradient = self.grad(z, x, i)
+        self.count(INNER_GRADIENTS_X, i)
+        return gradient, self.pulled(self.r, z, i)
+
+    return grads
 
 
 @method(PoisoningInnerType, "hvp")

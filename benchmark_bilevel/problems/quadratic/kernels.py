@@ -1,7 +1,7 @@
 """Closed forms of the quadratics in numba; a block of samples is (features, batch).
 
 On a block with rows a_i, b_i and residuals s = aᵀz + bᵀx − c:
-∇z g = w A s, H v = w A (Aᵀv), J v = w B (Aᵀv), with w the partition's weight.
+∇z g = w A s, ∇x g = w B s, H v = w A (Aᵀv), J v = w B (Aᵀv), with w the partition's weight.
 """
 
 import numpy as np
@@ -13,7 +13,9 @@ from benchmark_bilevel.methods.variance_reduction import empty_memory
 from benchmark_bilevel.oracles import (
     HESSIAN_VECTOR,
     INNER_GRADIENTS,
+    INNER_GRADIENTS_X,
     JACOBIAN_VECTOR,
+    LOSS_VALUES,
     OUTER_GRADIENTS,
 )
 from benchmark_bilevel.oracles.closed_form import (
@@ -101,9 +103,24 @@ def _residuals(self, z, x, i):
     return residuals
 
 
+@method(QuadraticType, "both_gradients")
+def _both_gradients(self, z, x, i):
+    """A s and B s."""
+
+    def both_gradients(self, z, x, i):
+        s = self.residuals(z, x, i)
+        gradient_z, gradient_x = empty_like(z), empty_like(x)
+        dots(self.a[i], s, gradient_z)
+        dots(self.b[i], s, gradient_x)
+        return gradient_z, gradient_x
+
+    return both_gradients
+
+
 @method(QuadraticType, "value")
 def _value(self, z, x, i):
     def value(self, z, x, i):
+        self.count(LOSS_VALUES, i)
         s = self.residuals(z, x, i)
         total = 0.0
         for k in range(s.size):
@@ -122,6 +139,27 @@ def _grad(self, z, x, i):
         return gradient
 
     return grad
+
+
+@method(QuadraticInnerType, "grad_x")
+def _grad_x(self, z, x, i):
+    def grad_x(self, z, x, i):
+        self.count(INNER_GRADIENTS_X, i)
+        gradient = empty_like(x)
+        dots(self.b[i], self.residuals(z, x, i), gradient)
+        return gradient
+
+    return grad_x
+
+
+@method(QuadraticInnerType, "grads")
+def _grads(self, z, x, i):
+    def grads(self, z, x, i):
+        self.count(INNER_GRADIENTS, i)
+        self.count(INNER_GRADIENTS_X, i)
+        return self.both_gradients(z, x, i)
+
+    return grads
 
 
 @method(QuadraticInnerType, "curvature")
@@ -172,10 +210,6 @@ def _grad_hvp_cross(self, z, x, v, i):
 def _outer_grad(self, z, x, i):
     def grad(self, z, x, i):
         self.count(OUTER_GRADIENTS, i)
-        s = self.residuals(z, x, i)
-        gradient_z, gradient_x = empty_like(z), empty_like(x)
-        dots(self.a[i], s, gradient_z)
-        dots(self.b[i], s, gradient_x)
-        return gradient_z, gradient_x
+        return self.both_gradients(z, x, i)
 
     return grad

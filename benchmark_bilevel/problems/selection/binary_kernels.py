@@ -16,6 +16,7 @@ from benchmark_bilevel.oracles import (
     HESSIAN_VECTOR,
     INNER_GRADIENTS,
     JACOBIAN_VECTOR,
+    LOSS_VALUES,
     OUTER_GRADIENTS,
 )
 from benchmark_bilevel.oracles.closed_form import (
@@ -133,7 +134,11 @@ def _loss(self, z, i):
 
 @method(LogisticOuterType, "value")
 def _outer_value(self, z, x, i):
-    return lambda self, z, x, i: self.loss(z, i)
+    def value(self, z, x, i):
+        self.count(LOSS_VALUES, i)
+        return self.loss(z, i)
+
+    return value
 
 
 @method(LogisticOuterType, "grad")
@@ -150,6 +155,7 @@ def _outer_grad(self, z, x, i):
 @method(LogisticInnerType, "value")
 def _inner_value(self, z, x, i):
     def value(self, z, x, i):
+        self.count(LOSS_VALUES, i)
         penalty = penalties(self.ridge, x)
         return self.loss(z, i) + ridge_value(self.ridge, penalty, z)
 

@@ -12,6 +12,7 @@ from benchmark_bilevel.oracles import (
     HESSIAN_VECTOR,
     INNER_GRADIENTS,
     JACOBIAN_VECTOR,
+    LOSS_VALUES,
     OUTER_GRADIENTS,
 )
 from benchmark_bilevel.oracles.closed_form import (
@@ -111,7 +112,11 @@ def _scores(self, a, z, out):
 
 @method(SoftmaxOuterType, "value")
 def _outer_value(self, z, x, i):
-    return lambda self, z, x, i: self.loss(self.a[i], z, i)
+    def value(self, z, x, i):
+        self.count(LOSS_VALUES, i)
+        return self.loss(self.a[i], z, i)
+
+    return value
 
 
 @method(SoftmaxOuterType, "grad")
@@ -128,6 +133,7 @@ def _outer_grad(self, z, x, i):
 @method(SoftmaxInnerType, "value")
 def _inner_value(self, z, x, i):
     def value(self, z, x, i):
+        self.count(LOSS_VALUES, i)
         penalty = penalties(self.ridge, x)
         return self.loss(self.a[i], z, i) + ridge_value(self.ridge, penalty, z)
 

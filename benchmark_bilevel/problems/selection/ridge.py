@@ -12,8 +12,8 @@ from numba import njit
 from benchmark_bilevel.compiled.exponentials import exp
 from benchmark_bilevel.compiled.products import empty_like
 from benchmark_bilevel.fingerprint import FAST, INLINED
-from benchmark_bilevel.methods.directions import descend
-from benchmark_bilevel.oracles import JACOBIAN_VECTOR
+from benchmark_bilevel.methods.directions import descend, scale
+from benchmark_bilevel.oracles import INNER_GRADIENTS_X, JACOBIAN_VECTOR
 from benchmark_bilevel.oracles.closed_form import InnerType, OuterType, method
 
 
@@ -178,6 +178,22 @@ def _cross(self, z, x, v, i):
         return ridge_cross(self.ridge, penalties(self.ridge, x), z, v)
 
     return cross
+
+
+@method(RidgeInnerType, "grad_x")
+def _grad_x(self, z, x, i):
+    """The ridge's value is half its cross product with z itself."""
+
+    def grad_x(self, z, x, i):
+        self.count(INNER_GRADIENTS_X, i)
+        return scale(ridge_cross(self.ridge, penalties(self.ridge, x), z, z), 0.5)
+
+    return grad_x
+
+
+@method(RidgeInnerType, "grads")
+def _grads(self, z, x, i):
+    return lambda self, z, x, i: (self.grad(z, x, i), self.grad_x(z, x, i))
 
 
 @method(RidgeOuterType, "descend")

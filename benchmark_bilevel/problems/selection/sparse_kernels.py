@@ -23,6 +23,7 @@ from benchmark_bilevel.oracles import (
     HESSIAN_VECTOR,
     INNER_GRADIENTS,
     JACOBIAN_VECTOR,
+    LOSS_VALUES,
     OUTER_GRADIENTS,
 )
 from benchmark_bilevel.oracles.closed_form import (
@@ -268,7 +269,11 @@ def _curvatures(self, v, rows):
 
 @method(SparseOuterType, "value")
 def _outer_value(self, z, x, i):
-    return lambda self, z, x, i: self.loss(z, i)
+    def value(self, z, x, i):
+        self.count(LOSS_VALUES, i)
+        return self.loss(z, i)
+
+    return value
 
 
 @method(SparseOuterType, "grad")
@@ -284,6 +289,7 @@ def _outer_grad(self, z, x, i):
 @method(SparseInnerType, "value")
 def _inner_value(self, z, x, i):
     def value(self, z, x, i):
+        self.count(LOSS_VALUES, i)
         penalty = penalties(self.ridge, x)
         return self.loss(z, i) + ridge_value(self.ridge, penalty, z)
 
