@@ -19,7 +19,7 @@ class RidgeSelection(Problem):
         f(z, x) = 1/m Σ_i ½ (a'_iᵀz − y'_i)²
 
     with labels y = ±1. Derivatives come from autograd; a module of closed forms in
-    numba, named by the attribute `kernels`, would make it fast: `quadratic.kernels`.
+    numba, named by the attribute `kernels`, makes it fast: `template_kernels`.
     """
 
     name = "ridge-selection"
