@@ -15,14 +15,20 @@ from types import FunctionType
 
 import numpy as np
 from numba.core import types
+from numba.core.errors import TypingError
 from numba.core.extending import overload_attribute, overload_method
 from numba.experimental import structref
 
-from benchmark_bilevel.compiled.products import prefetch
+from benchmark_bilevel.compiled.products import empty_like, prefetch
 from benchmark_bilevel.fingerprint import INLINED, cached_njit
-from benchmark_bilevel.methods.directions import descend
+from benchmark_bilevel.methods.directions import assign, descend, zeros_like
+from benchmark_bilevel.methods.scaling import scaled_descend
 from benchmark_bilevel.methods.variance_reduction import empty_memory
-from benchmark_bilevel.oracles.samplers import next_block, random_below
+from benchmark_bilevel.oracles.samplers import (
+    fill_normal,
+    next_block,
+    random_below,
+)
 
 
 def by_types(method):
@@ -149,8 +155,13 @@ class Oracle:
     def uniform(self, n):
         return random_below(self.cursor, n)
 
-    def count(self, kind, i):
-        self.counts[kind] += self.sizes[i]
+    def normal(self, y):
+        result = empty_like(y)
+        fill_normal(self.cursor, result)
+        return result
+
+    def count(self, kind, i, times=1):
+        self.counts[kind] += times * self.sizes[i]
 
 
 def _register(cls):
@@ -214,6 +225,25 @@ class Inner(Oracle):
 
     # What may be written out where the parts have work in common.
 
+    def hessian(self, z, x, i):
+        matrix, unit = np.empty((z.size, z.size), z.dtype), zeros_like(z)
+        for k in range(z.size):
+            unit[k] = 1
+            assign(matrix[k], self.hvp(z, x, unit, i))
+            unit[k] = 0
+        return matrix
+
+    def cross_matrix(self, z, x, i):
+        matrix, unit = np.empty((x.size, z.size), z.dtype), zeros_like(z)
+        column = zeros_like(x)
+        for k in range(z.size):
+            unit[k] = 1
+            assign(column, self.cross(z, x, unit, i))
+            unit[k] = 0
+            for j in range(x.size):
+                matrix[j, k] = column[j]
+        return matrix
+
     def grads(self, z, x, i):
         return self.grad(z, x, i), self.grad_x(z, x, i)
 
@@ -234,3 +264,16 @@ class Outer(Oracle):
 
     def descend(self, x, a, d, e=None):
         descend(x, a, d, e)
+
+    @by_types
+    def scaled_descend(self, x, step, d, a, floor):
+        if self.loss.descend is not Outer.descend:
+            raise TypingError(
+                f"{self.loss.__name__} has its own `descend`, with a projection: it "
+                "needs its own `scaled_descend`, in the metric of the steps."
+            )
+
+        def free(self, x, step, d, a, floor):
+            scaled_descend(x, step, d, a, floor)
+
+        return free

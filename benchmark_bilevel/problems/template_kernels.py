@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmark_bilevel.compiled.exponentials import exp
 from benchmark_bilevel.compiled.products import combine, dots, empty_like
-from benchmark_bilevel.methods.directions import descend
+from benchmark_bilevel.methods import descend, scaled_descend
 from benchmark_bilevel.oracles import (
     HESSIAN_VECTOR,
     INNER_GRADIENTS,
@@ -126,6 +126,14 @@ class RidgeOuter(LeastSquares, Outer):
     def descend(self, x, a, d, e=None):
         """x ← the nearest point of [−10, 3] to x − a (d + e)."""
         descend(x, a, d, e)
+        self.project(x)
+
+    def scaled_descend(self, x, step, d, a, floor):
+        """The same for x − step d / (√a + floor), in the metric of these steps."""
+        scaled_descend(x, step, d, a, floor)
+        self.project(x)
+
+    def project(self, x):
         low, high = x.dtype.type(-10), x.dtype.type(3)
         for k in range(x.size):
             if x[k] < low:  # NaN stays NaN

@@ -10,9 +10,10 @@ import numpy as np
 from numba.core import types
 
 from benchmark_bilevel.compiled.products import combine
-from benchmark_bilevel.compiled.row_directions import is_mean, one_slice, slices
+from benchmark_bilevel.compiled.row_directions import Mean, one_slice, slices
 from benchmark_bilevel.fingerprint import cached_njit
-from benchmark_bilevel.methods.directions import descend, scale, zeros_like
+from benchmark_bilevel.methods.directions import descend, is_kind, scale, zeros_like
+from benchmark_bilevel.methods.scaling import scaled_descend
 from benchmark_bilevel.oracles import (
     HESSIAN_VECTOR,
     INNER_GRADIENTS,
@@ -28,6 +29,7 @@ from benchmark_bilevel.problems.cross_entropy_kernels import (
     RowsInner,
 )
 from benchmark_bilevel.problems.poisoning.projections import CONSTRAINTS, project_row
+from benchmark_bilevel.problems.poisoning.scaled_projections import project_row_scaled
 
 EXACT_BLOCK = 125  # see hypercleaning.kernels
 HAS_HVP_AGAIN = True  # the inner oracle has `hvp_again`
@@ -155,6 +157,21 @@ class PoisoningOuter(CrossEntropyOuter):
         self.move(x, a, d)
         self.project(x, e)
 
+    def scaled_descend(self, x, step, d, a, floor):
+        """The same for steps d / (√a + floor), in their metric."""
+        scaled_descend(x, step, d, a, floor)
+        n_pixels = self.images.shape[1]
+        w = np.empty(n_pixels, x.dtype)
+        floor = x.dtype.type(floor)
+        for start, stop in zip(*slices(d, x.size)):  # noqa: B905, as below
+            for row in range(start // n_pixels, stop // n_pixels):
+                pixels = slice(row * n_pixels, (row + 1) * n_pixels)
+                past = a[pixels]
+                for k in range(n_pixels):
+                    w[k] = np.sqrt(past[k]) + floor
+                image = self.images[row]
+                project_row_scaled(self.constraint, x[pixels], image, self.radius, w)
+
     def project(self, x, d):
         """Project the rows of x that `d` moves."""
         n_pixels = self.images.shape[1]
@@ -176,7 +193,7 @@ class PoisoningOuter(CrossEntropyOuter):
                     descend(rows[row], a, moves[row])
                     project_row(self.constraint, rows[row], image, self.radius)
 
-        elif is_mean(d):
+        elif is_kind(d, Mean):
 
             def move(self, x, a, d):
                 descend(x, a, d.rows)

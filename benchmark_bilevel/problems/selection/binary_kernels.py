@@ -122,7 +122,8 @@ class LogisticInner(RidgeInner, Logistic):
         return gradient, product, ridge_cross(self.ridge, penalty, z, v)
 
     def hessian(self, z, x, i):
-        """∇²zz g on block i as a matrix, for the exact layer's Newton steps."""
+        """∇²zz g on block i as a matrix."""
+        self.count(HESSIAN_VECTOR, i, z.size)
         a, p = self.a[i], self.p
         self.residuals(z, i)
         one = p.dtype.type(1)

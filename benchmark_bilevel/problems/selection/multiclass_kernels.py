@@ -82,10 +82,11 @@ class SoftmaxInner(RidgeInner, Softmax):
         return gradient, product, ridge_cross(self.ridge, penalty, z, v)
 
     def hessian(self, z, x, i):
-        """∇²zz g on block i as a matrix, for the exact layer's Newton steps.
+        """∇²zz g on block i as a matrix.
 
         Its block of classes c and d is w A diag(p_c (δ_cd − p_d)) Aᵀ, and the ridge.
         """
+        self.count(HESSIAN_VECTOR, i, z.size)
         a, p = self.a[i], self.p
         self.residuals(a, z, i)
         n_features, n_samples = a.shape

@@ -13,6 +13,7 @@ from benchmark_bilevel.compiled.exponentials import exp
 from benchmark_bilevel.compiled.products import empty_like
 from benchmark_bilevel.fingerprint import FAST, INLINED
 from benchmark_bilevel.methods.directions import descend, scale
+from benchmark_bilevel.methods.scaling import scaled_descend
 from benchmark_bilevel.oracles import INNER_GRADIENTS_X, JACOBIAN_VECTOR
 from benchmark_bilevel.oracles.closed_form import Inner, Outer
 
@@ -195,6 +196,13 @@ class RidgeOuter(Outer):
 
     def descend(self, x, a, d, e=None):
         descend(x, a, d, e)
+        self.project(x)
+
+    def scaled_descend(self, x, step, d, a, floor):
+        scaled_descend(x, step, d, a, floor)
+        self.project(x)
+
+    def project(self, x):
         if self.nonnegative:
             zero = x.dtype.type(0)
             for k in range(x.size):
