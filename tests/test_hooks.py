@@ -7,7 +7,9 @@ problem return is looked at by the checks of the problems (`verification.probe`)
 import numpy as np
 import pytest
 import torch
+from conftest import load_solver
 from numba import njit
+from numba.core.errors import TypingError
 from scipy.stats import kstest
 
 from benchmark_bilevel.methods import (
@@ -43,6 +45,8 @@ from benchmark_bilevel.methods import (
 from benchmark_bilevel.methods.schedules import Schedule
 from benchmark_bilevel.methods.variance_reduction import empty_memory
 from benchmark_bilevel.oracles import COUNTS
+from benchmark_bilevel.oracles.samplers import Partition, make_sampler
+from benchmark_bilevel.problems.quadratic.kernels import QuadraticOuter
 from benchmark_bilevel.runtimes import make_runtime
 from benchmark_bilevel.verification.cases import model_of, small_quadratic
 
@@ -365,3 +369,63 @@ def test_a_matrix_is_moved_like_a_variable(kind, generator):
 
     found = verb(moved, kind)(variable(H, kind), variable(d, kind))
     np.testing.assert_allclose(np.asarray(found), d - 0.5 * H, rtol=1e-14)
+
+
+# --- what does not fit is refused by a line -------------------------------------------
+
+
+class LargeBox:
+    name, dim_z, kernels, project, project_scaled = "large", 501, None, abs, None
+
+
+@pytest.mark.parametrize(
+    ("needs", "reason"),
+    [
+        (
+            {"needs_matrices": True},
+            "∇²zz g as a matrix, up to dim z = 500; here it is 501",
+        ),
+        ({"scales_steps": True}, "large has no projection for steps that differ"),
+        ({}, None),
+    ],
+)
+def test_problems_are_skipped(needs, reason):
+    solver = type("Solver", (load_solver("soba"),), needs).get_instance()
+    skipped, line = solver.skip(LargeBox)
+    assert skipped == (reason is not None)
+    assert line is None or (reason in line and "\n" not in line)
+    assert solver.skip(small_quadratic()) == (False, None)
+
+
+class Projecting(QuadraticOuter):
+    def descend(self, x, a, d, e=None):
+        descend(x, a, d, e)
+        for k in range(x.size):
+            x[k] = max(x[k], 0.0)
+
+
+class Incomplete(QuadraticOuter):
+    fields = {"radius": "not in arrays"}
+
+
+def make_outer(oracle):
+    problem = small_quadratic()
+    partition = Partition(problem.n_outer, 8)
+    sampler = make_sampler(partition.n_blocks, "reshuffled", 0, 0)
+    counts = np.zeros(len(COUNTS), np.int64)
+    return oracle.make(problem, partition, sampler, counts, "float64")
+
+
+def test_a_projection_has_to_be_written_for_scaled_steps_too():
+    outer, x = make_outer(Projecting), np.ones(6)
+    njit(lambda o, x: o.descend(x, 2.0, x))(outer, x)
+    np.testing.assert_array_equal(x, 0)
+    with pytest.raises(TypingError, match="needs its own `scaled_descend`"):
+        njit(lambda o, x: o.scaled_descend(x, 2.0, x, x, 0.1))(outer, x)
+
+
+def test_fields_without_arrays_are_named():
+    with pytest.raises(
+        TypeError, match="`fields` and `arrays` differ in radius"
+    ):
+        make_outer(Incomplete)
