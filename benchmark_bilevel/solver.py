@@ -8,7 +8,7 @@ from benchopt import BaseSolver
 from benchopt.stopping_criterion import NoCriterion
 
 from benchmark_bilevel.methods.schedules import Schedule
-from benchmark_bilevel.oracles import COUNTS
+from benchmark_bilevel.oracles import COUNTS, MATRIX_LIMIT
 from benchmark_bilevel.oracles.samplers import SAMPLINGS
 from benchmark_bilevel.runtimes import DTYPES, RUNTIMES, make_runtime, option_names
 
@@ -80,11 +80,18 @@ class BilevelSolver(BaseSolver):
         Whether one batch serves several kinds of derivative; None is not declared.
     variance_reduced : bool
         Constant steps and small batches reach the minimum.
+    needs_matrices : bool
+        It asks for H and J as matrices: a problem whose z is large is skipped.
+    scales_steps : bool
+        It moves x by `outer.scaled_descend`: a problem that has no projection in such a
+        metric is skipped.
     """
 
     unbiased = True
     shares_samples = None
     variance_reduced = False
+    needs_matrices = False
+    scales_steps = False
 
     sampling_strategy = "callback"
     stopping_criterion = NoCriterion(strategy="callback")
@@ -152,6 +159,16 @@ class BilevelSolver(BaseSolver):
     def skip(self, problem):
         if self.runtime == "numba" and problem.kernels is None:
             return True, f"{problem.name} ships no numba kernels: runtime=torch"
+        if self.needs_matrices and problem.dim_z > MATRIX_LIMIT:
+            return True, (
+                f"{self.name} needs ∇²zz g as a matrix, up to dim z = {MATRIX_LIMIT}; "
+                f"here it is {problem.dim_z}"
+            )
+        if self.scales_steps and problem.project and not problem.project_scaled:
+            return True, (
+                f"{problem.name} has no projection for steps that differ between "
+                "entries (project_scaled)"
+            )
         return False, None
 
     def set_objective(self, problem):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from numba import njit
+from numba.core.errors import TypingError
 from numpy.testing import assert_allclose, assert_array_equal
 
 from benchmark_bilevel.compiled.row_directions import (
@@ -13,12 +14,25 @@ from benchmark_bilevel.compiled.row_directions import (
     one_slice,
     slices,
 )
-from benchmark_bilevel.methods.directions import add, assign, descend, scale
-from benchmark_bilevel.methods.variance_reduction import (
+from benchmark_bilevel.methods import (
+    add,
+    as_variable,
+    assign,
+    average,
+    combine,
+    copy,
+    descend,
+    dot,
     empty_memory,
+    norm,
+    project_ball,
     saga,
+    scale,
+    scaled_descend,
     spider,
+    square_average,
     storm,
+    zero_sarah,
 )
 
 SIZE = 12
@@ -129,36 +143,127 @@ def test_descend_in_torch(name):
     assert_allclose(y, np.arange(SIZE) - 0.3 * (dense(d) + 1), rtol=1e-14)
 
 
-@pytest.mark.parametrize("name", [name for name in DIRECTIONS if name != "none"])
+@ALL
 def test_assign(name):
     d, y = DIRECTIONS[name](), np.full(SIZE, np.nan)
     compiled_assign(y, d)
     assert_allclose(y, dense(d), rtol=1e-14)
 
 
-@pytest.mark.parametrize("name", [name for name in DIRECTIONS if name != "mean"])
+@ALL
 def test_scale(name):
-    expected = -2.5 * dense(DIRECTIONS[name]())
-    assert_allclose(dense(compiled_scale(DIRECTIONS[name](), -2.5)), expected)
+    d, expected = DIRECTIONS[name](), -2.5 * dense(DIRECTIONS[name]())
+    assert_allclose(dense(compiled_scale(d, -2.5)), expected)
+    if name == "mean":  # the average is a memory's own
+        assert_array_equal(d.average, DIRECTIONS[name]().average)
+
+
+@pytest.mark.parametrize("other", DIRECTIONS)
+@ALL
+def test_add(name, other):
+    d, e = DIRECTIONS[name](), DIRECTIONS[other]()
+    expected = dense(d) + dense(e)
+    assert_allclose(dense(compiled_add(d, e)), expected, rtol=1e-14)
+    for direction, key in ((d, name), (e, other)):
+        if key == "mean":
+            assert_array_equal(direction.average, DIRECTIONS["mean"]().average)
+
+
+# --- verbs that are one text, or one overload, for all kinds ----------------------------
+
+
+def of_one(d, y, a):
+    """All that is made of one direction; `y` and `a` are kept."""
+    averaged, moved, square, shorter = copy(y), copy(y), copy(a), as_variable(d, y)
+    average(averaged, 0.3, d)
+    scaled_descend(moved, 0.7, d, a, 0.1)
+    square_average(square, 0.9, d)
+    project_ball(shorter, 2.0)
+    return averaged, moved, square, shorter, norm(d), dot(y, d), dot(d, y)
+
+
+def of_two(d, e, y):
+    averaged = copy(y)
+    average(averaged, 0.25, d, e)
+    return dot(d, e), averaged, as_variable(combine(2.0, d, -3.0, e), y)
+
+
+compiled_of_one, compiled_of_two = njit(of_one), njit(of_two)
+Y, A = np.cos(np.arange(SIZE)), np.linspace(0.2, 2, SIZE)
+
+
+def as_tensors(*arrays):
+    return [array if array is None else torch.tensor(array) for array in arrays]
+
+
+def check_one(found, d):
+    expected = (
+        0.7 * Y + 0.3 * d,
+        Y - 0.7 * d / (np.sqrt(A) + 0.1),
+        0.9 * A + 0.1 * d**2,
+        d * min(1, 2.0 / max(np.linalg.norm(d), 1e-9)),
+        np.linalg.norm(d),
+        *2 * (Y @ d,),
+    )
+    for value, right in zip(found, expected, strict=True):
+        assert_allclose(value, right, rtol=1e-13, atol=1e-14)
+
+
+@ALL
+def test_verbs_of_one_direction(name):
+    y, a = Y.copy(), A.copy()
+    check_one(compiled_of_one(DIRECTIONS[name](), y, a), dense(DIRECTIONS[name]()))
+    assert_array_equal(y, Y)
+
+
+@pytest.mark.parametrize("name", ["dense", "none"])
+def test_verbs_of_one_direction_in_torch(name):
+    d = DIRECTIONS[name]()
+    check_one(of_one(*as_tensors(d, Y, A)), dense(d))
+
+
+def check_two(found, d, e):
+    expected = d @ e, 0.75 * Y + 0.25 * (d + e), 2 * d - 3 * e
+    for value, right in zip(found, expected, strict=True):
+        assert_allclose(value, right, rtol=1e-13, atol=1e-14)
+
+
+@pytest.mark.parametrize("other", DIRECTIONS)
+@ALL
+def test_verbs_of_two_directions(name, other):
+    d, e = DIRECTIONS[name](), DIRECTIONS[other]()
+    means = dense(d), dense(e)
+    check_two(compiled_of_two(d, e, Y), *means)
+
+
+def test_verbs_of_two_directions_in_torch():
+    d, e = DIRECTIONS["dense"](), np.sin(np.arange(SIZE))
+    check_two(of_two(*as_tensors(d, e, Y)), d, e)
+    check_two(of_two(*as_tensors(d, None, Y)), d, 0 * d)
+
+
+@njit
+def compiled_project_ball(y, radius):
+    project_ball(y, radius)
+
+
+def test_a_ball_without_bound_changes_nothing():
+    y = Y.copy()
+    compiled_project_ball(y, np.inf)
+    assert_array_equal(y, Y)
+    y[3] = np.nan
+    compiled_project_ball(y, 1.0)
+    assert np.isnan(y[3])
 
 
 @pytest.mark.parametrize(
-    "pair",
-    [
-        ("dense", "dense"),
-        ("rows", "none"),
-        ("none", "rows"),
-        ("mean", "none"),
-        ("rows", "overlapping rows"),
-        ("overlapping rows", "rows"),
-        ("empty rows", "rows"),
-        ("rows", "empty rows"),
-    ],
+    "function", [lambda y, d: y + d, lambda y, d: 0.5 * d, lambda y, d: d - d]
 )
-def test_add(pair):
-    d, e = (DIRECTIONS[name]() for name in pair)
-    expected = dense(d) + dense(e)
-    assert_allclose(dense(compiled_add(d, e)), expected, rtol=1e-14)
+def test_other_operators_name_the_verbs(function):
+    with pytest.raises(
+        TypingError, match=r"type Rows is no array: .* descend\(y, -a, d\)"
+    ):
+        njit(function)(Y, DIRECTIONS["rows"]())
 
 
 def test_mean_of_many_slices():
@@ -219,6 +324,27 @@ def test_saga_of_slices_equals_saga_of_dense_directions(generator, runtime):
         compiled_assign(actual, compiled_saga(rows((start, values)), memory, i))
         assert_allclose(actual, expected, rtol=1e-12, atol=1e-14)
         assert_allclose(memory.average, dense_memory[1], rtol=1e-12, atol=1e-14)
+
+
+@njit
+def compiled_zero_sarah(d, weight, new, old, memory, i):
+    zero_sarah(d, weight, new, old, memory, i)
+
+
+def test_zero_sarah_of_slices_equals_that_of_dense_directions(generator):
+    n_blocks, block = 4, 3
+    x = np.zeros(n_blocks * block)
+    memory, dense_memory = empty_row_memory(x, n_blocks), empty_memory(x, n_blocks)
+    d, dense_d = np.ones_like(x), np.ones_like(x)
+    for _ in range(20):
+        i = int(generator.integers(n_blocks))
+        pair = generator.standard_normal((2, block))
+        full = np.zeros((2, x.size))
+        full[:, i * block : (i + 1) * block] = pair
+        zero_sarah(dense_d, 0.3, *full, dense_memory, i)
+        slices_of = [rows((i * block, values)) for values in pair]
+        compiled_zero_sarah(d, 0.3, *slices_of, memory, i)
+        assert_allclose(d, dense_d, rtol=1e-12, atol=1e-13)
 
 
 def test_float32_stays_float32():

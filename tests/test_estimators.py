@@ -4,17 +4,14 @@ import numpy as np
 import pytest
 from numba import njit
 
-from benchmark_bilevel.methods.directions import (
+from benchmark_bilevel.methods import (
     add,
+    conjugate_gradient,
     copy,
     descend,
     dot,
-    scale,
-    zeros_like,
-)
-from benchmark_bilevel.methods.estimators import (
-    conjugate_gradient,
     draw_batch,
+    draw_hia,
     draw_large_batch,
     draw_series,
     hia,
@@ -24,7 +21,9 @@ from benchmark_bilevel.methods.estimators import (
     mean_hvp,
     mean_outer_grad,
     neumann,
+    scale,
     sgd,
+    zeros_like,
 )
 from benchmark_bilevel.methods.schedules import Schedule
 from benchmark_bilevel.oracles import HESSIAN_VECTOR
@@ -52,7 +51,7 @@ class Everything:
         descend(
             v_neumann, -1.0, neumann(inner, z, x, b, 0.4, draw_series(inner, n_terms))
         )
-        descend(v_hia, -1.0, hia(inner, z, x, b, 0.4, n_terms + 1))
+        descend(v_hia, -1.0, hia(inner, z, x, b, 0.4, draw_hia(inner, n_terms + 1)))
         linear_sgd(inner, z, x, v_sgd, b, 0.4, n_terms + 1)
         conjugate_gradient(
             inner, z, x, v_cg, b, n_terms, draw_large_batch(inner, 10**6)

@@ -17,6 +17,8 @@ COMPILED = {
     name: njit(function)
     for name, function in {
         "value": lambda oracle, z, x, i: oracle.value(z, x, i),
+        "grad_x": lambda oracle, z, x, i: oracle.grad_x(z, x, i),
+        "grads": lambda oracle, z, x, i: oracle.grads(z, x, i),
         "grad": lambda oracle, z, x, i: oracle.grad(z, x, i),
         "hvp": lambda oracle, z, x, v, i: oracle.hvp(z, x, v, i),
         "cross": lambda oracle, z, x, v, i: oracle.cross(z, x, v, i),
@@ -93,6 +95,8 @@ def test_closed_forms_equal_autograd(problem, point, block):
     for name, arguments in {
         "value": (z, x, i),
         "grad": (z, x, i),
+        "grad_x": (z, x, i),
+        "grads": (z, x, i),
         "hvp": (z, x, v, i),
         "cross": (z, x, v, i),
         "grad_hvp_cross": (z, x, v, i),
@@ -109,6 +113,8 @@ def test_joint_call_equals_its_parts(problem, point):
     parts = inner.closed("grad", z, x, 0), inner.closed("hvp", z, x, v, 0)
     joint = inner.closed("grad_hvp_cross", z, x, v, 0)
     assert_equal(joint, (*parts, inner.closed("cross", z, x, v, 0)), rtol=1e-14)
+    pair = parts[0], inner.closed("grad_x", z, x, 0)
+    assert_equal(inner.closed("grads", z, x, 0), pair, rtol=1e-14)
 
 
 def test_closed_forms_equal_finite_differences(problem, point):
@@ -131,6 +137,10 @@ def test_closed_forms_equal_finite_differences(problem, point):
     close(
         inner.closed("grad", z, x, 0),
         difference(lambda y: inner.closed("value", y, x, 0), z),
+    )
+    close(
+        inner.closed("grad_x", z, x, 0),
+        difference(lambda y: inner.closed("value", z, y, 0), x),
     )
     hessian = difference(lambda y: inner.closed("grad", y, x, 0), z)
     close(inner.closed("hvp", z, x, v, 0), hessian @ v)
@@ -159,7 +169,7 @@ def test_mean_over_blocks_is_the_full_batch(problem, point, kind):
         small = Side(problem, is_inner)
         full = Side(problem, is_inner, "full")
         assert small.partition.n_samples % BATCH_SIZE != 0
-        names = ["value", "grad"] + ["hvp", "cross"] * is_inner
+        names = ["value", "grad"] + ["grad_x", "hvp", "cross"] * is_inner
         for name in names:
             arguments = (z, x, v) if name in ("hvp", "cross") else (z, x)
             estimates = [
@@ -186,10 +196,15 @@ def test_counts_are_per_sample_without_padding(problem, point):
         call("hvp", z, x, v, last)
         call("cross", z, x, v, 0)
         call("grad_hvp_cross", z, x, v, 0)
+        call("grad_x", z, x, last)
+        call("grads", z, x, 0)
         getattr(outer, kind)("grad", z, x, 0)
-        expected = [0, 2 * BATCH_SIZE + size, BATCH_SIZE + size, 2 * BATCH_SIZE]
+        getattr(outer, kind)("value", z, x, 1)
+        full = BATCH_SIZE
+        expected = [0, 3 * full + size, full + size, full + size, 2 * full, full]
         np.testing.assert_array_equal(inner.counts[kind], expected)
-        np.testing.assert_array_equal(outer.counts[kind], [BATCH_SIZE, 0, 0, 0])
+        expected = [full, 0, 0, 0, 0, full]
+        np.testing.assert_array_equal(outer.counts[kind], expected)
 
 
 def test_float32_stays_float32(problem, point):

@@ -103,6 +103,22 @@ def test_check_of_the_problem_template():
     assert code == 0, output
 
 
+def test_check_of_the_kernel_template(tmp_path):
+    """Copied beside a copy of the problem template, and named there."""
+    problems = ROOT / "benchmark_bilevel" / "problems"
+    kernels = (problems / "template_kernels.py").read_text()
+    (tmp_path / "ridge_kernels.py").write_text(kernels)
+    problem = (problems / "template_problem.py").read_text()
+    name = 'name = "ridge-selection"'
+    assert name in problem
+    problem = problem.replace(name, f"{name}\n    kernels = ridge_kernels")
+    (tmp_path / "my_problem.py").write_text(f"import ridge_kernels\n{problem}")
+    code, output = check(tmp_path / "my_problem.py")
+    assert code == 0, output
+    (line,) = (line for line in output.splitlines() if "closed forms" in line)
+    assert line.split()[0] == "ok", line
+
+
 def test_check_finds_a_wrong_kernel(tmp_path):
     """A problem outside the package whose closed form has a wrong factor."""
     text = (

@@ -21,7 +21,11 @@ from benchmark_bilevel.problems.poisoning.projections import (
     project_rows,
     radius,
 )
-from benchmark_bilevel.verification.probe import NAMES, probe
+from benchmark_bilevel.problems.poisoning.scaled_projections import (
+    project_row_scaled,
+    project_rows_scaled,
+)
+from benchmark_bilevel.verification.probe import STEPS, probe
 
 BATCH_SIZE = 64  # divides neither the 599 inner nor the 599 outer samples of digits
 NORMS = {"l2": 2, "linf": np.inf, "l1": 1}
@@ -73,7 +77,18 @@ def projected(constraint, y, image, radius):
     return row
 
 
-def nearest(y, low, high, norm=None, radius=1e6):
+def projected_scaled(constraint, y, image, radius, w):
+    """The same in the metric of the weights `w`."""
+    row = y.copy()
+    project_row_scaled(CONSTRAINTS.index(constraint), row, image, radius, w)
+    tensors = (torch.tensor(array)[None] for array in (y, image))
+    weights = torch.tensor(w)[None]
+    (other,) = project_rows_scaled(constraint, *tensors, radius, weights).numpy()
+    assert_allclose(row, other, rtol=1e-12, atol=1e-14)
+    return row
+
+
+def nearest(y, low, high, norm=None, radius=1e6, w=1.0):
     """Nearest point of a box and a ball, by sequential quadratic programming.
 
     In the positive and the negative parts of the variables everything is smooth.
@@ -86,7 +101,7 @@ def nearest(y, low, high, norm=None, radius=1e6):
         return parts[:n] - parts[n:]
 
     solution = minimize(
-        lambda parts: 0.5 * np.sum((move(parts) - y) ** 2) + 1e-9 * parts @ parts,
+        lambda parts: 0.5 * np.sum(w * (move(parts) - y) ** 2) + 1e-9 * parts @ parts,
         np.zeros(2 * n),
         method="SLSQP",
         bounds=[(0, max(b, 0)) for b in high] + [(0, max(-b, 0)) for b in low],
@@ -96,23 +111,67 @@ def nearest(y, low, high, norm=None, radius=1e6):
     return move(solution.x)
 
 
+def solved(constraint, y, image, r, w=1.0):
+    """What `nearest` makes of a constraint."""
+    norm, order = NORMS[constraint.split("-")[0]], constraint.split("-")[1]
+    low, high = -image, 1 - image
+    if norm == np.inf:
+        return nearest(y, np.maximum(low, -r), np.minimum(high, r), w=w)
+    if order == "then":
+        everywhere = np.full(y.size, 1e3)
+        return nearest(y, -everywhere, everywhere, norm, r, w).clip(low, high)
+    return nearest(y, low, high, norm, r, w)
+
+
+def random_row(seed, n=6):
+    generator = np.random.default_rng(seed)
+    image = generator.random(n).round(seed % 2)  # black and white on even seeds
+    return image, generator.standard_normal(n) * 10.0 ** generator.integers(-1, 2)
+
+
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("constraint", CONSTRAINTS)
 def test_projection_equals_an_independent_solver(constraint, seed):
-    generator = np.random.default_rng(seed)
-    image = generator.random(6).round(seed % 2)  # black and white on even seeds
-    y = generator.standard_normal(6) * 10.0 ** generator.integers(-1, 2)
-    norm, order = NORMS[constraint.split("-")[0]], constraint.split("-")[1]
-    r = 0.7 if norm != np.inf else 0.2
-    low, high = -image, 1 - image
-    if norm == np.inf:
-        expected = nearest(y, np.maximum(low, -r), np.minimum(high, r))
-    elif order == "then":
-        everywhere = np.full(6, 1e3)
-        expected = nearest(y, -everywhere, everywhere, norm, r).clip(low, high)
-    else:
-        expected = nearest(y, low, high, norm, r)
+    image, y = random_row(seed)
+    r = 0.2 if constraint == "linf-box" else 0.7
+    expected = solved(constraint, y, image, r)
     assert_allclose(projected(constraint, y, image, r), expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("constraint", CONSTRAINTS)
+def test_scaled_projection_equals_an_independent_solver(constraint, seed):
+    image, y = random_row(seed)
+    r = 0.2 if constraint == "linf-box" else 0.7
+    w = np.random.default_rng(seed + 100).uniform(0.3, 3, y.size)
+    expected = solved(constraint, y, image, r, w)
+    assert_allclose(projected_scaled(constraint, y, image, r, w), expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("constraint", CONSTRAINTS)
+def test_scaled_projection_with_equal_weights_is_the_plain_one(constraint):
+    for seed in range(8):
+        image, y = random_row(seed, 50)
+        for w in (1e-6, 1.0, 1e6):
+            found = projected_scaled(constraint, y, image, 1.3, np.full(50, w))
+            expected = projected(constraint, y, image, 1.3)
+            assert_allclose(found, expected, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("constraint", CONSTRAINTS)
+def test_scaled_projection_at_the_edges(constraint):
+    """Weights that differ by 1e12, a point just outside the ball, zero and NaN."""
+    norm = NORMS[constraint.split("-")[0]]
+    image, w = np.array([0.5, 0.5, 0.25, 1.0]), np.array([1e-6, 1.0, 1e6, 1.0])
+    for y in (np.array([0.3, -0.4, 0, 0]) * (1 + 1e-9), np.full(4, 1e8), np.zeros(4)):
+        found = projected_scaled(constraint, y, image, 0.5, w)
+        assert np.linalg.norm(found, norm) <= 0.5 * (1 + 1e-12)
+        assert (found >= -image).all() and (found <= 1 - image).all()
+        again = projected_scaled(constraint, found, image, 0.5, w)
+        assert_allclose(again, found, rtol=1e-9, atol=1e-14)
+    row = np.array([np.nan, 3.0, 0, 0])
+    project_row_scaled(CONSTRAINTS.index(constraint), row, image, 0.5, w)
+    assert np.isnan(row[0])
 
 
 @pytest.mark.parametrize("constraint", CONSTRAINTS)
@@ -210,29 +269,33 @@ def test_data_without_pixels_do_not_fit(name, words):
         PROBLEMS["data-poisoning"].admit(dataset(name))
 
 
+def check_equal(found, right, left_out=()):
+    for name in found.keys() - set(left_out):
+        scale = np.abs(right[name]).max(initial=0)
+        assert_allclose(found[name], right[name], atol=1e-12 * scale, err_msg=name)
+
+
 def test_closed_forms_equal_autograd(digits, point):
     found, found_counts = probe(digits, "numba", [point], BATCH_SIZE)
     right, counts = probe(digits, "torch", [point], BATCH_SIZE)
     assert_array_equal(found_counts, counts)
     for blocks in zip(found[0], right[0], strict=True):
-        for name, actual, expected in zip(NAMES, *blocks, strict=True):
-            scale = np.abs(expected).max()
-            assert_allclose(actual, expected, atol=1e-12 * scale, err_msg=name)
+        check_equal(*blocks)
 
 
 def test_mean_over_blocks_is_the_full_batch(digits, point):
     assert digits.n_inner % BATCH_SIZE != 0
     (blocks,), _ = probe(digits, "numba", [point], BATCH_SIZE)
     ((full,),), _ = probe(digits, "numba", [point], "full")
-    for name, *parts, expected in zip(NAMES, *blocks, full, strict=True):
-        scale = np.abs(expected).max()
-        assert_allclose(np.mean(parts, 0), expected, atol=1e-12 * scale, err_msg=name)
+    check_equal(
+        {name: np.mean([b[name] for b in blocks], 0) for name in full}, full, STEPS
+    )
 
 
 def test_a_block_without_poisonable_images(digits, point):
     """Batches of two images: most of them."""
     found, _ = probe(digits, "numba", [point], 2)
-    moved = [block[NAMES.index("J v")].any() for block in found[0]]
+    moved = [block["J v"].any() for block in found[0]]
     rows = digits.rows
     assert_array_equal(moved, [(rows[i : i + 2] >= 0).any() for i in range(0, 599, 2)])
 

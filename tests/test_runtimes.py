@@ -40,7 +40,8 @@ def test_runtimes_give_the_same_iterates(problem, name):
 def test_counts_equal_the_hand_derived(runtime):
     """Full blocks (n = 96, m = 64, b = 16, c = 32), T iterations.
 
-    SOBA: outer gradients c, inner gradients b, HVP b, JVP b an iteration.
+    SOBA: outer gradients c, inner gradients b, HVP b, JVP b an iteration; none of these
+    methods needs ∇x g or values.
     SABA: the same and one pass over all samples. AmIGO: c, K b, N b, b.
     """
     problem = make_problem("quadratic")
@@ -64,7 +65,8 @@ def test_counts_equal_the_hand_derived(runtime):
             runtime=runtime,
             **parameters,
         )
-        np.testing.assert_array_equal(result.counts, expected, err_msg=name)
+        f, g, hv, jv = expected
+        np.testing.assert_array_equal(result.counts, [f, g, 0, hv, jv, 0], err_msg=name)
 
 
 @pytest.mark.parametrize("runtime", ["numba", "torch"])

@@ -48,6 +48,19 @@ def cross(inner, z, x, v, i):
 
 
 @cached_njit
+def grad_x(inner, z, x, v, i):
+    return inner.grad_x(z, x, i)
+
+
+@cached_njit
+def pair(inner, z, x, v, i):
+    result = zeros_like(z)
+    dz, dx = inner.grads(z, x, i)
+    assign(result, dz)
+    return result, dx
+
+
+@cached_njit
 def outer_grad(outer, z, x, v, i):
     result = zeros_like(z)
     assign(result, outer.grad(z, x, i)[0])
@@ -63,7 +76,13 @@ def joint(inner, z, x, v, i):
     return first, second, jv
 
 
-INNER = {"value": value, "grad": inner_grad, "hvp": hvp, "cross": cross}
+INNER = {
+    "value": value,
+    "grad": inner_grad,
+    "grad_x": grad_x,
+    "hvp": hvp,
+    "cross": cross,
+}
 OUTER = {"value": value, "grad": outer_grad}
 
 
@@ -124,11 +143,17 @@ def check_derivatives(problem, generator):
     parts = [f(closed, z, x, v, 1) for f in (inner_grad, hvp, cross)]
     for actual, expected in zip(joint(closed, z, x, v, 1), parts, strict=True):
         check_close(actual, expected, 1e-14)
+    parts_of_pair = [f(closed, z, x, v, 1) for f in (inner_grad, grad_x)]
+    for actual, expected in zip(pair(closed, z, x, v, 1), parts_of_pair, strict=True):
+        check_close(actual, expected, 1e-14)
     sides = [inner_grad(closed, z + s * v, x, v, 1) for s in (step, -step)]
     check_close(parts[1], (sides[0] - sides[1]) / (2 * step), 1e-6)
     direction = generator.standard_normal(problem.dim_x)
     sides = [inner_grad(closed, z, x + s * direction, v, 1) @ v for s in (step, -step)]
     check_close(parts[2] @ direction, (sides[0] - sides[1]) / (2 * step), 1e-6)
+    sides = [value(closed, z, x + s * direction, v, 1) for s in (step, -step)]
+    slope = (sides[0] - sides[1]) / (2 * step)
+    check_close(parts_of_pair[1] @ direction, slope, 1e-6)
 
 
 def check_means(problem, generator):

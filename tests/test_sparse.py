@@ -25,12 +25,20 @@ from test_selection import (
 from benchmark_bilevel.exact.metrics import EXACT_METRICS, Evaluator
 from benchmark_bilevel.exact.solve import Exact
 from benchmark_bilevel.fingerprint import cached_njit
-from benchmark_bilevel.methods.directions import (
+from benchmark_bilevel.methods import (
     add,
+    as_variable,
     assign,
+    average,
+    combine,
     descend,
     dot,
+    norm,
+    saga,
     scale,
+    scaled_descend,
+    square_average,
+    zero_sarah,
     zeros_like,
 )
 from benchmark_bilevel.oracles.autograd import to_tensor
@@ -190,6 +198,68 @@ def test_verbs(problem, generator):
     )
     for actual, array in zip(verbs(inner, outer, z, x, v, i, j), expected, strict=True):
         check_close(actual, array, 1e-14)
+
+
+@cached_njit
+def measures(inner, outer, z, x, v, i, j, memory, fz_memory):
+    """What the verbs for every kind of direction make of these, as arrays."""
+    gz, hv, fz = inner.grad(z, x, i), inner.hvp(z, x, v, i), outer.grad(z, x, j)[0]
+    products = np.array([norm(gz), norm(fz), dot(gz, hv), dot(fz, hv), dot(fz, fz)])
+    square, moved, averaged = zeros_like(z), zeros_like(z), zeros_like(z)
+    square_average(square, 0.9, gz)
+    scaled_descend(moved, 0.3, fz, v * v, 0.1)
+    average(averaged, 0.2, hv, fz)
+    both = as_variable(combine(2.0, inner.grad(z, x, i), -3.0, inner.grad(z, x, j)), z)
+    # Estimates of SAGA, which have the memory's mean as a part.
+    saga(inner.grad(z, x, i), memory, i)
+    third = as_variable(scale(saga(inner.grad(z, x, j), memory, j), 3.0), z)
+    of_f = saga(outer.grad(z, x, j)[0], fz_memory, j)
+    size = norm(of_f)
+    with_average = as_variable(add(of_f, outer.grad(z, x, i)[0]), z)
+    running = v.copy()
+    zero_sarah(running, 0.3, inner.grad(z, x, i), inner.grad(v, x, i), memory, i)
+    return products, square, moved, averaged, both, third, size, with_average, running
+
+
+def test_verbs_for_every_kind(problem, generator):
+    z, v = generator.standard_normal((2, problem.dim_z))
+    x = generator.standard_normal(problem.dim_x)
+    (inner, _), (outer, _) = oracles(problem, BATCH_SIZE)
+    i, j = 1, outer.n_blocks - 1
+    gz, gz_j = (inner_grad(inner, z, x, v, k) for k in (i, j))
+    product = hvp(inner, z, x, v, i)
+    fz, fz_i = (outer_grad(outer, z, x, v, k) for k in (j, i))
+    ridge = problem.regulariser_diagonal(x)
+    table = {}  # of the data part, in plain NumPy
+
+    def plain_saga(new, k):
+        before = np.sum(list(table.values()), 0) / inner.n_blocks
+        estimate = new - table.get(k, 0) + before
+        table[k] = new
+        return estimate
+
+    plain_saga(gz - ridge * z, i)
+    third = 3 * (plain_saga(gz_j - ridge * z, j) + ridge * z)
+    old = inner_grad(inner, v, x, v, i)
+    running = 0.7 * v + gz - old
+    running += 0.3 * (plain_saga(old - ridge * v, i) + ridge * v)
+    expected = (
+        [np.linalg.norm(gz), np.linalg.norm(fz), gz @ product, fz @ product, fz @ fz],
+        0.1 * gz**2,
+        -0.3 * fz / (np.abs(v) + 0.1),
+        0.2 * (product + fz),
+        2 * gz - 3 * gz_j,
+        third,
+        np.linalg.norm(fz),
+        fz + fz_i,
+        running,
+    )
+    memories = inner.memory(z, x)[0], outer.memory(z, x)[0]
+    found = measures(inner, outer, z, x, v, i, j, *memories)
+    for actual, array in zip(found, expected, strict=True):
+        check_close(actual, array, 1e-13)
+    mean = np.sum([table[j], gz - ridge * z], 0) / inner.n_blocks  # table[i] is new
+    check_close(memories[0].average, mean, 1e-13)
 
 
 @pytest.mark.parametrize("runtime", ["numba", "torch"])

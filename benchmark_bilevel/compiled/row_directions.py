@@ -13,11 +13,22 @@ dense gradients from autograd.
 from typing import NamedTuple
 
 import numpy as np
-from numba.core import types
 from numba.core.extending import overload, register_jitable
 
 from benchmark_bilevel.fingerprint import FAST
-from benchmark_bilevel.methods.directions import add, assign, descend, scale
+from benchmark_bilevel.methods.directions import (
+    KINDS,
+    add,
+    as_variable,
+    assign,
+    copy,
+    descend,
+    extent,
+    filled,
+    is_kind,
+    is_none,
+    scale,
+)
 from benchmark_bilevel.methods.variance_reduction import saga
 
 
@@ -66,24 +77,14 @@ def slices(d, size):
     """Arrays of the starts and stops of what `d` moves in a variable of `size`."""
 
 
-def _is(d, *classes):
-    return isinstance(d, types.BaseNamedTuple) and d.instance_class in classes
-
-
-def is_mean(d):
-    """Whether the numba type `d` is that of a `Mean`."""
-    return _is(d, Mean)
-
-
-def _is_none(d):
-    return isinstance(d, types.NoneType | types.Omitted) or d is None
+KINDS += [Rows, Mean]
 
 
 @overload(slices)
 def _slices(d, size):
-    if _is_none(d):
+    if is_none(d):
         return lambda d, size: (np.empty(0, np.int64), np.empty(0, np.int64))
-    if not _is(d, Rows):
+    if not is_kind(d, Rows):
         return lambda d, size: (np.array([0]), np.array([size]))
 
     def rows(d, size):
@@ -96,16 +97,16 @@ def _slices(d, size):
 
 @overload(descend, jit_options=FAST)
 def _descend(y, a, d, e=None):
-    if not (_is(d, Rows, Mean) or _is(e, Rows, Mean)):
+    if not (is_kind(d, Rows, Mean) or is_kind(e, Rows, Mean)):
         return None
-    if not _is_none(e):
+    if not is_none(e):
 
         def both(y, a, d, e=None):
             descend(y, a, d)
             descend(y, a, e)
 
         return both
-    if _is(d, Mean):
+    if is_kind(d, Mean):
 
         def mean(y, a, d, e=None):
             descend(y, a, d.average)
@@ -126,7 +127,7 @@ def _descend(y, a, d, e=None):
 
 @overload(assign, jit_options=FAST)
 def _assign(y, d):
-    if not _is(d, Rows, Mean):
+    if not is_kind(d, Rows, Mean):
         return None
 
     def rows(y, d):
@@ -136,9 +137,40 @@ def _assign(y, d):
     return rows
 
 
+@overload(extent, jit_options=FAST)
+def _extent(d):
+    if is_kind(d, Mean):
+        return lambda d: d.average.size
+    if not is_kind(d, Rows):
+        return None
+
+    def rows(d):
+        _, stops = slices(d, 0)
+        last = 0
+        for stop in stops:
+            last = max(last, stop)
+        return last
+
+    return rows
+
+
+@overload(filled, jit_options=FAST)
+def _filled(d, size):
+    if is_kind(d, Mean):
+        # The average is the memory's own.
+        return lambda d, size: add(copy(d.average), d.rows)
+    if not is_kind(d, Rows):
+        return None
+
+    return lambda d, size: as_variable(d, np.empty(size, d.values.dtype))
+
+
 @overload(scale, jit_options=FAST)
 def _scale(d, a):
-    if not _is(d, Rows):
+    if is_kind(d, Mean):
+        # The average is the memory's own.
+        return lambda d, a: Mean(scale(d.rows, a), scale(copy(d.average), a))
+    if not is_kind(d, Rows):
         return None
 
     def rows(d, a):
@@ -151,11 +183,17 @@ def _scale(d, a):
 @overload(add, jit_options=FAST)
 def _add(d, e):
     """d + e as the slices of both; room for as much again keeps a long sum linear."""
-    if _is(d, Rows, Mean) and _is_none(e):
-        return lambda d, e: d
-    if _is_none(d) and _is(e, Rows, Mean):
-        return lambda d, e: e
-    if not (_is(d, Rows) and _is(e, Rows)):
+    if is_kind(d, Mean) and is_kind(e, Mean):
+
+        def means(d, e):
+            return Mean(add(d.rows, e.rows), add(copy(d.average), e.average))
+
+        return means
+    if is_kind(d, Mean) and is_kind(e, Rows):
+        return lambda d, e: Mean(add(d.rows, e), d.average)
+    if is_kind(d, Rows) and is_kind(e, Mean):
+        return lambda d, e: Mean(add(d, e.rows), e.average)
+    if not (is_kind(d, Rows) and is_kind(e, Rows)):
         return None
 
     def rows(d, e):
@@ -177,7 +215,7 @@ def _saga(new, memory, i):
 
     new − old + old average = (1 − 1 / n_blocks) (new − old) + updated average.
     """
-    if not _is(new, Rows):
+    if not is_kind(new, Rows):
         return None
 
     def rows(new, memory, i):

@@ -2,16 +2,19 @@
 
 A variable is a flat array (numba) or tensor (torch) and is moved in place. A direction
 is what an oracle returns: an array like the variable, or ``None`` where the loss does
-not depend on the variable (∇x f of most problems). The plain Python bodies serve torch;
-each has a numba overload that compiles to loops without temporaries: at 7,840 entries
-``z -= a * (d + e)`` as an array expression costs 10 µs, the loop 1.4 µs.
+not depend on the variable (∇x f of most problems), or of a type of its own where most of
+it is zero (`compiled.row_directions`, `problems.selection.sparse_directions`, which tell
+the verbs below what to do). The plain Python bodies serve torch; each has a numba
+overload that compiles to loops without temporaries: at 7,840 entries ``z -= a * (d + e)``
+as an array expression costs 10 µs, the loop 1.4 µs. A matrix, of H say, is moved like a
+flat array.
 """
 
 import numpy as np
 from numba.core import types
-from numba.core.extending import overload
+from numba.core.extending import overload, register_jitable
 
-from benchmark_bilevel.fingerprint import INLINED
+from benchmark_bilevel.fingerprint import FAST, INLINED
 
 
 def descend(y, a, d, e=None):
@@ -41,13 +44,15 @@ def zeros_like(y):
 
 def assign(y, d):
     """y ← d, in place."""
-    y[:] = d
+    y[:] = 0 if d is None else d
 
 
 def scale(d, a):
     """The direction a d; an array is overwritten, oracles' arrays being fresh."""
     if d is not None:
         d *= a
+        if hasattr(d, "not_sampled"):
+            d.not_sampled = a * d.not_sampled
     return d
 
 
@@ -56,29 +61,89 @@ def add(d, e):
     if d is None or e is None:
         return e if d is None else d
     d += e
+    if hasattr(d, "not_sampled") and hasattr(e, "not_sampled"):
+        d.not_sampled = d.not_sampled + e.not_sampled
     return d
 
 
-def dot(y, d):
-    """The inner product of two variables or directions."""
-    return float(y @ d)
+@register_jitable(**FAST)
+def combine(a, d, b, e):
+    """The direction a d + b e; both are overwritten as by `scale` and `add`."""
+    return add(scale(d, a), scale(e, b))
 
 
-def _is_none(direction):
-    return direction is None or isinstance(direction, (types.NoneType, types.Omitted))
+@register_jitable(**FAST)
+def average(y, weight, d, e=None):
+    """Move towards a direction or a variable: y ← (1 − weight) y + weight (d + e)."""
+    scale(y, 1.0 - weight)
+    descend(y, -weight, d, e)
 
 
-def _is_dense(direction):
-    return _is_none(direction) or isinstance(direction, types.Array)
+@register_jitable(**FAST)
+def as_variable(d, y):
+    """A new variable like `y` that equals the direction d."""
+    result = zeros_like(y)
+    descend(result, -1.0, d)
+    return result
+
+
+# --- numba ----------------------------------------------------------------------------
+
+KINDS = []  # the types (named tuples) of directions that are neither None nor arrays
+
+
+def is_none(direction):
+    """Whether `direction` is, as a numba type, None."""
+    return direction is None or isinstance(direction, types.NoneType | types.Omitted)
+
+
+def is_kind(direction, *kinds):
+    """Whether the numba type `direction` is that of one of `kinds`."""
+    return (
+        isinstance(direction, types.BaseNamedTuple)
+        and direction.instance_class in kinds
+    )
+
+
+def is_dense(direction):
+    """Whether the numba type `direction` is None or an array."""
+    return is_none(direction) or isinstance(direction, types.Array)
+
+
+def extent(d):
+    """Length of the shortest variable that the direction d moves, for numba."""
+
+
+def filled(d, size):
+    """The direction d as an array of `size`, for numba; an array is not copied."""
+
+
+@overload(extent, jit_options=INLINED)
+def _extent(d):
+    return (lambda d: d.size) if isinstance(d, types.Array) else None
+
+
+@overload(filled, jit_options=INLINED)
+def _filled(d, size):
+    return (lambda d, size: d) if isinstance(d, types.Array) else None
 
 
 @overload(descend, jit_options=INLINED)
 def _descend(y, a, d, e=None):
-    if not (_is_dense(d) and _is_dense(e)):
+    if not (is_dense(d) and is_dense(e)):
         return None  # another module's directions
-    if _is_none(d) and _is_none(e):
+    if is_none(d) and is_none(e):
         return lambda y, a, d, e=None: None
-    if _is_none(e):
+    if is_none(d):
+        return lambda y, a, d, e=None: descend(y, a, e)
+    if y.ndim > 1:
+
+        def matrix(y, a, d, e=None):
+            descend(y.reshape(-1), a, d.reshape(-1))
+            descend(y, a, e)
+
+        return matrix
+    if is_none(e):
 
         def one(y, a, d, e=None):
             a = y.dtype.type(a)
@@ -86,8 +151,6 @@ def _descend(y, a, d, e=None):
                 y[k] -= a * d[k]
 
         return one
-    if _is_none(d):
-        return lambda y, a, d, e=None: descend(y, a, e)
 
     def two(y, a, d, e=None):
         a = y.dtype.type(a)
@@ -109,8 +172,17 @@ def _zeros_like(y):
 
 @overload(assign, jit_options=INLINED)
 def _assign(y, d):
-    if not _is_dense(d):
+    if not is_dense(d):
         return None
+    if y.ndim > 1:
+        return lambda y, d: assign(y.reshape(-1), d.reshape(-1))
+    if is_none(d):
+
+        def zero(y, d):
+            for k in range(y.size):
+                y[k] = 0
+
+        return zero
 
     def loop(y, d):
         for k in range(y.size):
@@ -121,10 +193,17 @@ def _assign(y, d):
 
 @overload(scale, jit_options=INLINED)
 def _scale(d, a):
-    if not _is_dense(d):
+    if not is_dense(d):
         return None
-    if _is_none(d):
+    if is_none(d):
         return lambda d, a: None
+    if d.ndim > 1:
+
+        def rows(d, a):
+            scale(d.reshape(-1), a)
+            return d
+
+        return rows
 
     def loop(d, a):
         a = d.dtype.type(a)
@@ -137,30 +216,21 @@ def _scale(d, a):
 
 @overload(add, jit_options=INLINED)
 def _add(d, e):
-    if not (_is_dense(d) and _is_dense(e)):
-        return None
-    if _is_none(d):
+    if is_none(d):
         return lambda d, e: e
-    if _is_none(e):
+    if is_none(e):
         return lambda d, e: d
+    if isinstance(d, types.Array):
 
-    def loop(d, e):
-        for k in range(d.size):
-            d[k] += e[k]
-        return d
+        def into_first(d, e):
+            descend(d, -1.0, e)
+            return d
 
-    return loop
+        return into_first
+    if isinstance(e, types.Array):
 
+        def into_second(d, e):
+            descend(e, -1.0, d)
+            return e
 
-@overload(dot, jit_options=INLINED)
-def _dot(y, d):
-    if not isinstance(d, types.Array):
-        return None
-
-    def loop(y, d):
-        total = y.dtype.type(0)
-        for k in range(y.size):
-            total += y[k] * d[k]
-        return total
-
-    return loop
+        return into_second

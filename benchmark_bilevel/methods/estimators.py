@@ -1,130 +1,33 @@
-"""Batches and the estimators of z*(x), of v = −H⁻¹∇z f and of the hypergradient.
+"""The estimators of z*(x), of v = −H⁻¹∇z f and of the hypergradient.
 
 Each is one text for both runtimes, made of oracle calls and of the verbs of
 `benchmark_bilevel.methods.directions`. All solvers of H v = −b share that sign: the
 hypergradient is ∇x f + J v with b = ∇z f.
-
-A *batch* is an int64 array of block indices; the estimate on it is the mean over its
-blocks. An estimate that is needed at two points is given the same batches twice.
 """
-
-import math
 
 import numpy as np
 from numba.core.extending import register_jitable
 
 from benchmark_bilevel.fingerprint import FAST
+from benchmark_bilevel.methods.batches import (
+    draw_blocks,
+    draw_large_batch,
+    draw_series,
+    mean_cross,
+    mean_hvp,
+    mean_outer_grad,
+    n_blocks_of,
+)
 from benchmark_bilevel.methods.directions import (
     add,
     assign,
     descend,
-    dot,
     scale,
     zeros_like,
 )
+from benchmark_bilevel.methods.norms import dot
 
 piece = register_jitable(**FAST)
-
-
-# --- batches ------------------------------------------------------------------------
-
-
-@piece
-def draw_batch(oracle, size):
-    """A batch of `size` fresh blocks; one where the block is the full loss already."""
-    if oracle.n_blocks == 1:
-        size = 1
-    batch = np.empty(size, np.int64)
-    for k in range(size):
-        batch[k] = oracle.draw()
-    return batch
-
-
-@piece
-def draw_large_batch(oracle, size):
-    """A batch of `size` fresh blocks, or each block once where there are no more."""
-    if size >= oracle.n_blocks:
-        return np.arange(oracle.n_blocks)
-    return draw_batch(oracle, size)
-
-
-@piece
-def draw_series(inner, n_terms, size=1, rate=0.0):
-    """Batches B_1, …, B_Q for the Hessians of a `neumann` series, in the order of use.
-
-    Parameters
-    ----------
-    inner : oracle
-    n_terms : int
-        Q.
-    size : int
-        Blocks of the batch used first.
-    rate : float
-        ημ: the j-th batch has ⌈size (1 − ημ)^(j−1)⌉ blocks. With size = B Q this is
-        the schedule of stocBiO's analysis; 0 makes all equal.
-
-    Returns
-    -------
-    pair (blocks, ends) of int64 arrays
-        B_j is blocks[ends[j − 1] : ends[j]].
-    """
-    ends = np.zeros(n_terms + 1, np.int64)
-    for j in range(n_terms):
-        # The tolerance keeps rounding from adding a block to a whole number.
-        wanted = math.ceil(size * (1.0 - rate) ** j - 1e-9)
-        ends[j + 1] = ends[j] + min(max(wanted, 1), inner.n_blocks)
-    blocks = np.empty(ends[-1], np.int64)
-    for j in range(n_terms):
-        # Not a slice assignment: its error message takes a second to compile.
-        for k, i in enumerate(draw_large_batch(inner, ends[j + 1] - ends[j])):
-            blocks[ends[j] + k] = i
-    return blocks, ends
-
-
-@piece
-def n_blocks_of(oracle, fraction):
-    """Blocks in a `fraction` of the data, rounded up, at least one."""
-    return max(math.ceil(fraction * oracle.n_blocks - 1e-9), 1)
-
-
-# --- means over a batch -------------------------------------------------------------
-
-
-@piece
-def mean_grad(inner, z, x, batch):
-    """∇z g on a batch."""
-    total = inner.grad(z, x, batch[0])
-    for k in range(1, batch.size):
-        total = add(total, inner.grad(z, x, batch[k]))
-    return scale(total, 1.0 / batch.size)
-
-
-@piece
-def mean_hvp(inner, z, x, v, batch):
-    """H v on a batch."""
-    total = inner.hvp(z, x, v, batch[0])
-    for k in range(1, batch.size):
-        total = add(total, inner.hvp(z, x, v, batch[k]))
-    return scale(total, 1.0 / batch.size)
-
-
-@piece
-def mean_cross(inner, z, x, v, batch):
-    """J v on a batch."""
-    total = inner.cross(z, x, v, batch[0])
-    for k in range(1, batch.size):
-        total = add(total, inner.cross(z, x, v, batch[k]))
-    return scale(total, 1.0 / batch.size)
-
-
-@piece
-def mean_outer_grad(outer, z, x, batch):
-    """∇z f and ∇x f on a batch."""
-    fz, fx = outer.grad(z, x, batch[0])
-    for k in range(1, batch.size):
-        ez, ex = outer.grad(z, x, batch[k])
-        fz, fx = add(fz, ez), add(fx, ex)
-    return scale(fz, 1.0 / batch.size), scale(fx, 1.0 / batch.size)
 
 
 # --- the inner problem --------------------------------------------------------------
@@ -139,6 +42,61 @@ def sgd(inner, z, x, step, n_steps, decrease=0.0):
     """
     for i in range(n_steps):
         descend(z, step / (1.0 + decrease * i), inner.grad(z, x, inner.draw()))
+
+
+# --- its trajectory, to be differentiated -------------------------------------------
+
+
+def trajectory(z, n_steps):
+    """Room for z_0, …, z_T of T = `n_steps` steps: (T + 1, dim), zeros."""
+    shape = (n_steps + 1, *z.shape)
+    return z.new_zeros(shape) if hasattr(z, "new_zeros") else np.zeros(shape, z.dtype)
+
+
+@piece
+def sgd_along(inner, z, x, step, blocks, decrease=0.0):
+    """SGD on g(·, x) with the given `blocks`, in place; the steps are those of `sgd`."""
+    for i in range(blocks.size):
+        descend(z, step / (1.0 + decrease * i), inner.grad(z, x, blocks[i]))
+
+
+@piece
+def stored_sgd(inner, z, x, step, blocks, path, decrease=0.0):
+    """`sgd_along`, after which path[t] is z before step t and path[T] the last z.
+
+    Parameters
+    ----------
+    blocks : int64 array
+        Of the T steps; see `draw_blocks`.
+    path : array of shape (T + 1, dim)
+        See `trajectory`.
+    """
+    assign(path[0], z)
+    for i in range(blocks.size):
+        descend(z, step / (1.0 + decrease * i), inner.grad(z, x, blocks[i]))
+        assign(path[i + 1], z)
+
+
+@piece
+def reverse_sweep(inner, x, p, h, step, blocks, path, decrease=0.0):
+    """Differentiate f(z_T, x) through the steps of `stored_sgd`, in place.
+
+    For t = T − 1, …, 0: h ← h − ρ_t J(z_t; i_t) p, then p ← p − ρ_t H(z_t; i_t) p, with
+    the blocks i_t of the forward steps.
+
+    Parameters
+    ----------
+    p : variable
+        ∇z f(z_T, x); in the end the derivative of f(z_T, x) with respect to z_0.
+    h : variable
+        ∇x f(z_T, x); in the end the derivative with respect to x, all steps included.
+    step, blocks, path, decrease
+        As for `stored_sgd`.
+    """
+    for t in range(blocks.size - 1, -1, -1):
+        size, z = step / (1.0 + decrease * t), path[t]
+        descend(h, size, inner.cross(z, x, p, blocks[t]))
+        descend(p, size, inner.hvp(z, x, p, blocks[t]))
 
 
 # --- the linear system H v = −b -----------------------------------------------------
@@ -185,20 +143,40 @@ def neumann(inner, z, x, b, step, series):
 
 
 @piece
-def hia(inner, z, x, b, step, n_terms):
+def draw_hia(inner, n_terms):
+    """p uniform in {0, …, N − 1} and p fresh blocks for `hia`, N = `n_terms`.
+
+    Returns
+    -------
+    pair (N, blocks)
+        `blocks` is an int64 array of p blocks.
+    """
+    return n_terms, draw_blocks(inner, inner.uniform(n_terms))
+
+
+@piece
+def hia(inner, z, x, b, step, samples):
     """Randomly truncated product −η N Π_{j≤p} (I − η H_j) b, p uniform below N.
 
-    Its mean over p and fresh blocks is the Neumann series of N = `n_terms` terms.
+    Its mean over p and fresh blocks is the Neumann series of N terms.
+
+    Parameters
+    ----------
+    step : float
+        η.
+    samples : pair
+        N and the blocks of H_1, …, H_p, of `draw_hia`; they may serve at two points.
 
     References
     ----------
     S. Ghadimi, M. Wang, "Approximation methods for bilevel programming",
     arXiv:1802.02246, 2018, Algorithm 3 (with η = 1/L).
     """
+    n_terms, blocks = samples
     v = zeros_like(z)
     descend(v, step * n_terms, b)
-    for _ in range(inner.uniform(n_terms)):
-        descend(v, step, inner.hvp(z, x, v, inner.draw()))
+    for j in range(blocks.size):
+        descend(v, step, inner.hvp(z, x, v, blocks[j]))
     return v
 
 
@@ -250,3 +228,18 @@ def neumann_hypergradient(inner, outer, z, x, step, samples):
     fz, fx = mean_outer_grad(outer, z, x, f_batch)
     v = neumann(inner, z, x, fz, step, series)
     return add(mean_cross(inner, z, x, v, j_batch), fx)
+
+
+@piece
+def draw_hia_hypergradient(inner, outer, n_terms):
+    """Mutually independent samples for `hia_hypergradient`: of f, of H, and of J."""
+    return outer.draw(), draw_hia(inner, n_terms), inner.draw()
+
+
+@piece
+def hia_hypergradient(inner, outer, z, x, step, samples):
+    """∇x f + J v with v by `hia` from ∇z f, each on its blocks of `samples`."""
+    j, hia_samples, i = samples
+    fz, fx = outer.grad(z, x, j)
+    v = hia(inner, z, x, fz, step, hia_samples)
+    return add(inner.cross(z, x, v, i), fx)

@@ -5,7 +5,7 @@ from numba.core import types
 from numba.core.extending import overload, register_jitable
 
 from benchmark_bilevel.fingerprint import FAST
-from benchmark_bilevel.methods.directions import descend, scale
+from benchmark_bilevel.methods.directions import assign, descend, scale
 from benchmark_bilevel.methods.schedules import decay
 
 
@@ -102,6 +102,63 @@ def spider(d, new, old):
     """
     descend(d, -1.0, new)
     descend(d, 1.0, old)
+
+
+@register_jitable(**FAST)
+def page(d, afresh, new, old):
+    """PAGE: d ← new where the estimate starts `afresh`, else d + new − old, in place.
+
+    Parameters
+    ----------
+    d : variable
+        The running estimate.
+    afresh : bool
+        A coin with some probability p (`flip`); true at the first iteration.
+    new, old : direction
+        Estimates at the current and at the previous point *from the same samples*:
+        from all or many of them, and at the current point only, where `afresh`. (`old`
+        is not looked at then, so that `new` may stand in for it.)
+
+    References
+    ----------
+    Z. Li, H. Bao, X. Zhang, P. Richtárik, "PAGE: A simple and optimal probabilistic
+    gradient estimator for nonconvex optimization", ICML 2021, Algorithm 1.
+    """
+    if afresh:
+        assign(d, new)
+    else:
+        spider(d, new, old)
+
+
+@register_jitable(**FAST)
+def zero_sarah(d, weight, new, old, memory, i):
+    """ZeroSARAH: d ← new − old + (1 − s) d + s (old − table[i] + average), in place.
+
+    Then table[i] ← new. No pass over the data is ever needed: the term in s pulls d to
+    the SAGA estimate at the previous point.
+
+    Parameters
+    ----------
+    d : variable
+        The running estimate.
+    weight : float
+        s in [0, 1].
+    new, old : direction
+        Estimates on block `i` at the current and at the previous point; both are
+        overwritten.
+    memory : as for `saga`
+    i : int
+
+    References
+    ----------
+    Z. Li, S. Hanzely, P. Richtárik, "ZeroSARAH: Efficient nonconvex finite-sum
+    optimization with zero full gradient computation", arXiv:2103.01447, Algorithm 1.
+    """
+    scale(d, 1.0 - weight)
+    descend(d, -1.0, new)
+    descend(d, 1.0, old)
+    descend(d, -weight, saga(old, memory, i))
+    saga(new, memory, i)
 
 
 @overload(saga, jit_options=FAST)

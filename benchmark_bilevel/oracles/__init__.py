@@ -7,20 +7,34 @@ over many samples. With i the index of a mini-batch (a *block*):
     index of the next block; ``oracle.n_blocks`` is their number;
 ``oracle.uniform(n)``
     uniform integer in {0, …, n − 1}, from the stream of random numbers of `draw`;
+``oracle.normal(y)``
+    a variable like y of standard normal numbers, from the same stream;
 ``oracle.value(z, x, i)``
     loss on block i;
 ``inner.grad(z, x, i)``
     the residual F = ∇z g of the inner problem;
+``inner.grad_x(z, x, i)``
+    ∇x g, a direction for x;
+``inner.grads(z, x, i)``
+    the pair (∇z g, ∇x g) at once, sharing the forward pass;
 ``inner.hvp(z, x, v, i)``
     (∂F/∂z)ᵀ v, for a gradient the Hessian-vector product ∇²zz g v;
 ``inner.cross(z, x, v, i)``
     (∂F/∂x)ᵀ v, for a gradient the product ∇²xz g v, a direction for x;
 ``inner.grad_hvp_cross(z, x, v, i)``
     the three at once, sharing the forward pass;
+``inner.hessian(z, x, i)``
+    ∇²zz g as a matrix (dim z, dim z), for z up to `MATRIX_LIMIT` numbers; a sample
+    counts as dim z products;
+``inner.cross_matrix(z, x, i)``
+    the matrix J of `cross`, (dim x, dim z), likewise;
 ``outer.grad(z, x, i)``
     the pair (∇z f, ∇x f), ∇x f being ``None`` where f does not depend on x;
 ``outer.descend(x, a, d, e=None)``
-    x ← P(x − a (d + e)) in place, P the projection on the feasible set of x.
+    x ← P(x − a (d + e)) in place, P the projection on the feasible set of x;
+``outer.scaled_descend(x, step, d, a, floor)``
+    x ← P(x − step d / (√a + floor)) in place, entry by entry, P the projection in the
+    norm √(Σ (√a + floor) (·)²).
 
 ``inner.memory(z, x)``, ``outer.memory(z, x)``
     empty SAGA memories for the oracle's directions (`variance_reduction.saga`).
@@ -31,13 +45,24 @@ of its Jacobians occur, so that an inner problem stated as a fixed point z = Φ(
 with F = z − Φ.
 
 Every call counts its per-sample evaluations in ``oracle.counts``, an int64 array that
-both oracles share, in the order of `COUNTS`; padding is never counted, `value` neither.
+both oracles share, in the order of `COUNTS`; padding is never counted.
 """
+
+MATRIX_LIMIT = 500  # numbers in z
 
 COUNTS = (
     "outer_gradients",
     "inner_gradients",
+    "inner_gradients_x",
     "hessian_vector_products",
     "jacobian_vector_products",
+    "loss_values",
 )
-OUTER_GRADIENTS, INNER_GRADIENTS, HESSIAN_VECTOR, JACOBIAN_VECTOR = range(len(COUNTS))
+(
+    OUTER_GRADIENTS,
+    INNER_GRADIENTS,
+    INNER_GRADIENTS_X,
+    HESSIAN_VECTOR,
+    JACOBIAN_VECTOR,
+    LOSS_VALUES,
+) = range(len(COUNTS))

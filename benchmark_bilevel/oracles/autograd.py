@@ -1,16 +1,24 @@
 """Oracles that need nothing but the losses: PyTorch differentiates, on any device."""
 
+import numpy as np
 import torch
 from scipy.sparse import issparse
 
+from benchmark_bilevel.methods.scaling import scaled_descend
 from benchmark_bilevel.methods.variance_reduction import empty_memory
 from benchmark_bilevel.oracles import (
     HESSIAN_VECTOR,
     INNER_GRADIENTS,
+    INNER_GRADIENTS_X,
     JACOBIAN_VECTOR,
+    LOSS_VALUES,
     OUTER_GRADIENTS,
 )
-from benchmark_bilevel.oracles.samplers import next_block, random_below
+from benchmark_bilevel.oracles.samplers import (
+    fill_normal,
+    next_block,
+    random_below,
+)
 
 
 class _AutogradOracle:
@@ -24,7 +32,8 @@ class _AutogradOracle:
     samples : tuple of arrays with the same first dimension
     partition : Partition
     sampler : Sampler
-    counts : int64 array of shape (4,)
+    counts : int64 array
+        In the order of `COUNTS`.
     dtype : str
     device : str
     """
@@ -44,7 +53,13 @@ class _AutogradOracle:
     def uniform(self, n):
         return int(random_below(self.sampler.cursor, n))
 
+    def normal(self, y):
+        numbers = np.empty(y.numel(), str(y.dtype).removeprefix("torch."))
+        fill_normal(self.sampler.cursor, numbers)
+        return torch.from_numpy(numbers).to(y)
+
     def value(self, z, x, i):
+        self._count(LOSS_VALUES, i)
         with torch.no_grad():
             return float(self._value(z, x, i))
 
@@ -54,8 +69,8 @@ class _AutogradOracle:
         value = self.partition.weight * losses.sum()
         return value if self.regulariser is None else value + self.regulariser(z, x)
 
-    def _count(self, kind, i):
-        self.counts[kind] += self.sizes[i]
+    def _count(self, kind, i, times=1):
+        self.counts[kind] += times * self.sizes[i]
 
 
 class AutogradInner(_AutogradOracle):
@@ -95,11 +110,37 @@ class AutogradInner(_AutogradOracle):
         self._count(INNER_GRADIENTS, i)
         return self._mark(self._residual(_leaf(z), x, i, differentiable=False), z, x)
 
+    def grad_x(self, z, x, i):
+        self._count(INNER_GRADIENTS_X, i)
+        return self._gradients(z, x, i)[1]
+
+    def grads(self, z, x, i):
+        for kind in (INNER_GRADIENTS, INNER_GRADIENTS_X):
+            self._count(kind, i)
+        gradient, gradient_x = self._gradients(z, x, i)
+        return self._mark(gradient, z, x), gradient_x
+
+    def _gradients(self, z, x, i):
+        z, x = _leaf(z), _leaf(x)
+        return torch.autograd.grad(
+            self._value(z, x, i), (z, x), allow_unused=True, materialize_grads=True
+        )
+
     def hvp(self, z, x, v, i):
         self._count(HESSIAN_VECTOR, i)
         z = _leaf(z)
         (product,) = _transposed_product(self._residual(z, x, i), (z,), v)
         return self._mark(product, z, x, v)
+
+    def hessian(self, z, x, i):
+        self._count(HESSIAN_VECTOR, i, z.numel())
+        z = _leaf(z)
+        return torch.stack(_transposed_matrix(self._residual(z, x, i), z, z))
+
+    def cross_matrix(self, z, x, i):
+        self._count(JACOBIAN_VECTOR, i, z.numel())
+        z, x = _leaf(z), _leaf(x)
+        return torch.stack(_transposed_matrix(self._residual(z, x, i), x, z), dim=1)
 
     def cross(self, z, x, v, i):
         self._count(JACOBIAN_VECTOR, i)
@@ -118,9 +159,9 @@ class AutogradInner(_AutogradOracle):
 class AutogradOuter(_AutogradOracle):
     """Outer oracle: both gradients of f, and the projected step on x."""
 
-    def __init__(self, *args, project, **kwargs):
+    def __init__(self, *args, project, project_scaled=None, **kwargs):
         super().__init__(*args, **kwargs)
-        self.project = project
+        self.project, self.project_scaled = project, project_scaled
 
     def grad(self, z, x, i):
         self._count(OUTER_GRADIENTS, i)
@@ -142,6 +183,17 @@ class AutogradOuter(_AutogradOracle):
                 x.sub_(direction, alpha=a)
         if self.project is not None:
             x.copy_(self.project(x))
+
+    def scaled_descend(self, x, step, d, a, floor):
+        scaled_descend(x, step, d, a, floor)
+        if self.project is None:
+            return
+        if self.project_scaled is None:
+            raise NotImplementedError(
+                "The problem projects x, and has no `project_scaled` for steps that "
+                "differ between entries."
+            )
+        x.copy_(self.project_scaled(x, a.sqrt() + floor))
 
 
 class SparseRows:
@@ -191,8 +243,24 @@ def _leaf(y):
     return y.detach().requires_grad_()
 
 
-def _transposed_product(residual, variables, v):
-    """(∂residual/∂variable)ᵀ v for each of `variables`, zeros where it is constant."""
+def _transposed_product(residual, variables, v, again=False):
+    """(∂residual/∂variable)ᵀ v for each of `variables`, zeros where it is constant.
+
+    `again` says that the same residual will be differentiated again.
+    """
     return torch.autograd.grad(
-        residual, variables, v, allow_unused=True, materialize_grads=True
+        residual,
+        variables,
+        v,
+        retain_graph=again,
+        allow_unused=True,
+        materialize_grads=True,
     )
+
+
+def _transposed_matrix(residual, variable, z):
+    """The products of `_transposed_product` with the unit vectors like z, a list."""
+    return [
+        _transposed_product(residual, (variable,), unit, again=True)[0]
+        for unit in torch.eye(z.numel(), dtype=z.dtype, device=z.device)
+    ]

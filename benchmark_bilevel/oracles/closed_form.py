@@ -1,143 +1,279 @@
-"""What the compiled oracles of all problems share: fields, drawing, counting.
+"""Compiled oracles: a class of fields and formulas becomes a type that numba knows.
 
-A compiled oracle is a numba ``structref``: unlike a ``jitclass`` it lets numba cache the
-loops that take it on disk. A problem's kernel module declares for each of its losses a
-type deriving from `InnerType` or `OuterType`, its fields (`FIELDS` first), and the
-methods of the contract (`benchmark_bilevel.oracles`) with ``overload_method``.
+A problem's kernel module has a class deriving from `Inner` for g and one from `Outer`
+for f. It names its arrays (`fields`), makes them (`arrays`) and has a method for each
+derivative of the contract (`benchmark_bilevel.oracles`); nothing is to be registered.
+
+Every plain method is compiled, reaches the fields and the other methods through `self`,
+and is inherited like any method of Python's; class methods run in Python. The module's
+``make_inner`` and ``make_outer`` are the `make` of the two classes.
+`problems/template_kernels.py` is one to copy.
 """
 
-from functools import cache
+from functools import wraps
+from types import FunctionType
 
 import numpy as np
 from numba.core import types
+from numba.core.errors import TypingError
 from numba.core.extending import overload_attribute, overload_method
 from numba.experimental import structref
 
-from benchmark_bilevel.compiled.products import prefetch
+from benchmark_bilevel.compiled.products import empty_like, prefetch
 from benchmark_bilevel.fingerprint import INLINED, cached_njit
-from benchmark_bilevel.methods.directions import descend
+from benchmark_bilevel.methods.directions import assign, descend, zeros_like
+from benchmark_bilevel.methods.scaling import scaled_descend
 from benchmark_bilevel.methods.variance_reduction import empty_memory
-from benchmark_bilevel.oracles.samplers import next_block, random_below
+from benchmark_bilevel.oracles.samplers import (
+    fill_normal,
+    next_block,
+    random_below,
+)
 
-# order, cursor, replace: the sampler; counts, sizes: evaluations and samples of a block;
-# weight: factor of a block's sum (`Partition`).
-FIELDS = ["order", "cursor", "replace", "counts", "sizes", "weight"]
 
+def by_types(method):
+    """Let `method` choose what is compiled, as `numba.extending.overload` does.
 
-class OracleType(types.StructRef):
-    """Numba type of every compiled oracle.
-
-    Attributes
-    ----------
-    prefetches : bool
-        Whether `draw` asks for the block after the one that it returns. It saves an
-        eighth of an iteration on covtype; smaller blocks (IJCNN1) are near anyway, and
-        larger ones (MNIST) would drive out what is in use.
+    It gets the numba types of its arguments and returns a function of the same
+    arguments; ``self.loss`` is the class that is being compiled.
     """
-
-    prefetches = False
-
-
-class InnerType(OracleType):
-    """Numba type of the inner oracles."""
-
-
-class OuterType(OracleType):
-    """Numba type of the outer oracles."""
+    method.chooses = True
+    return method
 
 
 class Handle(structref.StructRefProxy):
-    """Python's handle of a compiled oracle."""
+    """Python's handle of a compiled oracle, an instance of the class `loss`.
 
-    def __new__(cls, *fields):
-        return structref.StructRefProxy.__new__(cls, *fields)
+    Attributes
+    ----------
+    arrays : dict
+        The values of the fields.
+    n_blocks : int
+    """
 
-    @property
-    def n_blocks(self):
-        return _n_blocks_getter(type(self))(self)
-
-
-class InnerHandle(Handle):
-    """Handle of an inner oracle."""
+    loss = None
 
     def memory(self, z, x):
-        return tuple(empty_memory(y, self.n_blocks) for y in (z, z, x))
+        """Empty SAGA memories for the oracle's directions."""
+        return self.loss.memory(self, z, x)
 
 
-class OuterHandle(Handle):
-    """Handle of an outer oracle whose loss does not depend on x."""
+class Oracle:
+    """What the compiled oracles of all problems share: fields, drawing, counting.
 
-    def memory(self, z, x):
-        return empty_memory(z, self.n_blocks), None
+    The type that numba sees (``Type``) is a ``structref``: unlike a ``jitclass`` it
+    lets numba cache the loops that take it on disk. Types derive from each other as
+    their classes do.
+
+    Attributes
+    ----------
+    fields : dict
+        The names of the fields, each with its shape and meaning; those of the bases
+        need not be repeated.
+    prefetches : bool
+        Whether `draw` asks for the block (of the field `a`) after the one that it
+        returns. It saves an eighth of an iteration on covtype; smaller blocks (IJCNN1)
+        are near anyway, and larger ones (MNIST) would drive out what is in use.
+    """
+
+    fields = {
+        "order": "(n_blocks,), the sampler's permutation",
+        "cursor": "(2,), its state",
+        "replace": "whether it draws with replacement",
+        "counts": "evaluations, in the order of `COUNTS`",
+        "sizes": "(n_blocks,), samples of a block",
+        "weight": "factor of a block's sum, see `Partition`",
+    }
+    prefetches = False
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        cls.fields = {
+            name: text
+            for base in reversed(cls.__mro__)
+            for name, text in vars(base).get("fields", {}).items()
+        }
+        _register(cls)
+
+    # --- in Python ------------------------------------------------------------------
+
+    @classmethod
+    def samples(cls, problem):
+        """The samples of the loss."""
+        raise NotImplementedError
+
+    @classmethod
+    def arrays(cls, problem, samples, partition, dtype):
+        """Dict of the fields that a class adds; numbers are of type `dtype` as well.
+
+        Parameters
+        ----------
+        problem : Problem
+        samples : tuple of arrays
+            ``inner_samples`` or ``outer_samples`` of the problem.
+        partition : Partition
+            Its `pack` cuts an array into blocks.
+        dtype : str
+        """
+        return {}
+
+    @classmethod
+    def make(cls, problem, partition, sampler, counts, dtype):
+        """The oracle of `problem`: what a kernel module calls make_inner, make_outer."""
+        values = {
+            **sampler._asdict(),
+            "counts": counts,
+            "sizes": partition.sizes,
+            "weight": np.dtype(dtype).type(partition.weight),
+            **cls.arrays(problem, cls.samples(problem), partition, dtype),
+        }
+        if values.keys() != cls.fields.keys():
+            odd = sorted(values.keys() ^ cls.fields.keys())
+            raise TypeError(
+                f"{cls.__name__}: `fields` and `arrays` differ in {', '.join(odd)}."
+            )
+        oracle = cls._build(*(values[name] for name in cls.fields))
+        oracle.arrays, oracle.n_blocks = values, partition.n_blocks
+        return oracle
+
+    # --- compiled -------------------------------------------------------------------
+
+    @by_types
+    def draw(self):
+        if not self.loss.prefetches:
+            return lambda self: next_block(self.order, self.cursor, self.replace)
+
+        def draw(self):
+            i = next_block(self.order, self.cursor, self.replace)
+            following = np.int64(self.cursor[0])
+            if not self.replace and following < self.order.size:
+                prefetch(self.a, self.order[following])
+            return i
+
+        return draw
+
+    def uniform(self, n):
+        return random_below(self.cursor, n)
+
+    def normal(self, y):
+        result = empty_like(y)
+        fill_normal(self.cursor, result)
+        return result
+
+    def count(self, kind, i, times=1):
+        self.counts[kind] += times * self.sizes[i]
 
 
-@cache
-def _n_blocks_getter(handle):
-    """Compiled function that reads the number of blocks of oracles of one class."""
+def _register(cls):
+    """Make `Type` and `Handle` of the class `cls`, and tell numba its methods."""
+    bases = tuple(base.Type for base in cls.__bases__ if hasattr(base, "Type"))
+    cls.Type = _member(cls, "Type", bases or (types.StructRef,))
+    structref.register(cls.Type)
+    for name, method in vars(cls).items():
+        if isinstance(method, FunctionType):
+            overload_method(cls.Type, name, jit_options=INLINED)(_chooser(method))
+    cls.Handle = _member(cls, "Handle", (Handle,))
+    structref.define_proxy(cls.Handle, cls.Type, list(cls.fields))
+    cls._build = staticmethod(_constructor(cls))
 
-    def get(oracle):
-        return oracle.n_blocks
 
-    get.__qualname__ = f"n_blocks-{handle.__module__}.{handle.__name__}"
-    return cached_njit(get)
+def _member(cls, name, bases):
+    """A class that is the attribute `name` of `cls`, where pickle finds it."""
+    place = {"__module__": cls.__module__, "__qualname__": f"{cls.__qualname__}.{name}"}
+    return type(f"{cls.__name__}{name}", bases, {**place, "loss": cls})
 
 
-def constructor(handle):
-    """Compiled function from the fields of an oracle to its `handle`.
+def _chooser(method):
+    """The function that `overload_method` wants, which returns what is compiled."""
+    if hasattr(method, "chooses"):
+        return method
+    return wraps(method)(lambda *args, **kwargs: method)
+
+
+def _constructor(cls):
+    """Compiled function from the fields of an oracle to its handle.
 
     Numba caches it on disk, which it does not do with the handle's own constructor.
     """
+    handle = cls.Handle
 
     def build(*fields):
         return handle(*fields)
 
-    build.__qualname__ = f"{handle.__module__}.{handle.__name__}"
+    build.__qualname__ = f"{cls.__module__}.{cls.__qualname__}"
     return cached_njit(build)
 
 
-def common_fields(partition, sampler, counts, dtype):
-    """Values of `FIELDS`."""
-    return (*sampler, counts, partition.sizes, np.dtype(dtype).type(partition.weight))
+_register(Oracle)
 
 
-def method(oracle_type, name):
-    """Declare a method of the contract: ``overload_method`` with the suite's flags."""
-    return overload_method(oracle_type, name, jit_options=INLINED)
-
-
-@overload_attribute(OracleType, "n_blocks")
+@overload_attribute(Oracle.Type, "n_blocks")
 def _n_blocks(self):
     return lambda self: self.order.size
 
 
-@method(OracleType, "draw")
-def _draw(self):
-    if not self.prefetches:
-        return lambda self: next_block(self.order, self.cursor, self.replace)
+class Inner(Oracle):
+    """An inner oracle; by default each of its directions is sampled, and dense."""
 
-    def draw(self):
-        i = next_block(self.order, self.cursor, self.replace)
-        following = np.int64(self.cursor[0])
-        if not self.replace and following < self.order.size:
-            prefetch(self.a, self.order[following])
-        return i
+    @classmethod
+    def samples(cls, problem):
+        return problem.inner_samples
 
-    return draw
+    @classmethod
+    def memory(cls, oracle, z, x):
+        return tuple(empty_memory(y, oracle.n_blocks) for y in (z, z, x))
+
+    # What may be written out where the parts have work in common.
+
+    def hessian(self, z, x, i):
+        matrix, unit = np.empty((z.size, z.size), z.dtype), zeros_like(z)
+        for k in range(z.size):
+            unit[k] = 1
+            assign(matrix[k], self.hvp(z, x, unit, i))
+            unit[k] = 0
+        return matrix
+
+    def cross_matrix(self, z, x, i):
+        matrix, unit = np.empty((x.size, z.size), z.dtype), zeros_like(z)
+        column = zeros_like(x)
+        for k in range(z.size):
+            unit[k] = 1
+            assign(column, self.cross(z, x, unit, i))
+            unit[k] = 0
+            for j in range(x.size):
+                matrix[j, k] = column[j]
+        return matrix
+
+    def grads(self, z, x, i):
+        return self.grad(z, x, i), self.grad_x(z, x, i)
+
+    def grad_hvp_cross(self, z, x, v, i):
+        return self.grad(z, x, i), self.hvp(z, x, v, i), self.cross(z, x, v, i)
 
 
-@method(OracleType, "uniform")
-def _uniform(self, n):
-    return lambda self, n: random_below(self.cursor, n)
+class Outer(Oracle):
+    """An outer oracle; by default f does not depend on x, and x is free."""
 
+    @classmethod
+    def samples(cls, problem):
+        return problem.outer_samples
 
-@method(OracleType, "count")
-def _count(self, kind, i):
-    def count(self, kind, i):
-        self.counts[kind] += self.sizes[i]
+    @classmethod
+    def memory(cls, oracle, z, x):
+        return empty_memory(z, oracle.n_blocks), None
 
-    return count
+    def descend(self, x, a, d, e=None):
+        descend(x, a, d, e)
 
+    @by_types
+    def scaled_descend(self, x, step, d, a, floor):
+        if self.loss.descend is not Outer.descend:
+            raise TypingError(
+                f"{self.loss.__name__} has its own `descend`, with a projection: it "
+                "needs its own `scaled_descend`, in the metric of the steps."
+            )
 
-@method(OuterType, "descend")
-def _descend(self, x, a, d, e=None):
-    return lambda self, x, a, d, e=None: descend(x, a, d, e)
+        def free(self, x, step, d, a, floor):
+            scaled_descend(x, step, d, a, floor)
+
+        return free

@@ -88,6 +88,10 @@ class Problem:
         return np.zeros(self.dim_z)
 
     project = None  # or a method x -> the nearest feasible x
+    # Or a method (x, weights) -> the feasible point nearest to x in the norm
+    # √(Σ weights (·)²), for methods whose steps differ between entries. Of a box it is
+    # what `project` gives.
+    project_scaled = None
     projection_step = (
         1.0  # α of the map ‖x − P(x − α ∇h)‖ / α behind hypergradient_norm
     )

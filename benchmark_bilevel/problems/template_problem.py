@@ -19,7 +19,7 @@ class RidgeSelection(Problem):
         f(z, x) = 1/m Σ_i ½ (a'_iᵀz − y'_i)²
 
     with labels y = ±1. Derivatives come from autograd; a module of closed forms in
-    numba, named by the attribute `kernels`, would make it fast: `quadratic.kernels`.
+    numba, named by the attribute `kernels`, makes it fast: `template_kernels`.
     """
 
     name = "ridge-selection"
@@ -68,6 +68,9 @@ class RidgeSelection(Problem):
 
     def project(self, x):
         return x.clamp(-10.0, 3.0)
+
+    def project_scaled(self, x, weights):  # a box: the weights do not matter
+        return self.project(x)
 
     def accuracies(self, z):
         test = self.split[2]

@@ -90,7 +90,7 @@ class Runtime:
         Number of iterations done.
     state : tuple
         The solver's variables; the first two are z and x.
-    counts : int64 array of shape (4,)
+    counts : int64 array
         Per-sample oracle calls, in the order of `COUNTS`.
     """
 

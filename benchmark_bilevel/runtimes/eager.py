@@ -29,6 +29,7 @@ class EagerRuntime(Runtime):
             self.samplers[1],
             *settings,
             project=problem.project,
+            project_scaled=problem.project_scaled,
         )
         return inner, outer
 

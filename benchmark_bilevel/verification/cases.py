@@ -35,6 +35,9 @@ class BoxedQuadratic(SmallQuadratic):
     def project(self, x):
         return x.clamp(-self.radius, self.radius)
 
+    def project_scaled(self, x, weights):
+        return self.project(x)
+
 
 def quadratic_data(n_samples=60, n_outer_samples=40):
     """Data of a quadratic whose inner solution depends on x as much as f itself does.

@@ -19,6 +19,9 @@ class Derivatives(NamedTuple):
     J: np.ndarray  # ∇²xz g, (dim_x, dim_z)
     fz: np.ndarray  # ∇z f
     fx: np.ndarray  # ∇x f
+    gx: np.ndarray  # ∇x g
+    g: float
+    f: float
 
 
 class Model:
@@ -53,7 +56,16 @@ class Model:
         g = torch.autograd.functional.jacobian(self._inner, zx).numpy()
         f = torch.autograd.functional.jacobian(self._outer, zx).numpy()
         second = torch.autograd.functional.hessian(self._inner, zx).numpy()
-        return Derivatives(g[:p], second[:p, :p], second[p:, :p], f[:p], f[p:])
+        return Derivatives(
+            gz=g[:p],
+            H=second[:p, :p],
+            J=second[p:, :p],
+            fz=f[:p],
+            fx=f[p:],
+            gx=g[p:],
+            g=float(self._inner(zx)),
+            f=float(self._outer(zx)),
+        )
 
     def inner_gradient(self, z, x):
         """∇z g at (z, x)."""

@@ -7,7 +7,7 @@ from benchmark_bilevel.oracles.autograd import to_tensor
 from benchmark_bilevel.oracles.samplers import Partition
 from benchmark_bilevel.verification import Failed, NotDeclared
 from benchmark_bilevel.verification.model import Model
-from benchmark_bilevel.verification.probe import NAMES, probe
+from benchmark_bilevel.verification.probe import MATRICES, NAMES, OF_F, probe
 
 BATCH = 8  # and a shorter last block, wherever 8 does not divide the samples
 
@@ -77,18 +77,19 @@ def batches(problem):
     """The mean over all mini-batches is the full loss, a short last batch included."""
     z, x, v = point = next(_points(problem))
     now = Model(problem).at(z, x)
-    right = dict(
-        zip(("∇z g", "H v", "J v"), (now.gz, now.H @ v, now.J @ v), strict=True)
-    )
-    right |= {f"{name} (joint)": right[name] for name in right}
-    right |= {"∇z f": now.fz, "∇x f": now.fx}
+    one = np.eye(z.size)[0]  # a value is the first entry of an array like z
+    right = {"∇z g": now.gz, "H v": now.H @ v, "J v": now.J @ v, "∇x g": now.gx}
+    right |= {f"{name} (joint)": right[name] for name in ("∇z g", "H v", "J v")}
+    right |= {f"{name} (pair)": right[name] for name in ("∇z g", "∇x g")}
+    right |= {"g": now.g * one, "∇z f": now.fz, "∇x f": now.fx, "f": now.f * one}
+    if z.size <= MATRICES:
+        right |= {"the matrix H": now.H, "the matrix J": now.J}
     (blocks,), _ = probe(problem, "torch", [point], BATCH)
-    for name, values in zip(NAMES, zip(*blocks, strict=True), strict=True):
-        n_samples = problem.n_outer if name in ("∇z f", "∇x f") else problem.n_inner
-        values = values[: Partition(n_samples, BATCH).n_blocks]
-        _compare(
-            f"the mean of {name} over all batches", np.mean(values, 0), right[name]
-        )
+    for name, expected in right.items():
+        n_samples = problem.n_outer if name in OF_F else problem.n_inner
+        n_blocks = Partition(n_samples, BATCH).n_blocks
+        mean = np.mean([block[name] for block in blocks[:n_blocks]], 0)
+        _compare(f"the mean of {name} over all batches", mean, expected)
 
 
 def kernels(problem):
@@ -100,8 +101,9 @@ def kernels(problem):
     right, counts = probe(problem, "torch", points, BATCH)
     for at_point, at_point_right in zip(found, right, strict=True):
         for i, blocks in enumerate(zip(at_point, at_point_right, strict=True)):
-            for name, value, expected in zip(NAMES, *blocks, strict=True):
-                _compare(f"{name} on block {i}", value, expected)
+            value, expected = blocks
+            for name in NAMES:
+                _compare(f"{name} on block {i}", value[name], expected[name])
     if (found_counts != counts).any():
         raise Failed(f"the kernels count {found_counts} calls, autograd {counts}")
 

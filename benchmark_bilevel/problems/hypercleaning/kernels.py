@@ -1,22 +1,25 @@
 """Closed forms of data hyper-cleaning in numba; see `cross_entropy_kernels`.
 
 The factor of sample k is φ = w σ(x_k), w the partition's weight. A block moves the
-entries of x of its own samples only, by v · ∂∇_Z/∂x_k = w σ'(x_k) (Σ p T − T_y).
+entries of x of its own samples only: ∂/∂x_k is w σ'(x_k) CE_k for the loss, with
+CE = log Σ exp S − S_y of the scores S, and w σ'(x_k) (Σ p T − T_y) for v · ∇_Z.
 """
 
 import numpy as np
-from numba.experimental import structref
 
-from benchmark_bilevel.compiled.exponentials import sigmoid
+from benchmark_bilevel.compiled.exponentials import log_sum_exp, sigmoid, softmax
 from benchmark_bilevel.compiled.row_directions import one_slice
-from benchmark_bilevel.oracles import HESSIAN_VECTOR, INNER_GRADIENTS, JACOBIAN_VECTOR
-from benchmark_bilevel.oracles.closed_form import InnerType, constructor, method
+from benchmark_bilevel.oracles import (
+    HESSIAN_VECTOR,
+    INNER_GRADIENTS,
+    INNER_GRADIENTS_X,
+    JACOBIAN_VECTOR,
+    LOSS_VALUES,
+)
 from benchmark_bilevel.problems.cross_entropy_kernels import (
-    CROSS_ENTROPY_FIELDS,
-    CrossEntropyType,
-    RowsInnerHandle,
-    cross_entropy_fields,
-    make_cross_entropy_outer,
+    CrossEntropy,
+    CrossEntropyOuter,
+    RowsInner,
 )
 
 # Block of the exact layer: 125 images in float64 stay in the cache. It divides the sizes
@@ -24,59 +27,28 @@ from benchmark_bilevel.problems.cross_entropy_kernels import (
 EXACT_BLOCK = 125
 HAS_HVP_AGAIN = True  # the inner oracle has `hvp_again`
 
-# ridge: factor of Z in ∇_Z.
-_FIELDS = [*CROSS_ENTROPY_FIELDS, "ridge"]
 
+class Hypercleaning(CrossEntropy, RowsInner):
+    fields = {"ridge": "factor of Z in ∇_Z"}
 
-@structref.register
-class HypercleaningType(CrossEntropyType, InnerType):
-    pass
+    @classmethod
+    def arrays(cls, problem, samples, partition, dtype):
+        own = {"ridge": np.dtype(dtype).type(2 * problem.ridge)}
+        return super().arrays(problem, samples, partition, dtype) | own
 
-
-class Hypercleaning(RowsInnerHandle):
-    pass
-
-
-structref.define_proxy(Hypercleaning, HypercleaningType, _FIELDS)
-_build_inner = constructor(Hypercleaning)
-
-
-def make_inner(problem, *settings):
-    """The compiled inner oracle of a `DataHypercleaning`."""
-    samples = problem.inner_samples[:2]
-    fields = cross_entropy_fields(samples, problem.n_classes, settings)
-    return _build_inner(*fields, fields[-1].dtype.type(2 * problem.ridge))
-
-
-def make_outer(problem, *settings):
-    """The compiled outer oracle of a `DataHypercleaning`."""
-    return make_cross_entropy_outer(problem.outer_samples, problem.n_classes, settings)
-
-
-@method(HypercleaningType, "first")
-def _first(self, i):
-    """Index of the first sample of block i."""
-    return lambda self, i: i * self.y.shape[1]
-
-
-@method(HypercleaningType, "weigh")
-def _weigh(self, x, i):
-    """φ ← w σ(x) for the samples of block i."""
+    def first(self, i):
+        """Index of the first sample of block i."""
+        return i * self.y.shape[1]
 
     def weigh(self, x, i):
+        """φ ← w σ(x) for the samples of block i."""
         factor, start, size = self.factor, self.first(i), self.sizes[i]
         sigmoid(x[start : start + size], factor[:size])
         for k in range(size):
             factor[k] *= self.weight
 
-    return weigh
-
-
-@method(HypercleaningType, "slopes")
-def _slopes(self, x, i):
-    """The direction for x, with mean and T as `curvatures` left them."""
-
     def slopes(self, x, i):
+        """w σ'(x) (mean − T_y), with mean and T as they were left."""
         factor, t, y, size = self.factor, self.t, self.y[i], self.sizes[i]
         one = factor.dtype.type(1)
         values = np.empty(size, factor.dtype)
@@ -85,57 +57,45 @@ def _slopes(self, x, i):
             values[k] = slope * (self.mean[k] - t[y[k], k])
         return one_slice(self.first(i), values)
 
-    return slopes
-
-
-@method(HypercleaningType, "value")
-def _value(self, z, x, i):
     def value(self, z, x, i):
+        self.count(LOSS_VALUES, i)
         self.weigh(x, i)
         square = 0.0
         for k in range(z.size):
             square += z[k] * z[k]
         return self.loss(self.a[i], z, i) + 0.5 * self.ridge * square
 
-    return value
-
-
-@method(HypercleaningType, "grad")
-def _grad(self, z, x, i):
     def grad(self, z, x, i):
         self.count(INNER_GRADIENTS, i)
         self.weigh(x, i)
         a = self.a[i]
         return self.back(a, self.residuals(a, z, i), z, self.ridge)
 
-    return grad
+    def grad_x(self, z, x, i):
+        self.count(INNER_GRADIENTS_X, i)
+        self.weigh(x, i)
+        self.scores(self.a[i], z, self.t)
+        log_sum_exp(self.t, self.mean)
+        return self.slopes(x, i)
 
+    def grads(self, z, x, i):
+        gradient_x = self.grad_x(z, x, i)
+        self.count(INNER_GRADIENTS, i)
+        softmax(self.t, self.p)  # of the scores
+        return self.back(self.a[i], self.errors(i), z, self.ridge), gradient_x
 
-@method(HypercleaningType, "hvp")
-def _hvp(self, z, x, v, i):
     def hvp(self, z, x, v, i):
         self.count(HESSIAN_VECTOR, i)
         self.weigh(x, i)
         self.residuals(self.a[i], z, i)
         return self.hvp_again(x, v, i)
 
-    return hvp
-
-
-@method(HypercleaningType, "hvp_again")
-def _hvp_again(self, x, v, i):
-    """`hvp`, with p as one at the same z and x left it; not counted."""
-
     def hvp_again(self, x, v, i):
+        """`hvp`, with p as one at the same z and x left it; not counted."""
         self.weigh(x, i)
         a = self.a[i]
         return self.back(a, self.curvatures(a, v), v, self.ridge)
 
-    return hvp_again
-
-
-@method(HypercleaningType, "cross")
-def _cross(self, z, x, v, i):
     def cross(self, z, x, v, i):
         self.count(JACOBIAN_VECTOR, i)
         self.weigh(x, i)
@@ -144,11 +104,6 @@ def _cross(self, z, x, v, i):
         self.curvatures(a, v)
         return self.slopes(x, i)
 
-    return cross
-
-
-@method(HypercleaningType, "grad_hvp_cross")
-def _grad_hvp_cross(self, z, x, v, i):
     def grad_hvp_cross(self, z, x, v, i):
         self.count(INNER_GRADIENTS, i)
         self.count(HESSIAN_VECTOR, i)
@@ -159,4 +114,5 @@ def _grad_hvp_cross(self, z, x, v, i):
         product = self.back(a, self.curvatures(a, v), v, self.ridge)
         return gradient, product, self.slopes(x, i)
 
-    return grad_hvp_cross
+
+make_inner, make_outer = Hypercleaning.make, CrossEntropyOuter.make

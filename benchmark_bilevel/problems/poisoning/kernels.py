@@ -2,160 +2,64 @@
 
 The rows of x are in the order of the samples, so that those of a block are one slice.
 Before a block is used, its poisonable images, a fifth, are written anew from x. The
-direction for the row of x of sample k is Σ_c R_ck V_c + U_ck Z_c, the derivative of
-v · ∇_Z with respect to the image.
+derivative of the loss with respect to image k, a row of x, is Σ_c R_ck Z_c, and that of
+v · ∇_Z is Σ_c R_ck V_c + U_ck Z_c.
 """
 
 import numpy as np
 from numba.core import types
-from numba.experimental import structref
 
 from benchmark_bilevel.compiled.products import combine
-from benchmark_bilevel.compiled.row_directions import is_mean, one_slice, slices
+from benchmark_bilevel.compiled.row_directions import Mean, one_slice, slices
 from benchmark_bilevel.fingerprint import cached_njit
-from benchmark_bilevel.methods.directions import descend, scale, zeros_like
-from benchmark_bilevel.oracles import HESSIAN_VECTOR, INNER_GRADIENTS, JACOBIAN_VECTOR
-from benchmark_bilevel.oracles.closed_form import InnerType, constructor, method
+from benchmark_bilevel.methods.directions import descend, is_kind, scale, zeros_like
+from benchmark_bilevel.methods.scaling import scaled_descend
+from benchmark_bilevel.oracles import (
+    HESSIAN_VECTOR,
+    INNER_GRADIENTS,
+    INNER_GRADIENTS_X,
+    JACOBIAN_VECTOR,
+    LOSS_VALUES,
+)
+from benchmark_bilevel.oracles.closed_form import by_types
 from benchmark_bilevel.oracles.samplers import aligned, aligned_zeros
 from benchmark_bilevel.problems.cross_entropy_kernels import (
-    CROSS_ENTROPY_FIELDS,
+    CrossEntropy,
     CrossEntropyOuter,
-    CrossEntropyOuterType,
-    CrossEntropyType,
-    RowsInnerHandle,
-    cross_entropy_fields,
+    RowsInner,
 )
 from benchmark_bilevel.problems.poisoning.projections import CONSTRAINTS, project_row
+from benchmark_bilevel.problems.poisoning.scaled_projections import project_row_scaled
 
 EXACT_BLOCK = 125  # see hypercleaning.kernels
 HAS_HVP_AGAIN = True  # the inner oracle has `hvp_again`
 
-# starts: (n_blocks + 1,) first row of x of each block; places: (n_poisonable,) index in
-# its block of the sample of each row; images: (n_poisonable, features), clean; small:
-# (2, batch * classes) workspace; ridge: factor of Z in ∇_Z.
-_INNER_FIELDS = [
-    *CROSS_ENTROPY_FIELDS,
-    "starts",
-    "places",
-    "images",
-    "small",
-    "ridge",
-]
-# images: (n_poisonable, features); constraint: index in CONSTRAINTS; its radius.
-_OUTER_FIELDS = [*CROSS_ENTROPY_FIELDS, "images", "constraint", "radius"]
 
+class PoisoningInner(CrossEntropy, RowsInner):
+    fields = {
+        "starts": "(n_blocks + 1,), first row of x of each block",
+        "places": "(n_poisonable,), index in its block of the sample of each row",
+        "images": "(n_poisonable, features), clean",
+        "small": "(batch * classes,), workspace",
+        "ridge": "factor of Z in ∇_Z",
+    }
 
-@structref.register
-class PoisoningInnerType(CrossEntropyType, InnerType):
-    pass
-
-
-@structref.register
-class PoisoningOuterType(CrossEntropyOuterType):
-    pass
-
-
-class PoisoningInner(RowsInnerHandle):
-    pass
-
-
-class PoisoningOuter(CrossEntropyOuter):
-    pass
-
-
-structref.define_proxy(PoisoningInner, PoisoningInnerType, _INNER_FIELDS)
-structref.define_proxy(PoisoningOuter, PoisoningOuterType, _OUTER_FIELDS)
-_build_inner, _build_outer = constructor(PoisoningInner), constructor(PoisoningOuter)
-
-
-def make_inner(problem, *settings):
-    """The compiled inner oracle of a `DataPoisoning`."""
-    partition, _, _, dtype = settings
-    n_classes, size = problem.n_classes, partition.batch_size
-    limits = np.arange(partition.n_blocks + 1) * size
-    images, labels, _ = problem.inner_samples
-    samples = aligned(images, dtype), labels  # a copy, to be written to
-    return _build_inner(
-        *cross_entropy_fields(samples, n_classes, settings),
-        np.searchsorted(problem.poisonable, limits),
-        problem.poisonable % size,
-        problem.clean_images(dtype),
-        aligned_zeros((2, size * n_classes), dtype),
-        np.dtype(dtype).type(2 * problem.ridge / problem.dim_z),
-    )
-
-
-def make_outer(problem, *settings):
-    """The compiled outer oracle of a `DataPoisoning`."""
-    *_, dtype = settings
-    fields = cross_entropy_fields(
-        problem.outer_samples, problem.n_classes, settings, sign=-1
-    )
-    images = problem.clean_images(dtype)
-    constraint = CONSTRAINTS.index(problem.constraint)
-    return _build_outer(
-        *fields, images, constraint, np.dtype(dtype).type(problem.radius)
-    )
-
-
-@method(PoisoningOuterType, "descend")
-def _descend(self, x, a, d, e=None):
-    """Move x and project the images that moved."""
-
-    def projected(self, x, a, d, e=None):
-        descend(x, a, e)
-        self.move(x, a, d)
-        self.project(x, e)
-
-    return projected
-
-
-@method(PoisoningOuterType, "project")
-def _project(self, x, d):
-    """Project the rows of x that `d` moves."""
-
-    def project(self, x, d):
-        n_pixels = self.images.shape[1]
-        rows = x.reshape(self.images.shape)
-        # numba's zip takes no `strict`; `slices` returns two arrays of one length.
-        for start, stop in zip(*slices(d, x.size)):  # noqa: B905
-            for row in range(start // n_pixels, stop // n_pixels):
-                project_row(self.constraint, rows[row], self.images[row], self.radius)
-
-    return project
-
-
-@method(PoisoningOuterType, "move")
-def _move(self, x, a, d):
-    """x ← P(x − a d); in one pass over the rows where d is dense."""
-    if isinstance(d, types.Array):
-
-        def move(self, x, a, d):
-            rows, moves = x.reshape(self.images.shape), d.reshape(self.images.shape)
-            for row in range(len(rows)):
-                descend(rows[row], a, moves[row])
-                project_row(self.constraint, rows[row], self.images[row], self.radius)
-
-    elif is_mean(d):
-
-        def move(self, x, a, d):
-            descend(x, a, d.rows)
-            self.move(x, a, d.average)
-
-    else:
-
-        def move(self, x, a, d):
-            descend(x, a, d)
-            self.project(x, d)
-
-    return move
-
-
-@method(PoisoningInnerType, "poisoned")
-def _poisoned(self, x, i):
-    """The images of block i, those that can be poisoned written anew from x."""
+    @classmethod
+    def arrays(cls, problem, samples, partition, dtype):
+        images, labels, _ = samples
+        samples = aligned(images, dtype), labels  # a copy, to be written to
+        size = partition.batch_size
+        limits = np.arange(partition.n_blocks + 1) * size
+        return super().arrays(problem, samples, partition, dtype) | {
+            "starts": np.searchsorted(problem.poisonable, limits),
+            "places": problem.poisonable % size,
+            "images": problem.clean_images(dtype),
+            "small": aligned_zeros(size * problem.n_classes, dtype),
+            "ridge": np.dtype(dtype).type(2 * problem.ridge / problem.dim_z),
+        }
 
     def poisoned(self, x, i):
+        """The images of block i, those that can be poisoned written anew from x."""
         images, n_pixels = self.a[i], self.a.shape[2]
         for row in range(self.starts[i], self.starts[i + 1]):
             moves = x[row * n_pixels : (row + 1) * n_pixels]
@@ -164,78 +68,56 @@ def _poisoned(self, x, i):
                 image[k] = clean[k] + moves[k]
         return images
 
-    return poisoned
-
-
-@method(PoisoningInnerType, "moves")
-def _moves(self, z, v, i):
-    """The direction for x, with R and U as `residuals` and `curvatures` left them."""
-
-    def moves(self, z, v, i):
+    def pulled(self, factors, z, i):
+        """The direction for x whose row for sample k is Σ_c factors_ck Z_c."""
         start, n_pixels = self.starts[i], self.a.shape[2]
         places = self.places[start : self.starts[i + 1]]
-        shape = (places.size, self.r.shape[0])
-        of_v = self.small[0, : shape[0] * shape[1]].reshape(shape)
-        of_z = self.small[1, : shape[0] * shape[1]].reshape(shape)
+        shape = (places.size, factors.shape[0])
+        chosen = self.small[: shape[0] * shape[1]].reshape(shape)
         for k in range(shape[0]):
             for c in range(shape[1]):
-                of_v[k, c] = self.r[c, places[k]]
-                of_z[k, c] = self.u[c, places[k]]
-        values = np.empty((places.size, n_pixels), z.dtype)
-        others = np.empty_like(values)
-        combine(self.weights(v), of_v, values)
-        combine(self.weights(z), of_z, others)
-        total = values.reshape(values.size)
-        descend(total, -1.0, others.reshape(values.size))
-        return one_slice(start * n_pixels, total)
+                chosen[k, c] = factors[c, places[k]]
+        values = np.empty((shape[0], n_pixels), z.dtype)
+        combine(self.weights(z), chosen, values)
+        return one_slice(start * n_pixels, values.reshape(values.size))
 
-    return moves
+    def moves(self, z, v, i):
+        """J v, with R and U as `residuals` and `curvatures` left them."""
+        direction = self.pulled(self.r, v, i)
+        descend(direction.values, -1.0, self.pulled(self.u, z, i).values)
+        return direction
 
-
-@method(PoisoningInnerType, "value")
-def _value(self, z, x, i):
     def value(self, z, x, i):
+        self.count(LOSS_VALUES, i)
         square = 0.0
         for k in range(z.size):
             square += z[k] * z[k]
         return self.loss(self.poisoned(x, i), z, i) + 0.5 * self.ridge * square
 
-    return value
-
-
-@method(PoisoningInnerType, "grad")
-def _grad(self, z, x, i):
     def grad(self, z, x, i):
         self.count(INNER_GRADIENTS, i)
         a = self.poisoned(x, i)
         return self.back(a, self.residuals(a, z, i), z, self.ridge)
 
-    return grad
+    def grad_x(self, z, x, i):
+        self.count(INNER_GRADIENTS_X, i)
+        return self.pulled(self.residuals(self.poisoned(x, i), z, i), z, i)
 
+    def grads(self, z, x, i):
+        gradient = self.grad(z, x, i)
+        self.count(INNER_GRADIENTS_X, i)
+        return gradient, self.pulled(self.r, z, i)
 
-@method(PoisoningInnerType, "hvp")
-def _hvp(self, z, x, v, i):
     def hvp(self, z, x, v, i):
         self.count(HESSIAN_VECTOR, i)
         self.residuals(self.poisoned(x, i), z, i)
         return self.hvp_again(x, v, i)
 
-    return hvp
-
-
-@method(PoisoningInnerType, "hvp_again")
-def _hvp_again(self, x, v, i):
-    """`hvp`, with the images and p as one at the same z and x left them; not counted."""
-
     def hvp_again(self, x, v, i):
+        """`hvp`, with images and p as one at the same z and x left them; not counted."""
         a = self.a[i]
         return self.back(a, self.curvatures(a, v), v, self.ridge)
 
-    return hvp_again
-
-
-@method(PoisoningInnerType, "cross")
-def _cross(self, z, x, v, i):
     def cross(self, z, x, v, i):
         self.count(JACOBIAN_VECTOR, i)
         a = self.poisoned(x, i)
@@ -243,11 +125,6 @@ def _cross(self, z, x, v, i):
         self.curvatures(a, v)
         return self.moves(z, v, i)
 
-    return cross
-
-
-@method(PoisoningInnerType, "grad_hvp_cross")
-def _grad_hvp_cross(self, z, x, v, i):
     def grad_hvp_cross(self, z, x, v, i):
         self.count(INNER_GRADIENTS, i)
         self.count(HESSIAN_VECTOR, i)
@@ -257,7 +134,81 @@ def _grad_hvp_cross(self, z, x, v, i):
         product = self.back(a, self.curvatures(a, v), v, self.ridge)
         return gradient, product, self.moves(z, v, i)
 
-    return grad_hvp_cross
+
+class PoisoningOuter(CrossEntropyOuter):
+    fields = {
+        "images": "(n_poisonable, features), clean",
+        "constraint": "index in CONSTRAINTS",
+        "radius": "of the ball",
+    }
+    sign = -1
+
+    @classmethod
+    def arrays(cls, problem, samples, partition, dtype):
+        return super().arrays(problem, samples, partition, dtype) | {
+            "images": problem.clean_images(dtype),
+            "constraint": CONSTRAINTS.index(problem.constraint),
+            "radius": np.dtype(dtype).type(problem.radius),
+        }
+
+    def descend(self, x, a, d, e=None):
+        """Move x and project the images that moved."""
+        descend(x, a, e)
+        self.move(x, a, d)
+        self.project(x, e)
+
+    def scaled_descend(self, x, step, d, a, floor):
+        """The same for steps d / (√a + floor), in their metric."""
+        scaled_descend(x, step, d, a, floor)
+        n_pixels = self.images.shape[1]
+        w = np.empty(n_pixels, x.dtype)
+        floor = x.dtype.type(floor)
+        for start, stop in zip(*slices(d, x.size)):  # noqa: B905, as below
+            for row in range(start // n_pixels, stop // n_pixels):
+                pixels = slice(row * n_pixels, (row + 1) * n_pixels)
+                past = a[pixels]
+                for k in range(n_pixels):
+                    w[k] = np.sqrt(past[k]) + floor
+                image = self.images[row]
+                project_row_scaled(self.constraint, x[pixels], image, self.radius, w)
+
+    def project(self, x, d):
+        """Project the rows of x that `d` moves."""
+        n_pixels = self.images.shape[1]
+        rows = x.reshape(self.images.shape)
+        # numba's zip takes no `strict`; `slices` returns two arrays of one length.
+        for start, stop in zip(*slices(d, x.size)):  # noqa: B905
+            for row in range(start // n_pixels, stop // n_pixels):
+                project_row(self.constraint, rows[row], self.images[row], self.radius)
+
+    @by_types
+    def move(self, x, a, d):
+        """x ← P(x − a d); in one pass over the rows where d is dense."""
+        if isinstance(d, types.Array):
+
+            def move(self, x, a, d):
+                rows, moves = x.reshape(self.images.shape), d.reshape(self.images.shape)
+                for row in range(len(rows)):
+                    image = self.images[row]
+                    descend(rows[row], a, moves[row])
+                    project_row(self.constraint, rows[row], image, self.radius)
+
+        elif is_kind(d, Mean):
+
+            def move(self, x, a, d):
+                descend(x, a, d.rows)
+                self.move(x, a, d.average)
+
+        else:
+
+            def move(self, x, a, d):
+                descend(x, a, d)
+                self.project(x, d)
+
+        return move
+
+
+make_inner, make_outer = PoisoningInner.make, PoisoningOuter.make
 
 
 @cached_njit

@@ -22,6 +22,7 @@ from benchmark_bilevel.problems.poisoning.projections import (
     project_rows,
     radius,
 )
+from benchmark_bilevel.problems.poisoning.scaled_projections import project_rows_scaled
 
 
 class DataPoisoning(Problem):
@@ -230,6 +231,14 @@ class DataPoisoning(Problem):
 
         images = from_numpy(self.images).to(x)
         rows = project_rows(self.constraint, x.view_as(images), images, self.radius)
+        return rows.view_as(x)
+
+    def project_scaled(self, x, weights):
+        from torch import from_numpy  # torch takes seconds to import
+
+        images = from_numpy(self.images).to(x)
+        rows, weights = x.view_as(images), weights.view_as(images)
+        rows = project_rows_scaled(self.constraint, rows, images, self.radius, weights)
         return rows.view_as(x)
 
     def initial_point(self):

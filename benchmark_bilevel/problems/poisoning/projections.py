@@ -167,7 +167,7 @@ def project_rows(constraint, y, images, radius):
 
 def _rows_onto_l1_ball(y, radius):
     size = y.abs()
-    threshold = _newton(
+    threshold = rise_to_root(
         lambda theta: (
             (size * (size > theta)).sum(1, keepdim=True) - radius,
             (size > theta).sum(1, keepdim=True),
@@ -180,7 +180,7 @@ def _rows_onto_l1_ball(y, radius):
 def _rows_onto_l2_ball_in_box(y, images, radius):
     bound = (1 - images).where(y > 0, images)
     y2, b2 = y**2, bound**2
-    root = _newton(
+    root = rise_to_root(
         lambda tau: (
             radius**2 - (b2 * (tau * y2 >= b2)).sum(1, keepdim=True),
             (y2 * (tau * y2 < b2)).sum(1, keepdim=True),
@@ -191,7 +191,7 @@ def _rows_onto_l2_ball_in_box(y, images, radius):
     return (y * root.sqrt()).where(outside, y)
 
 
-def _newton(quotient, y):
+def rise_to_root(quotient, y):
     """Rise from zero by root ← numerator / denominator until no row's root moves."""
     root = y.new_zeros(len(y), 1)
     while True:

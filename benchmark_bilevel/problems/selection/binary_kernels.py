@@ -7,7 +7,6 @@ ridge adds λ z, λ v and the only cross derivative, see `ridge`.
 
 import numpy as np
 from numba import njit
-from numba.experimental import structref
 
 from benchmark_bilevel.compiled.exponentials import exp
 from benchmark_bilevel.compiled.products import combine, dots, empty_like
@@ -16,20 +15,13 @@ from benchmark_bilevel.oracles import (
     HESSIAN_VECTOR,
     INNER_GRADIENTS,
     JACOBIAN_VECTOR,
+    LOSS_VALUES,
     OUTER_GRADIENTS,
 )
-from benchmark_bilevel.oracles.closed_form import (
-    FIELDS,
-    InnerHandle,
-    OracleType,
-    OuterHandle,
-    common_fields,
-    constructor,
-    method,
-)
+from benchmark_bilevel.oracles.closed_form import Oracle
 from benchmark_bilevel.problems.selection.ridge import (
-    RidgeInnerType,
-    RidgeOuterType,
+    RidgeInner,
+    RidgeOuter,
     penalties,
     ridge_add,
     ridge_cross,
@@ -37,58 +29,6 @@ from benchmark_bilevel.problems.selection.ridge import (
 )
 
 HAS_HESSIAN = True  # the inner oracle has `hessian`
-
-# a: (n_blocks, features, batch) design; y: (n_blocks, batch) labels ±1, 0 for padding;
-# s, p, t: (batch,) workspaces for scores, residuals and curvatures.
-_FIELDS = [*FIELDS, "a", "y", "s", "p", "t"]
-
-
-class LogisticType(OracleType):
-    """What both losses share."""
-
-
-@structref.register
-class LogisticInnerType(RidgeInnerType, LogisticType):
-    pass
-
-
-@structref.register
-class LogisticOuterType(RidgeOuterType, LogisticType):
-    pass
-
-
-class LogisticInner(InnerHandle):
-    pass
-
-
-class LogisticOuter(OuterHandle):
-    pass
-
-
-structref.define_proxy(LogisticInner, LogisticInnerType, [*_FIELDS, "ridge"])
-structref.define_proxy(LogisticOuter, LogisticOuterType, [*_FIELDS, "nonnegative"])
-_build_inner, _build_outer = constructor(LogisticInner), constructor(LogisticOuter)
-
-
-def make_inner(problem, partition, sampler, counts, dtype):
-    """The compiled inner oracle of a dense binary `HyperparameterSelection`."""
-    common = common_fields(partition, sampler, counts, dtype)
-    arrays = _arrays(problem.inner_samples, partition, dtype)
-    return _build_inner(*common, *arrays, problem.ridge(dtype))
-
-
-def make_outer(problem, partition, sampler, counts, dtype):
-    """The compiled outer oracle of a dense binary `HyperparameterSelection`."""
-    common = common_fields(partition, sampler, counts, dtype)
-    arrays = _arrays(problem.outer_samples, partition, dtype)
-    return _build_outer(*common, *arrays, problem.project is not None)
-
-
-def _arrays(samples, partition, dtype):
-    design, labels = samples
-    workspaces = np.zeros((3, partition.batch_size), dtype)
-    signs = np.where(labels == 1, 1.0, -1.0)
-    return (partition.pack(design, dtype), partition.pack(signs, dtype), *workspaces)
 
 
 @njit(**FAST)
@@ -99,11 +39,27 @@ def _signed_scores(a, y, z, s):
         s[k] *= y[k]
 
 
-@method(LogisticType, "residuals")
-def _residuals(self, z, i):
-    """p ← σ(−y aᵀz) and s ← −w y p, zero for padding (y = 0)."""
+class Logistic(Oracle):
+    """w Σ log(1 + exp(−y aᵀz)), what both losses share."""
+
+    fields = {
+        "a": "(n_blocks, features, batch), design",
+        "y": "(n_blocks, batch), labels ±1, 0 for padding",
+        "s": "(batch,), workspace for scores and residuals",
+        "p": "(batch,), for probabilities",
+        "t": "(batch,), for curvatures",
+    }
+
+    @classmethod
+    def arrays(cls, problem, samples, partition, dtype):
+        design, labels = samples
+        s, p, t = np.zeros((3, partition.batch_size), dtype)
+        signs = np.where(labels == 1, 1.0, -1.0)
+        a, y = partition.pack(design, dtype), partition.pack(signs, dtype)
+        return {"a": a, "y": y, "s": s, "p": p, "t": t}
 
     def residuals(self, z, i):
+        """p ← σ(−y aᵀz) and s ← −w y p, zero for padding (y = 0)."""
         s, p, y = self.s, self.p, self.y[i]
         one = s.dtype.type(1)
         _signed_scores(self.a[i], y, z, s)
@@ -113,14 +69,8 @@ def _residuals(self, z, i):
             s[k] = -self.weight * y[k] * p[k]
         return s
 
-    return residuals
-
-
-@method(LogisticType, "loss")
-def _loss(self, z, i):
-    """w Σ log(1 + exp(−y aᵀz)) over the samples of block i."""
-
     def loss(self, z, i):
+        """w Σ log(1 + exp(−y aᵀz)) over the samples of block i."""
         s = self.s
         _signed_scores(self.a[i], self.y[i], z, s)
         total = 0.0
@@ -128,36 +78,13 @@ def _loss(self, z, i):
             total += np.logaddexp(0.0, -s[k])
         return self.weight * total
 
-    return loss
 
-
-@method(LogisticOuterType, "value")
-def _outer_value(self, z, x, i):
-    return lambda self, z, x, i: self.loss(z, i)
-
-
-@method(LogisticOuterType, "grad")
-def _outer_grad(self, z, x, i):
-    def grad(self, z, x, i):
-        self.count(OUTER_GRADIENTS, i)
-        gradient = empty_like(z)
-        dots(self.a[i], self.residuals(z, i), gradient)
-        return gradient, None
-
-    return grad
-
-
-@method(LogisticInnerType, "value")
-def _inner_value(self, z, x, i):
+class LogisticInner(RidgeInner, Logistic):
     def value(self, z, x, i):
+        self.count(LOSS_VALUES, i)
         penalty = penalties(self.ridge, x)
         return self.loss(z, i) + ridge_value(self.ridge, penalty, z)
 
-    return value
-
-
-@method(LogisticInnerType, "grad")
-def _inner_grad(self, z, x, i):
     def grad(self, z, x, i):
         self.count(INNER_GRADIENTS, i)
         gradient = empty_like(z)
@@ -165,14 +92,8 @@ def _inner_grad(self, z, x, i):
         ridge_add(self.ridge, penalties(self.ridge, x), 1.0, z, gradient)
         return gradient
 
-    return grad
-
-
-@method(LogisticInnerType, "curvatures")
-def _curvatures(self, v, i):
-    """t ← w p (1 − p) aᵀv, with p as `residuals` left it."""
-
     def curvatures(self, v, i):
+        """t ← w p (1 − p) aᵀv, with p as `residuals` left it."""
         p, t = self.p, self.t
         one = t.dtype.type(1)
         combine(self.a[i], v, t)
@@ -180,11 +101,6 @@ def _curvatures(self, v, i):
             t[k] *= self.weight * p[k] * (one - p[k])
         return t
 
-    return curvatures
-
-
-@method(LogisticInnerType, "hvp")
-def _hvp(self, z, x, v, i):
     def hvp(self, z, x, v, i):
         self.count(HESSIAN_VECTOR, i)
         product = empty_like(z)
@@ -193,11 +109,6 @@ def _hvp(self, z, x, v, i):
         ridge_add(self.ridge, penalties(self.ridge, x), 1.0, v, product)
         return product
 
-    return hvp
-
-
-@method(LogisticInnerType, "grad_hvp_cross")
-def _grad_hvp_cross(self, z, x, v, i):
     def grad_hvp_cross(self, z, x, v, i):
         self.count(INNER_GRADIENTS, i)
         self.count(HESSIAN_VECTOR, i)
@@ -210,14 +121,9 @@ def _grad_hvp_cross(self, z, x, v, i):
         ridge_add(self.ridge, penalty, 1.0, v, product)
         return gradient, product, ridge_cross(self.ridge, penalty, z, v)
 
-    return grad_hvp_cross
-
-
-@method(LogisticInnerType, "hessian")
-def _hessian(self, z, x, i):
-    """∇²zz g on block i as a matrix, for the exact layer's Newton steps."""
-
     def hessian(self, z, x, i):
+        """∇²zz g on block i as a matrix."""
+        self.count(HESSIAN_VECTOR, i, z.size)
         a, p = self.a[i], self.p
         self.residuals(z, i)
         one = p.dtype.type(1)
@@ -232,4 +138,17 @@ def _hessian(self, z, x, i):
             matrix[j, j] += diagonal[j]
         return matrix
 
-    return hessian
+
+class LogisticOuter(RidgeOuter, Logistic):
+    def value(self, z, x, i):
+        self.count(LOSS_VALUES, i)
+        return self.loss(z, i)
+
+    def grad(self, z, x, i):
+        self.count(OUTER_GRADIENTS, i)
+        gradient = empty_like(z)
+        dots(self.a[i], self.residuals(z, i), gradient)
+        return gradient, None
+
+
+make_inner, make_outer = LogisticInner.make, LogisticOuter.make

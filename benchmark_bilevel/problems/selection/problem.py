@@ -194,6 +194,9 @@ class HyperparameterSelection(Problem):
     def project(self):
         return None if self._grouping_and_link[1] == "exp" else _nonnegative_part
 
+    def project_scaled(self, x, weights):
+        return x if self.project is None else self.project(x)
+
     # --- the losses -----------------------------------------------------------------
 
     def outer_loss(self, z, x, a, y):

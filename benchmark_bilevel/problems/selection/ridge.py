@@ -12,9 +12,10 @@ from numba import njit
 from benchmark_bilevel.compiled.exponentials import exp
 from benchmark_bilevel.compiled.products import empty_like
 from benchmark_bilevel.fingerprint import FAST, INLINED
-from benchmark_bilevel.methods.directions import descend
-from benchmark_bilevel.oracles import JACOBIAN_VECTOR
-from benchmark_bilevel.oracles.closed_form import InnerType, OuterType, method
+from benchmark_bilevel.methods.directions import descend, scale
+from benchmark_bilevel.methods.scaling import scaled_descend
+from benchmark_bilevel.oracles import INNER_GRADIENTS_X, JACOBIAN_VECTOR
+from benchmark_bilevel.oracles.closed_form import Inner, Outer
 
 
 class Ridge(NamedTuple):
@@ -163,30 +164,46 @@ def _grouped_products(ridge, z, v, out):
             out[start] += product
 
 
-class RidgeInnerType(InnerType):
-    """Inner oracles with a field `ridge`, whose data term does not depend on x."""
+class RidgeInner(Inner):
+    """An inner oracle with a ridge, and a data term that does not depend on x."""
 
+    fields = {"ridge": "the `Ridge`"}
 
-class RidgeOuterType(OuterType):
-    """Outer oracles with a field `nonnegative`: whether x is kept ≥ 0."""
+    @classmethod
+    def arrays(cls, problem, samples, partition, dtype):
+        own = {"ridge": problem.ridge(dtype)}
+        return super().arrays(problem, samples, partition, dtype) | own
 
-
-@method(RidgeInnerType, "cross")
-def _cross(self, z, x, v, i):
     def cross(self, z, x, v, i):
         self.count(JACOBIAN_VECTOR, i)
         return ridge_cross(self.ridge, penalties(self.ridge, x), z, v)
 
-    return cross
+    def grad_x(self, z, x, i):
+        """The ridge's value is half its cross product with z itself."""
+        self.count(INNER_GRADIENTS_X, i)
+        return scale(ridge_cross(self.ridge, penalties(self.ridge, x), z, z), 0.5)
 
 
-@method(RidgeOuterType, "descend")
-def _descend(self, x, a, d, e=None):
-    def projected(self, x, a, d, e=None):
+class RidgeOuter(Outer):
+    """An outer oracle that keeps x ≥ 0 where the problem does."""
+
+    fields = {"nonnegative": "whether it does"}
+
+    @classmethod
+    def arrays(cls, problem, samples, partition, dtype):
+        own = {"nonnegative": problem.project is not None}
+        return super().arrays(problem, samples, partition, dtype) | own
+
+    def descend(self, x, a, d, e=None):
         descend(x, a, d, e)
+        self.project(x)
+
+    def scaled_descend(self, x, step, d, a, floor):
+        scaled_descend(x, step, d, a, floor)
+        self.project(x)
+
+    def project(self, x):
         if self.nonnegative:
             zero = x.dtype.type(0)
             for k in range(x.size):
                 x[k] = max(x[k], zero)
-
-    return projected

@@ -16,11 +16,22 @@ dense gradients from autograd.
 from typing import NamedTuple
 
 import numpy as np
-from numba.core import types
 from numba.core.extending import overload, register_jitable
 
 from benchmark_bilevel.fingerprint import FAST
-from benchmark_bilevel.methods.directions import add, assign, descend, dot, scale
+from benchmark_bilevel.methods.directions import (
+    KINDS,
+    add,
+    as_variable,
+    assign,
+    copy,
+    descend,
+    extent,
+    filled,
+    is_kind,
+    is_none,
+    scale,
+)
 from benchmark_bilevel.methods.variance_reduction import saga
 from benchmark_bilevel.problems.selection.ridge import Ridge, ridge_add, ridge_shrink
 
@@ -67,15 +78,21 @@ def empty_factored_memory(y, shape):
     return FactoredMemory(np.zeros(shape, y.dtype), np.zeros_like(y))
 
 
-def _is(d, *classes):
-    return isinstance(d, types.BaseNamedTuple) and d.instance_class in classes
-
-
-def _is_none(d):
-    return d is None or isinstance(d, types.NoneType | types.Omitted)
+KINDS += [Factored, Diagonal, Sum]
 
 
 # Plain functions for what differs between the parts of a sum.
+
+
+def _own(average):
+    """A copy of the average of a `Sum`, which is a memory's own; None if it is None."""
+
+
+@overload(_own, jit_options=FAST)
+def _own_of(average):
+    if is_none(average):
+        return lambda average: None
+    return lambda average: copy(average)
 
 
 @register_jitable(**FAST)
@@ -114,32 +131,32 @@ def _other_parts(y, a, d):
 
 @overload(_ridge_part, jit_options=FAST)
 def _ridge_part_of(y, a, d):
-    if _is(d, Sum):
+    if is_kind(d, Sum):
         return lambda y, a, d: _ridge_part(y, a, d.ridge)
-    if _is(d, Diagonal):
+    if is_kind(d, Diagonal):
         return lambda y, a, d: _shrink(y, a, d)
     return lambda y, a, d: None
 
 
 @overload(_other_parts, jit_options=FAST)
 def _other_parts_of(y, a, d):
-    if _is(d, Sum):
+    if is_kind(d, Sum):
 
         def parts(y, a, d):
             descend(y, a, d.average)
             _scatter(y, -a, d.data)
 
         return parts
-    if _is(d, Factored):
+    if is_kind(d, Factored):
         return lambda y, a, d: _scatter(y, -a, d)
-    if _is(d, Diagonal):
+    if is_kind(d, Diagonal):
         return lambda y, a, d: None
     return lambda y, a, d: descend(y, a, d)
 
 
 @overload(descend, jit_options=FAST)
 def _descend(y, a, d, e=None):
-    if not (_is(d, Factored, Diagonal, Sum) or _is(e, Factored, Diagonal, Sum)):
+    if not (is_kind(d, Factored, Diagonal, Sum) or is_kind(e, Factored, Diagonal, Sum)):
         return None
 
     def parts(y, a, d, e=None):
@@ -153,20 +170,18 @@ def _descend(y, a, d, e=None):
 
 @overload(assign, jit_options=FAST)
 def _assign(y, d):
-    if _is(d, Factored):
+    if is_kind(d, Factored):
 
         def factored(y, d):
             y[:] = 0
             _scatter(y, 1.0, d)
 
         return factored
-    if _is(d, Sum):
+    if is_kind(d, Sum):
 
         def sum_of_parts(y, d):
             # By way of a second array, since the ridge's point may be y.
-            result = np.zeros_like(y)
-            descend(result, -1.0, d)
-            y[:] = result
+            assign(y, as_variable(d, y))
 
         return sum_of_parts
     return None
@@ -174,29 +189,34 @@ def _assign(y, d):
 
 @overload(scale, jit_options=FAST)
 def _scale(d, a):
-    if _is(d, Factored):
+    if is_kind(d, Factored):
 
         def factored(d, a):
             scale(d.residuals.reshape(-1), a)
             return d
 
         return factored
-    if _is(d, Diagonal):
+    if is_kind(d, Diagonal):
 
         def diagonal(d, a):
             factor = d.penalty.dtype.type(d.factor * a)
             return Diagonal(d.ridge, d.penalty, d.point, factor)
 
         return diagonal
-    if _is(d, Sum) and _is_none(d[1]):
-        return lambda d, a: Sum(scale(d.data, a), None, scale(d.ridge, a))
+    if is_kind(d, Sum):
+
+        def parts(d, a):
+            average = scale(_own(d.average), a)
+            return Sum(scale(d.data, a), average, scale(d.ridge, a))
+
+        return parts
     return None
 
 
 @overload(add, jit_options=FAST)
 def _add(d, e):
-    """Sums of directions of one type; ridges have to be those of one point."""
-    if _is(d, Factored) and _is(e, Factored):
+    """The sums of the parts; ridges have to be those of one point."""
+    if is_kind(d, Factored) and is_kind(e, Factored):
 
         def factored(d, e):
             rows = np.concatenate((d.rows, e.rows))
@@ -204,7 +224,7 @@ def _add(d, e):
             return Factored(d.indptr, d.indices, d.values, rows, residuals)
 
         return factored
-    if _is(d, Diagonal) and _is(e, Diagonal):
+    if is_kind(d, Diagonal) and is_kind(e, Diagonal):
 
         def diagonal(d, e):
             if d.point.ctypes.data != e.point.ctypes.data:
@@ -212,22 +232,50 @@ def _add(d, e):
             return Diagonal(d.ridge, d.penalty, d.point, d.factor + e.factor)
 
         return diagonal
-    if _is(d, Sum) and _is(e, Sum) and _is_none(d[1]) and _is_none(e[1]):
-        return lambda d, e: Sum(add(d.data, e.data), None, add(d.ridge, e.ridge))
+    if is_kind(d, Sum) and is_kind(e, Factored):
+        return lambda d, e: Sum(add(d.data, e), d.average, d.ridge)
+    if is_kind(d, Factored) and is_kind(e, Sum):
+        return lambda d, e: Sum(add(d, e.data), e.average, e.ridge)
+    if is_kind(d, Sum) and is_kind(e, Sum):
+
+        def sums(d, e):
+            average = add(_own(d.average), e.average)
+            return Sum(add(d.data, e.data), average, add(d.ridge, e.ridge))
+
+        return sums
     return None
 
 
-@overload(dot, jit_options=FAST)
-def _dot(y, d):
-    if not _is(d, Factored, Sum):
+@overload(extent, jit_options=FAST)
+def _extent(d):
+    if is_kind(d, Sum):
+        if not is_none(d[2]):
+            return lambda d: d.ridge.point.size
+        return lambda d: d.average.size
+    if is_kind(d, Diagonal):
+        return lambda d: d.point.size
+    if not is_kind(d, Factored):
         return None
 
-    def by_array(y, d):
-        array = np.zeros_like(y)
-        descend(array, -1.0, d)
-        return dot(y, array)
+    def factored(d):
+        last = -1
+        for row in d.rows:
+            for entry in range(d.indptr[row], d.indptr[row + 1]):
+                last = max(last, d.indices[entry])
+        return (last + 1) * d.residuals.shape[1]
 
-    return by_array
+    return factored
+
+
+@overload(filled, jit_options=FAST)
+def _filled(d, size):
+    if is_kind(d, Factored):
+        return lambda d, size: as_variable(d, np.empty(size, d.values.dtype))
+    if is_kind(d, Diagonal):
+        return lambda d, size: as_variable(d, d.point)
+    if is_kind(d, Sum):
+        return lambda d, size: as_variable(d, np.empty(size, d.data.values.dtype))
+    return None
 
 
 @overload(saga, jit_options=FAST)
@@ -236,14 +284,14 @@ def _saga(new, memory, i):
 
     new − old + old average = (1 − 1 / n_blocks) (new − old) + updated average.
     """
-    if _is(new, Factored):
+    if is_kind(new, Factored):
 
         def factored(new, memory, i):
             _replace(new, memory, i)
             return Sum(new, memory.average, None)
 
         return factored
-    if _is(new, Sum):
+    if is_kind(new, Sum):
 
         def data_part(new, memory, i):
             _replace(new.data, memory, i)

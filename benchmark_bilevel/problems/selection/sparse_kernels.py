@@ -15,28 +15,20 @@ import math
 
 import numpy as np
 from numba import njit
-from numba.experimental import structref
 
 from benchmark_bilevel.compiled.exponentials import exp, sigmoid
-from benchmark_bilevel.fingerprint import FAST, cached_njit
+from benchmark_bilevel.fingerprint import FAST
 from benchmark_bilevel.oracles import (
     HESSIAN_VECTOR,
     INNER_GRADIENTS,
     JACOBIAN_VECTOR,
+    LOSS_VALUES,
     OUTER_GRADIENTS,
 )
-from benchmark_bilevel.oracles.closed_form import (
-    FIELDS,
-    InnerHandle,
-    OracleType,
-    OuterHandle,
-    common_fields,
-    constructor,
-    method,
-)
+from benchmark_bilevel.oracles.closed_form import Oracle
 from benchmark_bilevel.problems.selection.ridge import (
-    RidgeInnerType,
-    RidgeOuterType,
+    RidgeInner,
+    RidgeOuter,
     penalties,
     ridge_cross,
     ridge_value,
@@ -52,72 +44,6 @@ from benchmark_bilevel.problems.selection.sparse_exact import SampleSpaceSolver
 # For the exact layer. Each block costs passes over z, not only over its samples.
 EXACT_BLOCK = "full"
 HessianSolver = SampleSpaceSolver
-
-# indptr, indices, values: the whole CSR design; y: (n,) labels; p, t: (batch, classes)
-# workspaces.
-_FIELDS = [*FIELDS, "indptr", "indices", "values", "y", "p", "t"]
-
-
-class SparseType(OracleType):
-    """What both losses share."""
-
-
-@structref.register
-class SparseInnerType(RidgeInnerType, SparseType):
-    pass
-
-
-@structref.register
-class SparseOuterType(RidgeOuterType, SparseType):
-    pass
-
-
-class SparseInner(InnerHandle):
-    def memory(self, z, x):
-        shape = (self.n_blocks, *_block_shape(self))
-        # The cross derivative is the ridge's: nothing is sampled.
-        return empty_factored_memory(z, shape), empty_factored_memory(z, shape), None
-
-
-class SparseOuter(OuterHandle):
-    def memory(self, z, x):
-        return empty_factored_memory(z, (self.n_blocks, *_block_shape(self))), None
-
-
-structref.define_proxy(SparseInner, SparseInnerType, [*_FIELDS, "ridge"])
-structref.define_proxy(SparseOuter, SparseOuterType, [*_FIELDS, "nonnegative"])
-_build_inner, _build_outer = constructor(SparseInner), constructor(SparseOuter)
-
-
-def make_inner(problem, partition, sampler, counts, dtype):
-    """The compiled inner oracle of a sparse `HyperparameterSelection`."""
-    common = common_fields(partition, sampler, counts, dtype)
-    arrays = _arrays(problem, problem.inner_samples, partition, dtype)
-    return _build_inner(*common, *arrays, problem.ridge(dtype))
-
-
-def make_outer(problem, partition, sampler, counts, dtype):
-    """The compiled outer oracle of a sparse `HyperparameterSelection`."""
-    common = common_fields(partition, sampler, counts, dtype)
-    arrays = _arrays(problem, problem.outer_samples, partition, dtype)
-    return _build_outer(*common, *arrays, problem.project is not None)
-
-
-def _arrays(problem, samples, partition, dtype):
-    design, labels = samples
-    shape = (2, partition.batch_size, problem.n_scores)
-    return (
-        design.indptr.astype(np.int64),
-        design.indices,
-        design.data.astype(dtype),
-        labels,
-        *np.zeros(shape, dtype),
-    )
-
-
-@cached_njit
-def _block_shape(oracle):
-    return oracle.p.shape
 
 
 @njit(**FAST)
@@ -173,30 +99,42 @@ def _softmax(p):
             row[c] /= total
 
 
-@method(SparseType, "rows")
-def _rows(self, i):
-    """Indices of the samples of block i."""
+class Sparse(Oracle):
+    """What both losses share."""
+
+    fields = {
+        "indptr": "(n + 1,), of the whole CSR design",
+        "indices": "of it",
+        "values": "of it",
+        "y": "(n,), labels",
+        "p": "(batch, classes), workspace for probabilities",
+        "t": "(batch, classes), for scores",
+    }
+
+    @classmethod
+    def arrays(cls, problem, samples, partition, dtype):
+        design, labels = samples
+        p, t = np.zeros((2, partition.batch_size, problem.n_scores), dtype)
+        return {
+            "indptr": design.indptr.astype(np.int64),
+            "indices": design.indices,
+            "values": design.data.astype(dtype),
+            "y": labels,
+            "p": p,
+            "t": t,
+        }
 
     def rows(self, i):
+        """Indices of the samples of block i."""
         first = i * self.p.shape[0]
         return np.arange(first, first + self.sizes[i])
 
-    return rows
-
-
-@method(SparseType, "factored")
-def _factored(self, rows, residuals):
-    """Aᵀ R for the samples `rows`."""
-    return lambda self, rows, residuals: Factored(
-        self.indptr, self.indices, self.values, rows, residuals
-    )
-
-
-@method(SparseType, "loss")
-def _loss(self, z, i):
-    """w Σ cross-entropy over the samples of block i."""
+    def factored(self, rows, residuals):
+        """Aᵀ R for the samples `rows`."""
+        return Factored(self.indptr, self.indices, self.values, rows, residuals)
 
     def loss(self, z, i):
+        """w Σ cross-entropy over the samples of block i."""
         rows = self.rows(i)
         scores = self.t[: rows.size]
         _scores(self.indptr, self.indices, self.values, rows, z, scores)
@@ -210,14 +148,8 @@ def _loss(self, z, i):
                 total -= row[0]
         return self.weight * total
 
-    return loss
-
-
-@method(SparseType, "residuals")
-def _residuals(self, z, rows):
-    """p ← softmax(A Z), and w (p − e_y) as a new array (batch, classes)."""
-
     def residuals(self, z, rows):
+        """p ← softmax(A Z), and w (p − e_y) as a new array (batch, classes)."""
         p = self.p[: rows.size]
         n_classes = p.shape[1]
         _scores(self.indptr, self.indices, self.values, rows, z, p)
@@ -237,14 +169,8 @@ def _residuals(self, z, rows):
                 result[k, 0] -= self.weight
         return result
 
-    return residuals
-
-
-@method(SparseType, "curvatures")
-def _curvatures(self, v, rows):
-    """w p (T − Σ p T) as a new array, with p as `residuals` left it."""
-
     def curvatures(self, v, rows):
+        """w p (T − Σ p T) as a new array, with p as `residuals` left it."""
         p = self.p[: rows.size]
         n_classes = p.shape[1]
         result = np.empty_like(p)
@@ -263,57 +189,30 @@ def _curvatures(self, v, rows):
                 row[c] *= self.weight * share[c]
         return result
 
-    return curvatures
 
+class SparseInner(RidgeInner, Sparse):
+    @classmethod
+    def memory(cls, oracle, z, x):
+        shape = (oracle.n_blocks, *oracle.arrays["p"].shape)
+        # The cross derivative is the ridge's: nothing is sampled.
+        return empty_factored_memory(z, shape), empty_factored_memory(z, shape), None
 
-@method(SparseOuterType, "value")
-def _outer_value(self, z, x, i):
-    return lambda self, z, x, i: self.loss(z, i)
-
-
-@method(SparseOuterType, "grad")
-def _outer_grad(self, z, x, i):
-    def grad(self, z, x, i):
-        self.count(OUTER_GRADIENTS, i)
-        rows = self.rows(i)
-        return self.factored(rows, self.residuals(z, rows)), None
-
-    return grad
-
-
-@method(SparseInnerType, "value")
-def _inner_value(self, z, x, i):
     def value(self, z, x, i):
+        self.count(LOSS_VALUES, i)
         penalty = penalties(self.ridge, x)
         return self.loss(z, i) + ridge_value(self.ridge, penalty, z)
 
-    return value
-
-
-@method(SparseInnerType, "with_ridge")
-def _with_ridge(self, rows, residuals, penalty, point):
-    """Aᵀ R + penalty · point."""
-
     def with_ridge(self, rows, residuals, penalty, point):
+        """Aᵀ R + penalty · point."""
         ridge = Diagonal(self.ridge, penalty, point, point.dtype.type(1))
         return Sum(self.factored(rows, residuals), None, ridge)
 
-    return with_ridge
-
-
-@method(SparseInnerType, "grad")
-def _inner_grad(self, z, x, i):
     def grad(self, z, x, i):
         self.count(INNER_GRADIENTS, i)
         rows = self.rows(i)
         penalty = penalties(self.ridge, x)
         return self.with_ridge(rows, self.residuals(z, rows), penalty, z)
 
-    return grad
-
-
-@method(SparseInnerType, "hvp")
-def _hvp(self, z, x, v, i):
     def hvp(self, z, x, v, i):
         self.count(HESSIAN_VECTOR, i)
         rows = self.rows(i)
@@ -321,11 +220,6 @@ def _hvp(self, z, x, v, i):
         penalty = penalties(self.ridge, x)
         return self.with_ridge(rows, self.curvatures(v, rows), penalty, v)
 
-    return hvp
-
-
-@method(SparseInnerType, "grad_hvp_cross")
-def _grad_hvp_cross(self, z, x, v, i):
     def grad_hvp_cross(self, z, x, v, i):
         self.count(INNER_GRADIENTS, i)
         self.count(HESSIAN_VECTOR, i)
@@ -336,4 +230,21 @@ def _grad_hvp_cross(self, z, x, v, i):
         product = self.with_ridge(rows, self.curvatures(v, rows), penalty, v)
         return gradient, product, ridge_cross(self.ridge, penalty, z, v)
 
-    return grad_hvp_cross
+
+class SparseOuter(RidgeOuter, Sparse):
+    @classmethod
+    def memory(cls, oracle, z, x):
+        shape = (oracle.n_blocks, *oracle.arrays["p"].shape)
+        return empty_factored_memory(z, shape), None
+
+    def value(self, z, x, i):
+        self.count(LOSS_VALUES, i)
+        return self.loss(z, i)
+
+    def grad(self, z, x, i):
+        self.count(OUTER_GRADIENTS, i)
+        rows = self.rows(i)
+        return self.factored(rows, self.residuals(z, rows)), None
+
+
+make_inner, make_outer = SparseInner.make, SparseOuter.make
