@@ -9,12 +9,14 @@ A range is called with a value: it returns the value as the code gets it, or rai
 text: YAML reads ``1e-2`` so.
 """
 
+import re
 from dataclasses import dataclass
 from math import inf, isfinite
 from numbers import Integral, Real
 from reprlib import repr as shortened
 
 import click
+from benchopt.utils.parametrized_name_mixin import _get_used_parameters, product_param
 
 LARGEST = 2**63 - 1  # of the integers that compiled code and result files can hold
 
@@ -156,14 +158,96 @@ def check(owner, name, value, expected):
         ) from None
 
 
-class CheckedParameters:
-    """For benchopt's classes: the parameters named in `ranges` are checked.
+def defaults(parameters):
+    """The first value of each of `parameters`, of those given together, too."""
+    return next(product_param(parameters))
 
-    It comes before benchopt's own class among the bases.
+
+class Selection(dict):
+    """`parameters` of a class: values by name, of which a selection is checked at once.
+
+    benchopt makes an instance only when the runs before it are over. What it does with
+    all that a command asks for, before any of them, is to put it over a copy of this.
+
+    Parameters
+    ----------
+    parameters : dict
+        Lists of values by name.
+    owner : subclass of CheckedParameters
     """
 
+    def __init__(self, parameters, owner):
+        super().__init__(parameters)
+        self.owner = owner
+
+    def copy(self):
+        return Selection(self, self.owner)
+
+    def update(self, selected):
+        super().update(selected)
+        for parameters in _get_used_parameters(self.owner, self):
+            self.owner.get_instance(**parameters)
+
+
+class CheckedParameters:
+    """For benchopt's classes: parameters are checked, and shown where they are changed.
+
+    It comes before benchopt's own class among the bases.
+
+    Attributes
+    ----------
+    ranges : dict
+        `Number`, `Integer`, `Boolean`, `Choice` or alike by name; those of the bases
+        hold too.
+    """
+
+    parameters = {}
     ranges = {}
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        ranges = {}
+        for base in reversed(cls.__mro__):
+            ranges |= vars(base).get("ranges", {})
+        cls.ranges = ranges
+        parameters = dict(cls.parameters)
+        for name in ranges.keys() & parameters.keys():
+            values = parameters[name]
+            values = values if isinstance(values, list | tuple) else [values]
+            parameters[name] = [
+                check(cls.name, name, value, ranges[name]) for value in values
+            ]
+        cls.parameters = Selection(parameters, cls)
 
     @classmethod
     def get_instance(cls, **parameters):
-        return super().get_instance(**checked(cls.name, parameters, cls.ranges))
+        instance = super().get_instance(**checked(cls.name, parameters, cls.ranges))
+        reason = instance.invalid()
+        if reason is not None:
+            raise click.UsageError(f"{cls.name}: {reason}.")
+        return instance
+
+    def invalid(self):
+        """What is wrong with the parameters together, in a few words; None if nothing."""
+        return None
+
+    def __repr__(self):
+        """The name and the parameters that are not what they are by default.
+
+        benchopt selects by it, and writes it into its results beside a column for each
+        parameter.
+        """
+        combinations = list(product_param(self.parameters))
+        changed = [
+            f"{name}={_written(value)}"
+            for name, value in self._parameters.items()
+            if any(default[name] != value for default in combinations)
+        ]
+        return f"{self.name}[{','.join(changed)}]" if changed else self.name
+
+
+def _written(value):
+    """`value` as benchopt reads it in a selector."""
+    if isinstance(value, str) and not re.fullmatch(r"[a-zA-Z/][\w./-]*", value):
+        return repr(value)
+    return repr(value).removesuffix(".0") if isinstance(value, float) else value

@@ -11,6 +11,7 @@ from benchmark_bilevel.methods import (
     sgd,
     zeros_like,
 )
+from benchmark_bilevel.parameters import Number
 from benchmark_bilevel.solver import BilevelSolver
 
 
@@ -48,6 +49,11 @@ class Solver(BilevelSolver):
         "mean_ratio": [1.0],
         "decrease": [0.0],
         "sampling": ["with-replacement"],
+    }
+    ranges = {
+        "growth": Number(at_least=0),
+        "mean_ratio": Number(above=0),
+        "decrease": Number(at_least=0),
     }
     test_config = {"n_steps": 4}
     shares_samples = False

@@ -9,6 +9,7 @@ from benchmark_bilevel.methods import (
     storm_momentum,
     zeros_like,
 )
+from benchmark_bilevel.parameters import Number
 from benchmark_bilevel.solver import BilevelSolver
 
 
@@ -42,8 +43,12 @@ class Solver(BilevelSolver):
         "linear_step": [0.5],
         "inner_momentum": [0.9],
         "outer_momentum": [0.9],
-        "step_exponent": [1 / 3],
-        "outer_exponent": [1 / 3],
+        "step_exponent": [0.3333333333333333],
+        "outer_exponent": [0.3333333333333333],
+    }
+    ranges = {
+        "inner_momentum": Number(at_least=0, at_most=1),
+        "outer_momentum": Number(at_least=0, at_most=1),
     }
     test_config = {"n_neumann": 3}
     shares_samples = False

@@ -1,4 +1,5 @@
 from benchmark_bilevel.methods import Estimate, draw_series, neumann, sgd
+from benchmark_bilevel.parameters import Number
 from benchmark_bilevel.solver import BilevelSolver
 
 
@@ -39,6 +40,7 @@ class Solver(BilevelSolver):
         "hessian_blocks": [1],
         "convexity": [0.0],
     }
+    ranges = {"convexity": Number(at_least=0)}
     test_config = {
         "n_inner": 4,
         "n_neumann": 3,
@@ -46,6 +48,11 @@ class Solver(BilevelSolver):
         "convexity": 0.5,
     }
     shares_samples = False
+
+    def invalid(self):
+        if self.option("linear_step") * self.convexity >= 1:
+            return "linear_step · convexity has to be below 1"
+        return super().invalid()
 
     @staticmethod
     def init(inner, outer, z, x):

@@ -4,6 +4,7 @@
 #   python -m benchmark_bilevel check my_solver.py
 #   benchopt run . -s /path/to/my_solver.py -s SOBA -d quadratic
 from benchmark_bilevel.methods import descend, zeros_like
+from benchmark_bilevel.parameters import Number
 from benchmark_bilevel.solver import BilevelSolver
 
 
@@ -22,6 +23,8 @@ class Solver(BilevelSolver):
 
     name = "heavy-ball SOBA"
     parameters = {"momentum": [0.5]}
+    # Optional: what they may be; anything else is refused before a run.
+    ranges = {"momentum": Number(at_least=0, below=1)}
 
     # z and x are the initial point; return all that an iteration needs, z and x first.
     @staticmethod

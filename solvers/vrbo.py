@@ -13,6 +13,7 @@ from benchmark_bilevel.methods import (
     spider,
     zeros_like,
 )
+from benchmark_bilevel.parameters import Number
 from benchmark_bilevel.solver import BilevelSolver
 
 
@@ -52,6 +53,7 @@ class Solver(BilevelSolver):
         "period": [32],
         "large_fraction": [1.0],
     }
+    ranges = {"large_fraction": Number(above=0, at_most=1)}
     test_config = {"n_inner": 3, "n_neumann": 3, "period": 4}
     shares_samples = False
 
