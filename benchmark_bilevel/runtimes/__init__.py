@@ -4,7 +4,6 @@ Both execute the same `loop` around the solver's ``step``: `EagerRuntime` as Pyt
 autograd oracles, `CompiledRuntime` as machine code over closed-form oracles.
 """
 
-import inspect
 from types import FunctionType
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from benchmark_bilevel.methods.schedules import steps_at
 from benchmark_bilevel.oracles import COUNTS
 from benchmark_bilevel.oracles.samplers import Partition, make_sampler, seed_sampler
+from benchmark_bilevel.runtimes.gate import check_state, own_options
 
 DTYPES = ("float64", "float32")
 RUNTIMES = ("auto", "numba", "torch")
@@ -57,14 +57,6 @@ def bind_step(step, name="loop", compiled=lambda function: function):
     local.__module__ = bound.__module__ = __name__
     bound.__globals__["step"] = compiled(local)
     return bound
-
-
-def option_names(function, n_given):
-    """Names of the parameters of a solver that its `function` asks for.
-
-    They are the arguments after the `n_given` first ones, which the runtime gives.
-    """
-    return list(inspect.signature(function).parameters)[n_given:]
 
 
 class Runtime:
@@ -118,8 +110,10 @@ class Runtime:
         ]
         self.counts = np.zeros(len(COUNTS), np.int64)
         self.inner, self.outer = self._make_oracles()
-        self.step_options = tuple(options[k] for k in option_names(solver.step, 5))
-        self.init_options = tuple(options[k] for k in option_names(solver.init, 4))
+        self.init_options, self.step_options = (
+            tuple(options[key] for key in own_options(solver, name))
+            for name in ("init", "step")
+        )
         self.loop = self._make_loop()
         self.start(seed=0)
 
@@ -129,20 +123,14 @@ class Runtime:
             seed_sampler(sampler, seed, stream)
         self.counts[:] = 0
         self.t = 0
-        z, x = self.problem.initial_point()
-        self.state = self.solver.init(
-            self.inner,
-            self.outer,
-            self._variable(z),
-            self._variable(x),
-            *self.init_options,
-        )
+        z, x = (self._variable(y) for y in self.problem.initial_point())
+        self.state = self.solver.init(self.inner, self.outer, z, x, *self.init_options)
+        check_state(self.solver, self.state, z, x)
 
-    def advance(self, stop, max_oracle_calls=np.inf):
+    def advance(self, stop, max_oracle_calls=None):
         """Run until iteration `stop`, less if the oracle budget is spent before."""
-        budget = (
-            np.iinfo(np.int64).max if np.isinf(max_oracle_calls) else max_oracle_calls
-        )
+        unlimited = max_oracle_calls is None
+        budget = np.iinfo(np.int64).max if unlimited else max_oracle_calls
         self.t = self.loop(
             self.inner,
             self.outer,

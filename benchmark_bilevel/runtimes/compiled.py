@@ -3,8 +3,10 @@
 import numpy as np
 from numba import njit
 
+from benchmark_bilevel.faults import location
 from benchmark_bilevel.fingerprint import FAST, cached_njit
 from benchmark_bilevel.runtimes import Runtime, bind_step
+from benchmark_bilevel.runtimes.rehearsal import rehearse
 
 
 class CompiledRuntime(Runtime):
@@ -23,9 +25,18 @@ class CompiledRuntime(Runtime):
         )
 
     def _make_loop(self):
+        rehearse(self)
         # One cache a module of kernels, as in `losses`.
         name = f"{self.solver.name}-loop-{self.problem.kernels.__name__}"
         return cached_njit(bind_step(self.solver.step, name, compiled=njit(**FAST)))
+
+    def advance(self, *args, **kwargs):
+        """As `Runtime.advance`; an error of numba carries the place of the step."""
+        try:
+            super().advance(*args, **kwargs)
+        except Exception as error:
+            error.add_note(location(self.solver.step))
+            raise
 
     def _variable(self, array):
         return np.array(array, dtype=self.dtype)

@@ -7,7 +7,7 @@ import numpy as np
 from benchmark_bilevel.data import Inadmissible
 from benchmark_bilevel.problems import PROBLEMS
 from benchmark_bilevel.problems.quadratic.problem import Quadratic, random_quadratic
-from benchmark_bilevel.runtimes import option_names
+from benchmark_bilevel.runtimes.gate import option_names
 from benchmark_bilevel.verification.model import Model
 
 # Batches that do not divide the numbers of samples, so that the last one is short.

@@ -1,0 +1,142 @@
+"""A mistake in a plugin, said in one line: where it is, what it is, the nearest name."""
+
+import difflib
+import os
+import re
+import sys
+import sysconfig
+import traceback
+from pathlib import Path
+
+import click
+
+from benchmark_bilevel import methods, oracles
+
+PACKAGE = Path(__file__).parent
+TRACEBACK_VARIABLE = "BENCHMARK_BILEVEL_TRACEBACK"
+_HINT = f" ({TRACEBACK_VARIABLE}=1 shows the traceback)"
+# Whatever the contract names.
+ORACLE_NAMES = sorted(set(re.findall(r"``\w+\.(\w+)", oracles.__doc__)))
+_LIBRARIES = tuple(
+    {sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")}
+)
+# Lines of numba's messages that say where its own work failed, not what is wrong.
+_NUMBA_WORKINGS = re.compile(
+    r"Failed in|- Resolution failure|No implementation|There (is|are) \d+ cand|During:|"
+    r">>>|- Of which|(Overload|Intrinsic|Generated) in|With argument|Rejected as|raised "
+    r"from|None$|File|Type of variable|\^|<source elided>"
+)
+
+
+class Fault(click.UsageError):
+    """A mistake of a plugin, whose message is one line for its author.
+
+    Parameters
+    ----------
+    message : str
+    place : str, optional
+        Where it is, if that is not where it is raised; see `location`.
+    """
+
+    def __init__(self, message, place=None):
+        super().__init__(f"{place}: {message}" if place else message)
+        self.is_placed = place is not None
+
+
+def line_of(error):
+    """What `error` says, in one line: the author's file and line, the reason."""
+    is_line = isinstance(error, click.ClickException)
+    reason = error.message if is_line else _reason(error) + _HINT
+    place = None if getattr(error, "is_placed", False) else _place(error)
+    return f"{place}: {reason}" if place else reason
+
+
+def nearest(name, names):
+    """``"; the nearest name is 'x'"`` if one of `names` resembles `name`, else ``""``."""
+    found = difflib.get_close_matches(name, [n for n in names if n[0] != "_"], 1)
+    return f"; the nearest name is {found[0]!r}" if found else ""
+
+
+def location(function):
+    """``"file, line n"`` of a function of a plugin."""
+    return _location(function.__code__.co_filename, function.__code__.co_firstlineno)
+
+
+def _place(error):
+    """Where in the files of a user `error` was raised; None if in none."""
+    if isinstance(error, SyntaxError):
+        return _location(error.filename, error.lineno)
+    if _is_numba(error):
+        found = re.findall(r"(?:at|from) (\S+\.py) \((\d+)\)", str(error))
+        found += re.findall(r'File "([^"]+)", line (\d+)', str(error))
+        for file, line in found:
+            if _is_users(file):
+                return _location(file, line)
+        return next(iter(getattr(error, "__notes__", [])), None)
+    frames = traceback.walk_tb(error.__traceback__)
+    places = [(frame.f_code.co_filename, line) for frame, line in frames]
+    users = [place for place in places if _is_users(place[0])]
+    if users:
+        return _location(*users[-1])
+    is_ours = places and Path(places[-1][0]).is_relative_to(PACKAGE)
+    is_line = isinstance(error, click.ClickException)
+    return _location(*places[-1]) if is_ours and not is_line else None
+
+
+def _is_users(file):
+    path = Path(file).resolve()
+    known = path.is_relative_to(PACKAGE) or str(path).startswith(_LIBRARIES)
+    return path.suffix == ".py" and path.name != "objective.py" and not known
+
+
+def _location(file, line):
+    return f"{os.path.relpath(file) if _is_below(file) else file}, line {line}"
+
+
+def _is_below(file):
+    return Path(file).resolve().is_relative_to(Path.cwd())
+
+
+def _is_numba(error):
+    return type(error).__module__.startswith("numba.")
+
+
+def _reason(error):
+    if isinstance(error, SystemExit):
+        return "calls sys.exit, which would end all runs"
+    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if _is_numba(error):
+        return f"numba cannot compile this: {_numba_reason(lines)}{_suggestion(error)}"
+    reason = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    return reason + _suggestion(error)
+
+
+def _numba_reason(lines):
+    """The innermost reason among the lines of numba's message, its types shortened."""
+    raised = [line for line in lines if re.match(r"\w*(Error|Exception): ", line)]
+    raised = [line for line in raised if "Failed in" not in line]
+    others = [line for line in lines if not _NUMBA_WORKINGS.match(line)]
+    reason, before = (raised[-1:] or others[:1] or lines[:1])[0], None
+    reason = re.sub(r"\.* Raised from .*", "", reason)
+    while reason != before:  # from the innermost parentheses outwards
+        reason, before = re.sub(r"\([^()]*\)", "", reason), reason
+    return reason if len(reason) <= 200 else f"{reason[:200]}…"
+
+
+def _suggestion(error):
+    """The nearest right name where `error` is about a wrong one."""
+    if isinstance(error, AttributeError) and error.name:
+        return nearest(error.name, dir(error.obj))
+    if isinstance(error, NameError) and error.name:
+        *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+        return nearest(
+            error.name, [*methods.__all__, *frame.f_locals, *frame.f_globals]
+        )
+    unknown = re.search(r"Unknown attribute '(\w+)' of type numba\.", str(error))
+    if unknown:
+        return nearest(unknown[1], ORACLE_NAMES)
+    missing = re.match(r"cannot import name '(\w+)'", str(error))
+    if isinstance(error, ImportError) and missing and error.name in sys.modules:
+        return nearest(missing[1], dir(sys.modules[error.name]))
+    return ""

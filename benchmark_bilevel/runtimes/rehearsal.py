@@ -1,0 +1,123 @@
+"""Two iterations in plain Python, along zero directions, before numba compiles it.
+
+Compiled code checks no bounds: a variable of a wrong length reads and writes foreign
+memory. And Python says where a name is wrong, in the line where it stands.
+"""
+
+import numpy as np
+
+from benchmark_bilevel.faults import ORACLE_NAMES, Fault
+from benchmark_bilevel.methods.schedules import Steps
+from benchmark_bilevel.methods.variance_reduction import empty_memory
+from benchmark_bilevel.runtimes.gate import check_state
+
+N_BLOCKS = 2
+MAX_CALLS = 300  # of oracles: some methods have long inner loops
+
+
+class _Enough(Exception):
+    """The rehearsal cannot or need not go on; numba and the run see the rest."""
+
+
+def rehearse(runtime):
+    """Raise what is wrong with the solver of a `Runtime`, if two iterations show it."""
+    z, x = (runtime._variable(y) for y in runtime.problem.initial_point())
+    inner, outer = _Inner(z, x, runtime.counts), _Outer(z, x, runtime.counts)
+    solver = runtime.solver
+    try:
+        with np.errstate(all="ignore"):
+            state = solver.init(inner, outer, z.copy(), x.copy(), *runtime.init_options)
+            check_state(solver, state, z, x)
+            steps = Steps(*runtime.schedule[:3])
+            for t in range(2):  # the first one is often special
+                solver.step(inner, outer, state, steps, t, *runtime.step_options)
+    except (Fault, NameError, AttributeError, TypeError, IndexError):
+        raise
+    except ValueError as error:
+        if any(word in str(error) for word in ("broadcast", "mismatch", "unpack")):
+            raise
+    # Of numbers that come of zeros, and of what works compiled only, numba is the judge.
+    except Exception:
+        pass
+
+
+class _Oracle:
+    """An oracle whose directions are zero, and which looks at what it gets."""
+
+    n_blocks = N_BLOCKS
+
+    def __init__(self, z, x, counts):
+        self._z, self._x = z, x
+        self.counts = np.zeros_like(counts)
+        self._n_calls = 0
+
+    def draw(self):
+        self._n_calls += 1
+        return self._n_calls % N_BLOCKS
+
+    def uniform(self, n):
+        return 0
+
+    def value(self, z, x, i):
+        self._look("value", z=z, x=x)
+        return 0.0
+
+    def __getattr__(self, name):
+        if name in ORACLE_NAMES:
+            raise _Enough
+        raise AttributeError(f"the {self.name} oracle has no {name!r}")
+
+    def _look(self, method, **given):
+        """Raise `Fault` unless the variables `given` are as long as they have to be."""
+        self._n_calls += 1
+        if self._n_calls > MAX_CALLS:
+            raise _Enough
+        for name, y in given.items():
+            of_x = name in ("x", "d", "e")
+            shape = (self._x if of_x else self._z).shape
+            if np.shape(y) != shape:
+                raise Fault(
+                    f"{self.name}.{method} gets {name} of shape {np.shape(y)}; it is a "
+                    f"vector like {'x' if of_x else 'z'}, of shape {shape}"
+                )
+
+
+class _Inner(_Oracle):
+    name = "inner"
+
+    def grad(self, z, x, i):
+        self._look("grad", z=z, x=x)
+        return np.zeros_like(self._z)
+
+    def hvp(self, z, x, v, i):
+        self._look("hvp", z=z, x=x, v=v)
+        return np.zeros_like(self._z)
+
+    def cross(self, z, x, v, i):
+        self._look("cross", z=z, x=x, v=v)
+        return np.zeros_like(self._x)
+
+    def grad_hvp_cross(self, z, x, v, i):
+        self._look("grad_hvp_cross", z=z, x=x, v=v)
+        return tuple(np.zeros_like(y) for y in (self._z, self._z, self._x))
+
+    def memory(self, z, x):
+        self._look("memory", z=z, x=x)
+        return tuple(empty_memory(y, N_BLOCKS) for y in (z, z, x))
+
+
+class _Outer(_Oracle):
+    name = "outer"
+
+    def grad(self, z, x, i):
+        self._look("grad", z=z, x=x)
+        return np.zeros_like(self._z), np.zeros_like(self._x)
+
+    def memory(self, z, x):
+        self._look("memory", z=z, x=x)
+        return empty_memory(z, N_BLOCKS), empty_memory(x, N_BLOCKS)
+
+    def descend(self, x, a, d, e=None):
+        directions = {"d": d, "e": e}
+        given = {k: y for k, y in directions.items() if y is not None}
+        self._look("descend", x=x, **given)

@@ -1,0 +1,73 @@
+"""What benchopt prints: one line for an error, and progress that fits the terminal.
+
+numba answers a misspelt name with a hundred lines and benchopt prints tracebacks; the
+environment variable BENCHMARK_BILEVEL_TRACEBACK brings them back.
+"""
+
+import os
+import re
+import shutil
+import sys
+from types import SimpleNamespace
+
+import click
+from benchopt.utils import dynamic_modules, pdb_helpers, terminal_output
+
+from benchmark_bilevel.faults import TRACEBACK_VARIABLE, Fault, line_of
+
+_printed = set()
+_print_normalize = terminal_output.print_normalize
+_load = dynamic_modules._get_module_from_file
+_describe = dynamic_modules._set_cls_attr_from_ast
+
+
+def tame():
+    """Put what is here in the place of what benchopt prints, in this process."""
+    terminal_output.print_normalize = print_fitting
+    dynamic_modules._get_module_from_file = load_without_exit
+    dynamic_modules._set_cls_attr_from_ast = describe_what_parses
+    if not os.environ.get(TRACEBACK_VARIABLE):
+        # There benchopt goes on to the next cell, and here to the next plugin.
+        pdb_helpers.traceback = SimpleNamespace(print_exc=print_line)
+        dynamic_modules.traceback = SimpleNamespace(
+            format_exc=lambda **_: line_of(sys.exception()),
+            format_exception=lambda kind, error, *_, **__: [line_of(error)],
+        )
+
+
+def print_line():
+    """Print the line of the current error, unless it has been printed."""
+    line = line_of(sys.exception())
+    if line not in _printed:
+        _printed.add(line)
+        click.echo(line, err=True)
+
+
+def print_fitting(message, endline=True, verbose=True):
+    """As benchopt's; a line that the next one overwrites is cut to fit the terminal."""
+    if not endline:
+        message = _cut(message, shutil.get_terminal_size((100, 24)).columns)
+    _print_normalize(message, endline, verbose)
+
+
+def _cut(message, columns):
+    """`message` with the end of its coloured name left out where it is too long."""
+    excess = len(re.sub(r"\033\[[\d;]*m", "", message)) - columns
+    name, end, progress = message.partition(":\033[0m")
+    return f"{name[: -excess - 1]}…{end}{progress}" if excess > 0 else message
+
+
+def load_without_exit(file, *arguments, **options):
+    """As benchopt's; a file that calls sys.exit does not end benchopt."""
+    try:
+        return _load(file, *arguments, **options)
+    except SystemExit:
+        raise Fault(f"{file} calls sys.exit when it is imported") from None
+
+
+def describe_what_parses(file, base, namespace):
+    """As benchopt's; of a file that cannot be parsed only the name is known."""
+    try:
+        _describe(file, base, namespace)
+    except SyntaxError:
+        namespace |= {"name": file.stem, "_base_class_name": base._base_class_name}
