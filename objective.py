@@ -1,16 +1,22 @@
-import click
+from pathlib import Path
+
+import numpy as np
 from benchopt import BaseObjective
-from benchopt.stopping_criterion import NoCriterion
 
 from benchmark_bilevel.data import Inadmissible
 from benchmark_bilevel.data.dataset import arrays_of
+from benchmark_bilevel.ends import AnyEnds
 from benchmark_bilevel.exact.metrics import Evaluator
 from benchmark_bilevel.fingerprint import fingerprint
-from benchmark_bilevel.problems import PROBLEMS
+from benchmark_bilevel.parameters import CheckedParameters, Integer
+from benchmark_bilevel.problems import PROBLEMS, load_problem, problem_name
 from benchmark_bilevel.provenance import provenance
+from benchmark_bilevel.terminal import tame
+
+tame()
 
 
-class Objective(BaseObjective):
+class Objective(CheckedParameters, BaseObjective):
     """Stochastic bilevel optimisation: min_x h(x) = f(x, z*(x)).
 
     z*(x) = argmin_z g(x, z), f and g are means over many samples. Suboptimality is
@@ -26,7 +32,7 @@ class Objective(BaseObjective):
     python_version = "3.11"
     requirements = ["pip::."]
     sampling_strategy = "callback"
-    stopping_criterion = NoCriterion(strategy="callback")
+    stopping_criterion = AnyEnds()
     test_config = {
         "problem": "hyperparameter-selection",
         "dataset": {"name": "breast_cancer"},
@@ -47,31 +53,26 @@ class Objective(BaseObjective):
         "constraint": ["l2-then-box"],
     }
 
-    @classmethod
-    def get_instance(cls, **parameters):
-        objective = super().get_instance(**parameters)
-        if objective.problem not in PROBLEMS:
-            raise click.UsageError(
-                f"problem={objective.problem!r} is not known; "
-                f"expected one of {', '.join(PROBLEMS)}."
-            )
-        seed = objective.split_seed
-        if seed is not None and not (isinstance(seed, int) and 0 <= seed < 2**32):
-            raise click.UsageError(f"split_seed={seed!r} is not an integer ≥ 0.")
-        reason = PROBLEMS[objective.problem].invalid(**parameters)
-        if reason is not None:
-            raise click.UsageError(reason)
-        return objective
+    ranges = {
+        "problem": problem_name,
+        "split_seed": Integer(at_least=0, at_most=2**32 - 1, also=(None,)),
+    }
+
+    def invalid(self):
+        return load_problem(self.problem).invalid(**self._parameters)
 
     def _get_state(self):
-        # What benchopt hashes: results of edited package code are never reused.
-        return {"fingerprint": fingerprint()}
+        # What benchopt hashes: results of edited code are never reused.
+        state = {"fingerprint": fingerprint()}
+        if self.problem not in PROBLEMS:
+            state["source"] = Path(self.problem).read_text()
+        return state
 
     def __setstate__(self, state):
         """The state is for the hash only."""
 
     def skip(self, missing=None, **data):
-        problem = PROBLEMS[self.problem]
+        problem = load_problem(self.problem)
         reason = missing or self._unused_parameter(problem)
         if reason is None:
             try:
@@ -93,7 +94,7 @@ class Objective(BaseObjective):
         return super()._set_dataset(dataset)
 
     def set_data(self, **data):
-        problem = PROBLEMS[self.problem]
+        problem = load_problem(self.problem)
         options = {name: getattr(self, name) for name in problem.options}
         self.bilevel_problem = problem(
             problem.admit(data), split_seed=self.split_seed, **options
@@ -103,14 +104,16 @@ class Objective(BaseObjective):
     def get_objective(self):
         return {"problem": self.bilevel_problem}
 
-    def evaluate_result(self, z, x, iterations, counts, diverged, ended=False):
+    def evaluate_result(
+        self, z, x, iterations=None, counts=None, diverged=None, ended=None
+    ):
         return self.evaluator.metrics(z, x, iterations, counts, diverged, ended)
 
     def get_one_result(self):
         z, x = self.bilevel_problem.initial_point()
-        return {"z": z, "x": x, "iterations": 0, "counts": {}, "diverged": False}
+        return {"z": z, "x": x}
 
     def save_final_results(self, z, x, **_):
         # The result file holds this for every run: no images, no word weights.
-        small = {k: y for k, y in (("z", z), ("x", x)) if y.size <= 1000}
+        small = {k: y for k, y in (("z", z), ("x", x)) if np.size(y) <= 1000}
         return {**small, "provenance": provenance()}

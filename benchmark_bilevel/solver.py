@@ -1,36 +1,56 @@
 """The benchopt base class of every solver: parameters, seeds, budgets, evaluation."""
 
 import time
+from textwrap import shorten
 
-import click
-import numpy as np
 from benchopt import BaseSolver
-from benchopt.stopping_criterion import NoCriterion
+from benchopt.parallel_backends import is_distributed_frontal
 
+from benchmark_bilevel.ends import BUDGET, DEADLINE, DIVERGED, OwnEnds
+from benchmark_bilevel.faults import Fault
 from benchmark_bilevel.methods.schedules import Schedule
 from benchmark_bilevel.oracles import COUNTS, MATRIX_LIMIT
 from benchmark_bilevel.oracles.samplers import SAMPLINGS
-from benchmark_bilevel.runtimes import DTYPES, RUNTIMES, make_runtime, option_names
+from benchmark_bilevel.parameters import (
+    LARGEST,
+    Boolean,
+    CheckedParameters,
+    Choice,
+    Integer,
+    Number,
+    defaults,
+)
+from benchmark_bilevel.runtimes import DTYPES, RUNTIMES, make_runtime
+from benchmark_bilevel.runtimes.gate import ARGUMENTS, fault_of, own_options
 
-SHARED_PARAMETERS = {
-    "step_size": [0.1],
-    "outer_ratio": [1.0],
-    "linear_step": [None],
-    "step_exponent": [0.0],
-    "outer_exponent": [0.0],
-    "batch_size": [64],
-    "outer_batch_size": [64],
-    "sampling": ["reshuffled"],
-    "runtime": ["auto"],
-    "dtype": ["float64"],
-    "device": ["cpu"],
-    "max_iterations": [10**12],
-    "max_oracle_calls": [np.inf],
-    "max_seconds": [None],
-}
+CHUNK_SECONDS = 0.1  # between looks at the clock, and for Ctrl-C
 
 
-class BilevelSolver(BaseSolver):
+def _device_error(device):
+    """Why torch cannot compute on `device` here; None if it can."""
+    import torch  # takes seconds
+
+    # Of what kind the error is depends on how torch was built.
+    try:
+        device = torch.device(str(device))
+        # The front node of a cluster lacks the devices of the nodes that will compute.
+        if not is_distributed_frontal():
+            float(torch.zeros(1, device=device))
+    except Exception as error:
+        return shorten(str(error), 90)
+    return None
+
+
+def _implied_range(default):
+    """The range of a plugin's parameter that declares none."""
+    if isinstance(default, bool):
+        return Boolean()
+    if isinstance(default, int):
+        return Integer(at_least=1) if default >= 1 else Integer()
+    return Number(also=(None,)) if default is None else Number()
+
+
+class BilevelSolver(CheckedParameters, BaseSolver):
     """A stochastic bilevel solver; a plugin derives from it and writes two functions.
 
     ``init(inner, outer, z, x, …)`` returns the state, a tuple of variables (nested
@@ -64,15 +84,19 @@ class BilevelSolver(BaseSolver):
     dtype : {"float64", "float32"}
     device : str
         A torch device.
-    max_iterations : int
-    max_oracle_calls : float
-        Per-sample evaluations of all kinds; exceeded by one iteration at most.
+    max_iterations, max_oracle_calls : int or None
+        Of oracle calls, per-sample evaluations of all kinds, a run has an iteration's
+        more at most. None means any number.
     max_seconds : float or None
         On the solver's clock: without compilation and evaluation. None means the
         problem's `solver_seconds`, which exceed what exact evaluation takes.
 
     Attributes
     ----------
+    ranges : dict
+        What a plugin's own parameters may be (`benchmark_bilevel.parameters`); where it
+        says nothing, what is of the kind of the default: a number, a positive integer
+        or integer, True or False.
     unbiased : bool
         With batches drawn with replacement, the mean of the iterates on a quadratic is
         the run with full batches. False for a method whose paper states a bias.
@@ -87,6 +111,37 @@ class BilevelSolver(BaseSolver):
         metric is skipped.
     """
 
+    parameters = {
+        "step_size": [0.1],
+        "outer_ratio": [1.0],
+        "linear_step": [None],
+        "step_exponent": [0.0],
+        "outer_exponent": [0.0],
+        "batch_size": [64],
+        "outer_batch_size": [64],
+        "sampling": ["reshuffled"],
+        "runtime": ["auto"],
+        "dtype": ["float64"],
+        "device": ["cpu"],
+        "max_iterations": [None],
+        "max_oracle_calls": [None],
+        "max_seconds": [None],
+    }
+    ranges = {
+        "step_size": Number(above=0),
+        "outer_ratio": Number(above=0),
+        "linear_step": Number(above=0, also=(None,)),
+        "step_exponent": Number(at_least=0),
+        "outer_exponent": Number(at_least=0),
+        "batch_size": Integer(at_least=1, also=("full",)),
+        "outer_batch_size": Integer(at_least=1, also=("full",)),
+        "sampling": Choice(*SAMPLINGS),
+        "runtime": Choice(*RUNTIMES),
+        "dtype": Choice(*DTYPES),
+        "max_iterations": Integer(at_least=1, also=(None,)),
+        "max_oracle_calls": Integer(at_least=1, also=(None,)),
+        "max_seconds": Number(above=0, also=(None,)),
+    }
     unbiased = True
     shares_samples = None
     variance_reduced = False
@@ -94,82 +149,58 @@ class BilevelSolver(BaseSolver):
     scales_steps = False
 
     sampling_strategy = "callback"
-    stopping_criterion = NoCriterion(strategy="callback")
+    stopping_criterion = OwnEnds(strategy="callback")
+    _end = None  # what ended the run
 
     def __init_subclass__(cls, **kwargs):
-        super().__init_subclass__(**kwargs)
+        # benchopt needs a name to go on to the other solvers; `skip` says what is missing.
+        cls._is_named = isinstance(cls.name, str)
+        if not cls._is_named:
+            cls.name = cls.__module__.rpartition(".")[2]
         # A subclass's `parameters` replaces its base's, so the shared ones are merged.
-        cls.parameters = {**SHARED_PARAMETERS, **cls.parameters}
+        own, base = vars(cls), super(cls, cls)
+        parameters, ranges = own.get("parameters", {}), own.get("ranges", {})
+        cls.parameters = {**base.parameters, **parameters}
+        implied = {
+            name: _implied_range(default)
+            for name, default in defaults(parameters).items()
+            if name not in base.ranges
+        }
+        cls.ranges = {**implied, **ranges}
+        super().__init_subclass__(**kwargs)
 
-    @classmethod
-    def get_instance(cls, **parameters):
-        solver = super().get_instance(**parameters)
-        solver._validate()
-        return solver
-
-    def _validate(self):
-        """Refuse what cannot run, in one line, before anything runs."""
-        for name, allowed in (
-            ("sampling", SAMPLINGS),
-            ("runtime", RUNTIMES),
-            ("dtype", DTYPES),
-        ):
-            self._require(name, getattr(self, name) in allowed, f"one of {allowed}")
-        for name in ("batch_size", "outer_batch_size"):
-            size = getattr(self, name)
-            valid = size == "full" or (isinstance(size, int) and size >= 1)
-            self._require(name, valid, "a positive integer or 'full'")
-        for name in ("step_size", "outer_ratio", "max_oracle_calls"):
-            valid = _is_number(getattr(self, name)) and getattr(self, name) > 0
-            self._require(name, valid, "a positive number")
-        for name in ("step_exponent", "outer_exponent"):
-            valid = _is_number(getattr(self, name)) and getattr(self, name) >= 0
-            self._require(name, valid, "a number ≥ 0")
-        for name in ("linear_step", "max_seconds"):
-            value = getattr(self, name)
-            valid = value is None or (_is_number(value) and value > 0)
-            self._require(name, valid, "a positive number or None")
-        valid = isinstance(self.max_iterations, int) and self.max_iterations >= 1
-        self._require("max_iterations", valid, "a positive integer")
-        for name in set(self.parameters) - set(SHARED_PARAMETERS):
-            default = self.parameters[name][0]
-            value = getattr(self, name)
-            if isinstance(default, bool):
-                self._require(name, isinstance(value, bool), "True or False")
-            elif isinstance(default, int) and default >= 1:
-                valid = isinstance(value, int) and value >= 1
-                self._require(name, valid, "a positive integer")
-            else:  # compiled code takes nothing else
-                self._require(name, isinstance(value, int | float), "a number")
-        if self.runtime == "numba" and self.device != "cpu":
-            raise click.UsageError(
-                f"{self.name}: device={self.device!r} needs runtime='torch'; "
-                "the numba runtime runs on the CPU."
-            )
-
-    def _require(self, name, valid, expected):
-        if not valid:
-            raise click.UsageError(
-                f"{self.name}: {name}={getattr(self, name)!r} is not valid; "
-                f"expected {expected}."
-            )
+    def invalid(self):
+        if self.device == "cpu":
+            return None
+        named = f"device={self.device!r}"
+        if self.runtime == "numba":
+            return f"{named} needs runtime='torch'; the numba runtime runs on the CPU"
+        error = _device_error(self.device)
+        return error and f"{named} is none that torch has here ({error})"
 
     # --- benchopt's protocol --------------------------------------------------------
 
     def skip(self, problem):
+        if not self._is_named:
+            return True, f"{self._module_filename} gives its solver no name"
+        reason = fault_of(type(self)) or self._lack(problem)
+        return reason is not None, reason
+
+    def _lack(self, problem):
+        """What `problem` lacks that this solver needs; None if nothing."""
         if self.runtime == "numba" and problem.kernels is None:
-            return True, f"{problem.name} ships no numba kernels: runtime=torch"
+            return f"{problem.name} ships no numba kernels: runtime=torch"
         if self.needs_matrices and problem.dim_z > MATRIX_LIMIT:
-            return True, (
+            return (
                 f"{self.name} needs ∇²zz g as a matrix, up to dim z = {MATRIX_LIMIT}; "
                 f"here it is {problem.dim_z}"
             )
         if self.scales_steps and problem.project and not problem.project_scaled:
-            return True, (
+            return (
                 f"{problem.name} has no projection for steps that differ between "
                 "entries (project_scaled)"
             )
-        return False, None
+        return None
 
     def set_objective(self, problem):
         # Called for every repetition, also where the result is cached: nothing is built.
@@ -189,30 +220,46 @@ class BilevelSolver(BaseSolver):
         self._runtime.start(self.seed)
 
     def run(self, callback):
-        run = self._runtime
-        self._ended = False
-        clock, max_seconds = 0.0, self.max_seconds or self.problem.solver_seconds
-        for point in evaluation_points(self.max_iterations):
+        limits = getattr(callback, "stopping_criterion", None)
+        if not isinstance(limits, OwnEnds):
+            limits = OwnEnds().get_runner_instance(max_runs=LARGEST)
+        self._limits, self._clock, self._chunk = limits, 0.0, 1
+        for point in evaluation_points(self.max_iterations or LARGEST):
+            # Whether an evaluation is the run's last has to be known before it.
+            self._end = limits.end(self._clock)
             if not callback():
+                if self._end is None:  # some other criterion stops the run
+                    self._end = DEADLINE
+                    callback()
                 return
-            while run.t < point:
-                started = time.perf_counter()
-                before = run.t
-                # Chunks of a tenth of the point keep the overshoot of max_seconds small.
-                run.advance(
-                    min(point, before + max(1, point // 10)), self.max_oracle_calls
-                )
-                clock += time.perf_counter() - started
-                if (
-                    run.oracle_calls >= self.max_oracle_calls
-                    or clock >= max_seconds
-                    or run.diverged
-                ):
-                    self._ended = True
-                    callback()  # the last point would be lost otherwise
-                    return
-        self._ended = True
-        callback()
+            self._end = self._advance(point)
+            if self._end is not None:
+                break
+        self._end = self._end or BUDGET
+        callback()  # the last point would be lost otherwise
+
+    def _advance(self, point):
+        """Iterate until `point`; what ended the run before, None if nothing did."""
+        run, end = self._runtime, None
+        max_seconds = self.max_seconds or self.problem.solver_seconds
+        max_calls = self.max_oracle_calls or LARGEST
+        while run.t < point and end is None:
+            # Divergence is looked for where no clock decides.
+            stop = min(point, run.t + max(1, point // 10))
+            while run.t < stop and end is None:
+                started, before = time.perf_counter(), run.t
+                run.advance(min(stop, before + self._chunk), max_calls)
+                seconds = time.perf_counter() - started
+                self._clock += seconds
+                pace = (run.t - before) / seconds
+                self._chunk = max(1, min(2 * self._chunk, int(CHUNK_SECONDS * pace)))
+                if run.oracle_calls >= max_calls or self._clock >= max_seconds:
+                    end = BUDGET
+                elif self._limits.is_late(self._clock):
+                    end = DEADLINE
+            if run.diverged:
+                end = DIVERGED
+        return end
 
     def get_result(self):
         run = self._runtime
@@ -223,7 +270,7 @@ class BilevelSolver(BaseSolver):
             "iterations": run.t,
             "counts": dict(zip(COUNTS, run.counts.tolist(), strict=True)),
             "diverged": run.diverged,
-            "ended": self._ended,
+            "ended": self._end,
         }
 
     def get_next(self, stop_val):
@@ -233,20 +280,20 @@ class BilevelSolver(BaseSolver):
 
     def make_runtime(self, problem):
         """The runtime of this solver on `problem`, at iteration 0."""
-        names = {*option_names(self.step, 5), *option_names(self.init, 4)}
-        unknown = sorted(names - set(self._parameters))
-        if unknown:
-            raise click.UsageError(
-                f"{self.name}: init or step asks for {', '.join(unknown)}, which its "
-                "`parameters` do not name."
-            )
-        options = {name: self.option(name) for name in names}
+        reason = fault_of(type(self))
+        if reason is not None:
+            raise Fault(reason)
+        options = {
+            name: self.option(name)
+            for function in ARGUMENTS
+            for name in own_options(self, function)
+        }
         schedule = Schedule(
-            float(self.step_size),
+            self.step_size,
             self.option("linear_step"),
-            float(self.step_size / self.outer_ratio),
-            float(self.step_exponent),
-            float(self.outer_exponent),
+            self.step_size / self.outer_ratio,
+            self.step_exponent,
+            self.outer_exponent,
         )
         return make_runtime(
             self,
@@ -264,11 +311,7 @@ class BilevelSolver(BaseSolver):
     def option(self, name):
         """Value of a parameter as `init` and `step` get it."""
         value = getattr(self, name)
-        if name == "linear_step":
-            return float(self.step_size if value is None else value)
-        default = self.parameters[name][0]
-        is_float = isinstance(default, float) and not isinstance(value, bool)
-        return float(value) if is_float else value
+        return self.step_size if name == "linear_step" and value is None else value
 
 
 def evaluation_points(stop, per_decade=8):
@@ -280,7 +323,3 @@ def evaluation_points(stop, per_decade=8):
         if following > point:
             point = following
             yield point
-
-
-def _is_number(value):
-    return isinstance(value, int | float) and not isinstance(value, bool)

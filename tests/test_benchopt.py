@@ -188,6 +188,8 @@ def test_unchanged_code_is_answered_from_the_cache_and_edited_code_is_not(
         ({"max_iterations": 0}, "SOBA: max_iterations=0 is not valid"),
         ({"max_seconds": 0}, "SOBA: max_seconds=0 is not valid"),
         ({"device": "cuda", "runtime": "numba"}, "SOBA: device='cuda' needs runtime="),
+        ({"device": "gpu"}, "SOBA: device='gpu' is none that torch has here ("),
+        ({"device": "meta"}, "SOBA: device='meta' is none that torch has here ("),
     ],
 )
 def test_bad_parameters_are_refused(parameters, line):

@@ -390,7 +390,7 @@ def test_work_left_undone_fails(monkeypatch):
     """A clock that stops when the work is dispatched."""
     advance = EagerRuntime.advance
 
-    def dispatch(self, stop, max_oracle_calls=np.inf):
+    def dispatch(self, stop, max_oracle_calls=None):
         threading.Timer(0.05, lambda: advance(self, stop, max_oracle_calls)).start()
 
     monkeypatch.setattr(EagerRuntime, "advance", dispatch)

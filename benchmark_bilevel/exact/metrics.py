@@ -7,8 +7,10 @@ from functools import cached_property
 
 import numpy as np
 
+from benchmark_bilevel.ends import ENDS
 from benchmark_bilevel.exact.reference import reference_value
 from benchmark_bilevel.exact.solve import Exact, InnerSolveError
+from benchmark_bilevel.faults import Fault
 from benchmark_bilevel.oracles import COUNTS
 from benchmark_bilevel.solver import evaluation_points
 
@@ -31,18 +33,20 @@ class Evaluator:
         self.exact = Exact(problem)
         self._warm_start = {}
 
-    def metrics(self, z, x, iterations, counts, diverged, ended=False):
-        """Metrics at (z, x), all plain floats; NaN where they do not exist.
+    def metrics(self, z, x, iterations=None, counts=None, diverged=None, ended=None):
+        """Metrics at (z, x), all floats but ``end``; NaN where they do not exist.
 
         Parameters
         ----------
         z, x : arrays
-        iterations : int
-        counts : dict
+        iterations : int, optional
+            Who does not tell gets exact metrics at every point.
+        counts : dict, optional
             Oracle calls by kind.
-        diverged : bool
-        ended : bool
-            Whether this is the last point of a run.
+        diverged : bool, optional
+            Whether a variable is not finite; that of z and x counts in any case.
+        ended : str, optional
+            What ended the run if this is its last point: one of `ENDS`.
 
         Returns
         -------
@@ -51,12 +55,20 @@ class Evaluator:
             projected-gradient map under constraints;
             ``inner_distance`` ‖z − z*(x)‖; ``inner_loss`` g(x, z); ``outer_loss``
             f(x, z); accuracies at z and, ``_at_solution``, at z*(x); the oracle calls by
-            kind and in all; ``iterations``; ``diverged`` (0 or 1). Where the problem
-            caps the exact evaluations, the first four and the accuracies at z*(x) are
-            NaN at the points that are left out.
+            kind and in all; ``iterations``; ``diverged`` (0 or 1); ``end``, which is
+            `ended`. Where the problem caps the exact evaluations, the first four and
+            the accuracies at z*(x) are NaN at the points that are left out.
         """
-        z, x = np.asarray(z, float), np.asarray(x, float)
-        if iterations == 0:
+        if ended is not None and ended not in ENDS:
+            raise Fault(f"ended={ended!r} is none of {', '.join(ENDS)} and not None")
+        z, x = (
+            _vector(name, y, dim)
+            for name, y, dim in (
+                ("z", z, self.problem.dim_z),
+                ("x", x, self.problem.dim_x),
+            )
+        )
+        if not iterations:
             # Each run starts cold, so that its metrics do not depend on other runs.
             self._warm_start = {}
         metrics = dict.fromkeys(
@@ -66,19 +78,22 @@ class Evaluator:
         finite = np.isfinite(z).all() and np.isfinite(x).all()
         if finite:
             metrics.update(self._cheap_metrics(z, x))
-            if ended or self._is_exact_point(iterations):
+            if ended is not None or self._is_exact_point(iterations):
                 metrics.update(self._exact_metrics(z, x))
-            if ended:
+            if ended is not None:
                 metrics.update(self.problem.final_metrics(x))
-        metrics.update({kind: float(counts.get(kind, 0)) for kind in COUNTS})
+        counts = counts or {}
+        metrics.update({kind: float(counts.get(kind, np.nan)) for kind in COUNTS})
         metrics["oracle_calls"] = sum(metrics[kind] for kind in COUNTS)
-        metrics["iterations"] = float(iterations)
-        metrics["diverged"] = float(diverged or not finite)
+        metrics["iterations"] = np.nan if iterations is None else float(iterations)
+        metrics["diverged"] = float(bool(diverged) or not finite)
+        metrics["end"] = ended
         return metrics
 
     def _is_exact_point(self, iterations):
         """Whether the exact metrics are due, as they are at the end of a run anyway."""
-        return self._exact_points is None or iterations in self._exact_points
+        points = self._exact_points
+        return points is None or iterations is None or iterations in points
 
     @cached_property
     def _exact_points(self):
@@ -143,3 +158,14 @@ class Evaluator:
             moved = self.problem.project(torch.from_numpy(x - step * gradient))
             gradient = (x - moved.numpy()) / step
         return float(np.linalg.norm(gradient))
+
+
+def _vector(name, y, dim):
+    """`y` as a float64 vector of `dim` numbers; `Fault` if it is none."""
+    try:
+        y = np.asarray(y, float)
+    except (TypeError, ValueError) as error:
+        raise Fault(f"the result's {name} is no array of numbers ({error})") from None
+    if y.shape != (dim,):
+        raise Fault(f"the result's {name} has shape {y.shape}, the problem's ({dim},)")
+    return y

@@ -1,5 +1,13 @@
-"""The problems of the benchmark, by name."""
+"""The problems of the benchmark, by name, and those in files of users, by path."""
 
+import importlib.util
+import sys
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+
+from benchmark_bilevel.faults import Fault, line_of, nearest
+from benchmark_bilevel.problems.base import Problem
 from benchmark_bilevel.problems.hypercleaning.problem import DataHypercleaning
 from benchmark_bilevel.problems.poisoning.problem import DataPoisoning
 from benchmark_bilevel.problems.quadratic.problem import Quadratic
@@ -9,3 +17,64 @@ PROBLEMS = {
     cls.name: cls
     for cls in (HyperparameterSelection, DataHypercleaning, DataPoisoning, Quadratic)
 }
+
+
+def problem_name(value):
+    """The range of the objective's parameter `problem`: paths become absolute."""
+    if isinstance(value, str) and value.endswith(".py"):
+        return str(Path(value).expanduser().resolve())
+    return value
+
+
+def load_problem(name):
+    """The class of a problem.
+
+    Parameters
+    ----------
+    name : str
+        One of `PROBLEMS`, or the path of a Python file that defines a subclass of
+        `Problem`.
+
+    Raises
+    ------
+    Fault
+        If there is no such problem.
+    """
+    if name in PROBLEMS:
+        return PROBLEMS[name]
+    if not str(name).endswith(".py"):
+        raise Fault(
+            f"problem={name!r} is not known; expected one of {', '.join(PROBLEMS)}, or "
+            f"the path of a .py file{nearest(str(name), PROBLEMS)}."
+        )
+    return _load(Path(name).expanduser().resolve())
+
+
+@cache
+def _load(path):
+    """The one subclass of `Problem` that the file at `path` defines."""
+    if not path.is_file():
+        raise Fault(f"There is no file {path}.")
+    name = f"{path.stem}_{sha256(bytes(path)).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    sys.path.insert(0, str(path.parent))  # what lies beside the file can be imported
+    try:
+        spec.loader.exec_module(module)
+    # Whatever a user's file raises is for the user to read.
+    except (Exception, SystemExit) as error:
+        raise Fault(f"{path} cannot be imported: {line_of(error)}") from error
+    finally:
+        sys.path.remove(str(path.parent))
+    classes = [
+        item
+        for item in vars(module).values()
+        if isinstance(item, type)
+        and issubclass(item, Problem)
+        and item.__module__ == name
+    ]
+    if len(classes) != 1:
+        names = ", ".join(item.__name__ for item in classes) or "none"
+        raise Fault(f"{path} has to define one subclass of Problem; it has {names}.")
+    return classes[0]
