@@ -8,10 +8,12 @@ after the warm-up, and the last row of a run says why it is the last.
 import math
 import time
 
-from benchopt.stopping_criterion import EPS, PATIENCE, StoppingCriterion
+from benchopt.stopping_criterion import EPS, StoppingCriterion
 
 BUDGET, DIVERGED, DEADLINE = ENDS = ("budget", "diverged", "deadline")
 _COLUMN = "objective_end"  # as benchopt calls it
+# Evaluations without a fall of h: threefold iterations, a hundredth of the tolerance.
+PATIENCE = {"iteration": 3, "tolerance": 12}
 
 
 class OwnEnds(StoppingCriterion):
@@ -72,12 +74,11 @@ class AnyEnds(StoppingCriterion):
         return stop, status, stop_val
 
     def check_convergence(self, curve):
-        if self.strategy in ("run_once", "callback"):
+        patience = PATIENCE.get(self.strategy)
+        if patience is None:
             return self.strategy == "run_once", 0.0
         values = [row["objective_value"] for row in curve]
         values = [value for value in values if math.isfinite(value)]
-        before, recent = values[:-PATIENCE], values[-PATIENCE:]
-        if not before:
-            return False, 0.0
-        fall = min(before) - min(recent)
-        return fall <= EPS * (values[0] - min(values)), 0.0
+        before, recent = values[:-patience], values[-patience:]
+        fall = values[0] - min(values) if before else 0.0
+        return fall > 0 and min(before) - min(recent) <= EPS * fall, 0.0

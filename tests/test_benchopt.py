@@ -75,7 +75,7 @@ def run(benchmark, name, *arguments, **environment):
 
 def status_lines(lines):
     return [
-        line for line in lines if re.search(r"\]: (done|error|skip|diverged)", line)
+        line for line in lines if re.search(r"--.*: (done|error|skip|diverged)", line)
     ]
 
 

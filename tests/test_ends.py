@@ -1,0 +1,356 @@
+"""Why runs end, what their last rows have, and what benchopt's limits mean for them."""
+
+import math
+
+import numpy as np
+import pytest
+from benchopt.callback import _Callback
+from benchopt.config import DEFAULT_GLOBAL_CONFIG
+from conftest import load_solver, make_problem
+from test_benchopt import benchmark, run, status_lines  # noqa: F401
+
+from benchmark_bilevel.ends import PATIENCE, AnyEnds
+from benchmark_bilevel.exact.metrics import Evaluator
+from benchmark_bilevel.faults import Fault
+from benchmark_bilevel.oracles import COUNTS
+from benchmark_bilevel.solver import CHUNK_SECONDS, evaluation_points
+from benchmark_bilevel.verification.cases import small_problems
+
+# --- BilevelSolver, with a clock and a runtime of the tests ----------------------------
+
+
+class Runtime:
+    """Does nothing, for `pace` iterations a second of the clock that it moves."""
+
+    def __init__(self, clock, pace, diverges_at=math.inf, slow_from=math.inf):
+        self.clock, self.pace, self.diverges_at = clock, pace, diverges_at
+        self.slow_from = slow_from
+        self.t, self.chunks = 0, []
+
+    def advance(self, stop, max_oracle_calls):
+        stop = min(stop, self.t + max(1, max_oracle_calls - self.t))
+        pace = self.pace / (1000 if stop > self.slow_from else 1)
+        self.chunks.append((stop - self.t) / pace)
+        self.clock.now += self.chunks[-1]
+        self.t = stop
+
+    oracle_calls = property(lambda self: self.t)
+    diverged = property(lambda self: self.t >= self.diverges_at)
+    counts = property(lambda self: np.full(len(COUNTS), self.t))
+
+    def variables(self):
+        return np.zeros(6), np.zeros(4)
+
+
+class Clock:
+    now = 1.0
+
+    def perf_counter(self):
+        return self.now
+
+
+class Objective:
+    """Keeps what it is given; an evaluation takes an hour."""
+
+    def __init__(self, clock):
+        self.clock = clock
+
+    def __call__(self, result):
+        self.clock.now += 3600.0
+        return [{"objective_end": result["ended"], "t": result["iterations"]}]
+
+
+@pytest.fixture
+def a_run(monkeypatch):
+    """Function from a pace, limits and parameters to a curve, its status and runtime."""
+
+    def made(pace=1e4, max_runs=100, timeout=None, fake=None, **parameters):
+        clock = Clock()
+        solver = load_solver("soba").get_instance(**parameters)
+        monkeypatch.setattr("benchmark_bilevel.solver.time", clock)
+        solver.problem = make_problem("quadratic")
+        solver._runtime = Runtime(clock, pace, **(fake or {}))
+        criterion = solver.stopping_criterion.get_runner_instance(
+            solver=solver, max_runs=max_runs, timeout=timeout
+        )
+        callback = _Callback(Objective(clock), solver, {}, criterion)
+        callback.start()
+        solver.run(callback)
+        curve, status, _ = callback.get_results()
+        return [(row["t"], row["objective_end"]) for row in curve], status, solver
+
+    return made
+
+
+def points(curve):
+    return [t for t, _ in curve[:-1]]
+
+
+def test_only_the_last_row_says_how_a_run_ended(a_run):
+    curve, status, _ = a_run(max_iterations=1000)
+    assert [t for t, _ in curve] == [0, *evaluation_points(1000)]
+    assert {end for _, end in curve[:-1]} == {None}
+    assert curve[-1] == (1000, "budget") and status == "done"
+
+
+@pytest.mark.parametrize(
+    "parameters, fake, timeout, end",
+    [
+        ({"max_seconds": 3.0}, {}, None, "budget"),
+        ({"max_oracle_calls": 30_000}, {}, None, "budget"),
+        ({"max_seconds": 3.0}, {"diverges_at": 20_000}, None, "diverged"),
+        ({"max_seconds": 30.0}, {}, 3.0, "deadline"),
+        ({"max_seconds": 3.0}, {}, 30.0, "budget"),
+    ],
+)
+def test_ends(a_run, parameters, fake, timeout, end):
+    """Evaluations take an hour each: neither budgets nor the timeout count them."""
+    curve, status, solver = a_run(fake=fake, timeout=timeout, **parameters)
+    assert curve[-1][1] == end
+    assert status == ("timeout" if end == "deadline" else "done")
+    assert points(curve) == [0, *evaluation_points(10**9)][: len(curve) - 1]
+    if end != "diverged":  # the chunk that exceeds it is short
+        assert 30_000 <= solver._runtime.t <= 30_000 * (1 + CHUNK_SECONDS / 3) + 1
+
+
+def test_a_number_of_evaluations_is_a_budget(a_run):
+    curve, status, _ = a_run(max_runs=12, max_seconds=1000.0)
+    assert len(curve) == 13  # benchopt does not count the first
+    assert curve[-1] == ([0, *evaluation_points(10**6)][12], "budget")
+    assert status == "max_runs"
+
+
+def test_no_clock_decides_where_a_point_lies(a_run):
+    curves = [
+        a_run(pace, max_iterations=50_000, max_seconds=1e6)[0]
+        for pace in (1e3, 3e4, 1e7)
+    ]
+    assert curves[0] == curves[1] == curves[2]
+    diverging = {"diverges_at": 12_345}
+    ends = {a_run(pace, fake=diverging)[0][-1] for pace in (1e4, 1e5, 1e6)}
+    assert len(ends) == 1
+
+
+@pytest.mark.parametrize("pace", [1e3, 1e6])
+def test_chunks_are_short_in_time(a_run, pace):
+    """So that Ctrl-C and budgets work, also where an iteration gets slower."""
+    slow_from = 4 * pace
+    _, _, solver = a_run(pace, fake={"slow_from": slow_from}, max_seconds=10.0)
+    chunks = np.array(solver._runtime.chunks)
+    # The one in which it becomes slow is as long as it was thought to be.
+    assert (np.sort(chunks)[:-1] <= CHUNK_SECONDS * 1.01).all()
+    fast = chunks[: int(np.argmax(chunks))]
+    assert fast[-10:].mean() > CHUNK_SECONDS / 4, "chunks that are too short cost time"
+
+
+def test_a_callback_that_says_stop_gets_an_exact_point(monkeypatch):
+    """As it does under another criterion, or without benchopt."""
+    clock, rows = Clock(), []
+    monkeypatch.setattr("benchmark_bilevel.solver.time", clock)
+    solver = load_solver("soba").get_instance()
+    solver.problem, solver._runtime = make_problem("quadratic"), Runtime(clock, 1e4)
+
+    def callback():
+        rows.append(solver.get_result())
+        return len(rows) < 8
+
+    solver.run(callback)
+    assert [row["ended"] for row in rows] == [None] * 8 + ["deadline"]
+    assert rows[-1]["iterations"] == rows[-2]["iterations"]
+
+
+def test_default_budgets_fit_the_default_timeout(monkeypatch):
+    for problem in small_problems():
+        for large in (True, False):
+            monkeypatch.setattr(type(problem), "_is_large", large, raising=False)
+            assert problem.solver_seconds < DEFAULT_GLOBAL_CONFIG["default_timeout"]
+
+
+# --- the metrics of a result ----------------------------------------------------------
+
+
+@pytest.fixture
+def evaluator():
+    return Evaluator(make_problem("quadratic"))
+
+
+def test_a_result_of_z_and_x_is_enough(evaluator):
+    z, x = evaluator.problem.initial_point()
+    x = x + 1.0
+    metrics = evaluator.metrics(z.tolist(), x)
+    assert metrics["value"] == pytest.approx(evaluator.problem.value_function(x))
+    assert metrics["diverged"] == 0.0 and metrics["end"] is None
+    assert all(np.isnan(metrics[name]) for name in (*COUNTS, "oracle_calls"))
+    assert np.isnan(metrics["iterations"])
+    assert evaluator.metrics(z * np.nan, x)["diverged"] == 1.0
+
+
+def test_what_is_told_is_recorded(evaluator):
+    counts = dict.fromkeys(COUNTS, 2)
+    point = evaluator.problem.initial_point()
+    metrics = evaluator.metrics(*point, 7, counts, True, "deadline")
+    assert metrics["iterations"] == 7.0 and metrics["diverged"] == 1.0
+    assert metrics["oracle_calls"] == 2.0 * len(COUNTS)
+    assert metrics["end"] == "deadline"
+
+
+@pytest.mark.parametrize("end", ["budget", "diverged", "deadline"])
+def test_the_last_row_is_exact_however_a_run_ends(monkeypatch, end):
+    problem = make_problem("quadratic")
+    monkeypatch.setattr(type(problem), "max_exact_evaluations", 1)
+    final = {"retrained": 1.0}
+    monkeypatch.setattr(type(problem), "final_metrics", lambda self, x: final)
+    evaluator, point = Evaluator(problem), problem.initial_point()
+    before = evaluator.metrics(*point, 1234, {}, False)
+    last = evaluator.metrics(*point, 1234, {}, False, end)
+    assert np.isnan(before["value"]) and "retrained" not in before
+    assert np.isfinite(last["value"]) and last["retrained"] == 1.0
+
+
+@pytest.mark.parametrize(
+    "result, line",
+    [
+        ({"z": np.zeros(3)}, "the result's z has shape (3,), the problem's (6,)"),
+        (
+            {"x": np.zeros((4, 1))},
+            "the result's x has shape (4, 1), the problem's (4,)",
+        ),
+        ({"z": "abc"}, "the result's z is no array of numbers"),
+        ({"ended": True}, "ended=True is none of budget, diverged, deadline"),
+    ],
+)
+def test_a_wrong_result_is_a_line(evaluator, result, line):
+    z, x = evaluator.problem.initial_point()
+    with pytest.raises(Fault) as fault:
+        evaluator.metrics(**{"z": z, "x": x, **result})
+    assert fault.value.message.startswith(line)
+
+
+# --- plain solvers --------------------------------------------------------------------
+
+
+class Plain:
+    def __init__(self, strategy):
+        self.sampling_strategy = strategy
+
+
+def criterion(strategy, **limits):
+    return AnyEnds().get_runner_instance(solver=Plain(strategy), **limits)
+
+
+def rows(*values):
+    return [{"objective_value": value, "objective_end": None} for value in values]
+
+
+def test_solvers_of_different_strategies_share_the_criterion():
+    shared = AnyEnds()
+    for strategy in ("run_once", "iteration", "tolerance", "callback"):
+        given = shared.get_runner_instance(solver=Plain(strategy))
+        assert given.strategy == strategy and shared.strategy is None
+
+
+def test_a_solver_that_runs_once_runs_once():
+    once = criterion("run_once", max_runs=100)
+    first = once.init_stop_val()
+    assert first == 1 and first()  # it may be a text for callbacks
+    assert once.should_stop(first, rows(1.0))[:2] == (True, "done")
+
+
+@pytest.mark.parametrize("strategy, patience", PATIENCE.items())
+def test_an_iterated_solver_ends_when_h_falls_no_more(strategy, patience):
+    given = criterion(strategy, max_runs=100)
+    falling = [2.0**-k for k in range(20)]
+    flat = [2.0**-19] * patience
+    for values in (falling, [*falling, np.nan], [np.nan] * 20, [1.0] * 20, flat[1:]):
+        assert given.should_stop(3, rows(*values))[:2] == (False, "running")
+    assert given.should_stop(3, rows(*falling, *flat))[:2] == (True, "done")
+
+
+def test_the_timeout_of_a_plain_solver_starts_after_its_warm_up(monkeypatch):
+    clock = Clock()
+    clock.time = clock.perf_counter
+    monkeypatch.setattr("benchmark_bilevel.ends.time", clock)
+    monkeypatch.setattr("benchopt.stopping_criterion.time", clock)
+    given = criterion("callback", max_runs=100, timeout=10)
+    clock.now += 60  # of compilation
+    stop_val, curve = given.init_stop_val(), rows(1.0, 0.5)
+    clock.now += 9
+    assert given.should_stop(stop_val, curve)[1] == "running"
+    clock.now += 2
+    assert given.should_stop(stop_val, curve)[1] == "timeout"
+    assert [row["objective_end"] for row in curve] == [None, "deadline"]
+
+
+PLAIN = """\
+import numpy as np
+from benchopt import BaseSolver
+from scipy.optimize import minimize
+
+from benchmark_bilevel.exact import Exact
+
+
+class Solver(BaseSolver):
+    name = "plain {strategy}"
+    sampling_strategy = "{strategy}"
+
+    def set_objective(self, problem):
+        self.problem, self.exact = problem, Exact(problem)
+
+    def run(self, stop):
+        def h(x):
+            evaluation = self.exact.evaluate(x)
+            return evaluation.value, evaluation.hypergradient
+
+        self.z, self.x = self.problem.initial_point()
+        options = {{}}
+        if self.sampling_strategy == "iteration":
+            options["maxiter"] = stop
+        if self.sampling_strategy == "tolerance":
+            options["gtol"] = stop
+        if self.sampling_strategy == "iteration" and stop == 0:
+            return
+        each = self.follow(stop) if self.sampling_strategy == "callback" else None
+        if each is not None:
+            stop()
+        self.x = minimize(
+            h, self.x, jac=True, method="L-BFGS-B", callback=each, options=options
+        ).x
+        self.z = self.exact.evaluate(self.x).z
+
+    def follow(self, callback):
+        def each(x):
+            self.x, self.z = x.copy(), self.exact.evaluate(x).z
+            if not callback():
+                raise StopIteration
+
+        return each
+
+    def get_result(self):
+        return {{"z": self.z, "x": self.x}}
+"""
+
+
+def test_plain_solvers_of_every_strategy_run(benchmark, tmp_path):  # noqa: F811
+    arguments = []
+    for strategy in ("run_once", "iteration", "tolerance", "callback"):
+        path = tmp_path / f"plain_{strategy}.py"
+        path.write_text(PLAIN.format(strategy=strategy))
+        arguments += ["-s", str(path)]
+    lines, results = run(benchmark, "plain", "-d", "quadratic", *arguments)
+    assert len([line for line in status_lines(lines) if "done" in line]) == 4
+    for name, curve in results.groupby("solver_name"):
+        curve = curve.sort_values("objective_value")
+        assert curve["objective_suboptimality"].iloc[0] <= 1e-8, name
+        assert (len(curve) == 1) == (name == "plain run_once")
+        for column in (*COUNTS, "oracle_calls", "iterations", "end"):
+            assert curve[f"objective_{column}"].isna().all()
+        assert (curve["objective_diverged"] == 0).all()
+
+
+def test_benchopts_own_criteria_still_work():
+    """``benchopt test`` runs solvers under another criterion."""
+    solver = load_solver("soba").get_instance()
+    solver.seed = 0
+    solver.problem = make_problem("quadratic")
+    solver.run_once(stop_val=2)
+    assert solver.get_result()["iterations"] == 2

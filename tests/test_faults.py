@@ -1,0 +1,368 @@
+"""Mistakes of plugins: each one line, with its place, and the other cells finish."""
+
+import re
+
+import pytest
+from benchopt.benchmark import Benchmark
+from conftest import ROOT, load_plugin, make_problem
+from test_benchopt import benchmark, benchopt, status_lines  # noqa: F401
+
+from benchmark_bilevel.faults import Fault, line_of
+from benchmark_bilevel.problems import PROBLEMS, load_problem
+from benchmark_bilevel.runtimes.gate import fault_of
+from benchmark_bilevel.terminal import _cut
+
+PLUGIN = """\
+import sys
+
+import numpy as np
+from benchmark_bilevel.methods import descend, zeros_like
+from benchmark_bilevel.solver import BilevelSolver
+
+
+class Solver(BilevelSolver):
+    name = "mine"
+    parameters = {"momentum": [0.5]}
+
+    @staticmethod
+    def init(inner, outer, z, x):
+        return z, x, zeros_like(z)
+
+    @staticmethod
+    def step(inner, outer, state, steps, t, momentum):
+        z, x, v = state
+        pass
+        dz, hv, jv = inner.grad_hvp_cross(z, x, v, inner.draw())
+        fz, fx = outer.grad(z, x, outer.draw())
+        descend(z, steps.inner, dz)
+        descend(v, steps.linear, hv, fz)
+        outer.descend(x, steps.outer, jv, fx)
+"""
+INIT, PASS = "return z, x, zeros_like(z)", "        pass"
+INIT_LINE, INIT_BODY, PASS_LINE = 12, 14, 19
+
+
+def plugin(folder, name, *edits):
+    """Path of the plugin with `edits`, pairs of texts."""
+    text = PLUGIN
+    for old, new in edits:
+        assert old in text
+        text = text.replace(old, new)
+    path = folder / f"{name}.py"
+    path.write_text(text)
+    return path
+
+
+def solver_at(path):
+    return load_plugin(path).Solver
+
+
+def error_of(path, runtime):
+    """The line of what goes wrong when the solver at `path` is run."""
+    with pytest.raises(BaseException) as error:
+        solver = solver_at(path).get_instance(runtime=runtime)
+        solver.make_runtime(make_problem("quadratic")).advance(1)
+    line = line_of(error.value)
+    assert "\n" not in line and len(line) < 400
+    return line
+
+
+BOTH = ("numba", "torch")
+
+
+@pytest.mark.parametrize(
+    "name, edits, runtimes, line, words",
+    [
+        ("oracle", [(PASS, "        inner.hpv(z, x, v, 0)")], BOTH, PASS_LINE, "'hvp'"),
+        ("verb", [(PASS, "        decsend(z, 0.1, v)")], BOTH, PASS_LINE, "'descend'"),
+        ("steps", [(PASS, "        steps.iner")], BOTH, PASS_LINE, "'inner'"),
+        ("numpy", [(PASS, "        np.linalg.nrom(v)")], BOTH, PASS_LINE, "'norm'"),
+        ("arity", [(PASS, "        inner.grad(z, x)")], BOTH, PASS_LINE, "'i'"),
+        ("exit", [(PASS, "        sys.exit(0)")], BOTH, PASS_LINE, "calls sys.exit"),
+        ("init_exit", [(INIT, "sys.exit(0)")], BOTH, INIT_BODY, "calls sys.exit"),
+        ("init_error", [(INIT, "return 1 / 0")], BOTH, INIT_BODY, "division by zero"),
+        (
+            "init_list",
+            [(INIT, "return [z, x, zeros_like(z)]")],
+            BOTH,
+            INIT_LINE,
+            "not a tuple that starts with z, x",
+        ),
+        (
+            "short_z",
+            [(INIT, "return z[:3], x, zeros_like(z)")],
+            BOTH,
+            INIT_LINE,
+            "init returns z as float64 (3,), not float64 (6,)",
+        ),
+        (
+            "swapped",
+            [(INIT, "return x, z, zeros_like(z)")],
+            BOTH,
+            INIT_LINE,
+            "init returns z as float64 (4,), not float64 (6,)",
+        ),
+        (
+            "column",
+            [(INIT, "return z, x[:, None], zeros_like(z)")],
+            BOTH,
+            INIT_LINE,
+            "init returns x as float64 (4, 1), not float64 (4,)",
+        ),
+        # Compiled, these two would read and write foreign memory.
+        (
+            "short_v",
+            [(INIT, "return z, x, zeros_like(z[:3])")],
+            ("numba",),
+            PASS_LINE + 1,
+            "inner.grad_hvp_cross gets v of shape (3,)",
+        ),
+        (
+            "v_like_x",
+            [(INIT, "return z, x, zeros_like(x)")],
+            ("numba",),
+            PASS_LINE + 1,
+            "it is a vector like z, of shape (6,)",
+        ),
+        (
+            "foreign_direction",
+            [("descend(v, steps.linear, hv, fz)", "descend(v, steps.linear, jv, fz)")],
+            BOTH,
+            PASS_LINE + 4,
+            "",
+        ),
+        (
+            "format",
+            [(PASS, '        s = f"{momentum:.2e}"')],
+            ("numba",),
+            PASS_LINE,
+            "numba cannot compile this: format spec in f-strings",
+        ),
+        (
+            "handler",
+            [
+                (
+                    PASS,
+                    "        try:\n            t + 1\n        except KeyError:\n"
+                    "            t + 2",
+                )
+            ],
+            ("numba",),
+            PASS_LINE + 2,
+            "numba cannot compile this",
+        ),
+    ],
+)
+def test_mistake_is_a_line(tmp_path, name, edits, runtimes, line, words):
+    path = plugin(tmp_path, f"{name}_plugin", *edits)
+    for runtime in runtimes:
+        found = error_of(path, runtime)
+        place, _, reason = found.partition(": ")
+        assert place == f"{path}, line {line}", found
+        assert words in reason
+
+
+def test_numbas_types_are_left_out(tmp_path):
+    """They fill a page for each oracle."""
+    path = plugin(tmp_path, "types_plugin", (PASS, "        inner.order.foo()"))
+    line = error_of(path, "numba")
+    assert "Array" not in line
+    assert "the inner oracle has no 'order'" in line
+
+
+def test_a_right_plugin_passes_the_rehearsal(tmp_path):
+    """One of values where zeros give nothing, or of a name that only numba knows."""
+    path = plugin(tmp_path, "right_plugin", (PASS, "        1 / (v @ v)"))
+    solver = solver_at(path)
+    assert fault_of(solver) is None
+    instance = solver.get_instance(runtime="numba")
+    run = instance.make_runtime(make_problem("quadratic"))
+    assert run.t == 0 and not run.counts.any()
+
+
+@pytest.mark.parametrize(
+    "name, edits, words",
+    [
+        ("slash", [('"mine"', '"a/b"')], "the name 'a/b' could be neither selected"),
+        ("tag", [('"mine"', '"a<b>"')], "the name 'a<b>' could be"),
+        ("bracket", [('"mine"', '"a[b]"')], "the name 'a[b]' could be"),
+        (
+            "not_static",
+            [("    @staticmethod\n    def step(inner", "    def step(self, inner")],
+            "line 16: step has to be a @staticmethod",
+        ),
+        ("no_step", [("def step(", "def steps_(")], "mine has no static method 'step'"),
+        (
+            "few",
+            [("state, steps, t, momentum", "state")],
+            "the arguments of step are inner, outer, state, steps, t, …",
+        ),
+        (
+            "option",
+            [('{"momentum": [0.5]}', '{"momentun": [0.5]}')],
+            "step asks for 'momentum', which `parameters` does not name; the nearest "
+            "name is 'momentun'",
+        ),
+        (
+            "attribute",
+            [('{"momentum"', '{"unbiased": [1], "momentum"')],
+            "the class has an attribute 'unbiased'",
+        ),
+    ],
+)
+def test_fault_of_a_class(tmp_path, name, edits, words):
+    solver = solver_at(plugin(tmp_path, f"{name}_class", *edits))
+    line = fault_of(solver)
+    assert words in line and "\n" not in line
+    assert solver.get_instance().skip(make_problem("quadratic")) == (True, line)
+    with pytest.raises(Fault, match=re.escape(words)):
+        solver.get_instance().make_runtime(make_problem("quadratic"))
+
+
+def test_every_solver_of_the_benchmark_is_faultless():
+    paths = sorted((ROOT / "solvers").glob("*.py"))
+    assert [fault_of(solver_at(path)) for path in paths] == [None] * len(paths)
+
+
+@pytest.fixture(scope="module")
+def a_run_of_faults(benchmark, tmp_path_factory):  # noqa: F811
+    """Lines of one run of two repetitions with many plugins, of which one is right."""
+    folder = tmp_path_factory.mktemp("faults")
+    faults = {
+        "no_name": [('    name = "mine"\n', "")],
+        "slash": [('"mine"', '"a/b"')],
+        "syntax": [("z, x, v = state", "z, x, v = = state")],
+        "imported": [("import descend,", "import descnd, descend,")],
+        "exit_at_import": [("import sys\n", "import sys\nsys.exit(0)\n")],
+        "default": [('"momentum": [0.5]', '"momentum": [0.5], "step_size": [-1]')],
+        "verb": [('"mine"', '"verb"'), (PASS, "        decsend(z, 0.1, v)")],
+        "short": [('"mine"', '"short"'), (INIT, INIT.replace("(z)", "(z[:2])"))],
+        "format": [('"mine"', '"format"'), (PASS, '        f"{t:3d}"')],
+        "right": [('"mine"', '"right"')],
+    }
+    arguments = [
+        "-d",
+        "quadratic",
+        "-o",
+        "*[problem=quadratic]",
+        "-r",
+        "2",
+        "--no-plot",
+    ]
+    for name, edits in faults.items():
+        path = plugin(folder, name, *edits)
+        budget = "[max_iterations=9]" if name == "right" else ""
+        arguments += ["-s", f"{path}{budget}"]
+    return folder, benchopt(benchmark, *arguments, check=False)
+
+
+def test_other_cells_finish(a_run_of_faults):
+    _, (code, lines) = a_run_of_faults
+    assert code == 0
+    assert not [line for line in lines if "Traceback" in line]
+    assert [line for line in lines if re.search(r"--right\S*: done", line)]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Reason: {}/no_name.py gives its solver no name",
+        "Reason: the name 'a/b' could be neither selected nor the name of a file",
+        "{}/syntax.py, line 18: SyntaxError: invalid syntax",
+        "{}/imported.py, line 4: ImportError: cannot import name 'descnd'",
+        "{}/exit_at_import.py calls sys.exit when it is imported",
+        "{}/default.py, line 8: mine: step_size=-1 is not valid; expected a positive",
+        "{}/verb.py, line 19: NameError: name 'decsend' is not defined; the nearest",
+        "{}/short.py, line 20: inner.grad_hvp_cross gets v of shape (2,)",
+        "{}/format.py, line 19: numba cannot compile this: format spec",
+    ],
+)
+def test_each_fault_is_a_line(a_run_of_faults, words):
+    folder, (_, lines) = a_run_of_faults
+    found = [line for line in lines if words.format(folder) in line]
+    # benchopt says of each repetition why it was skipped; errors are said once.
+    assert len(found) == (2 if words.startswith("Reason") else 1)
+
+
+def test_the_traceback_can_be_had(benchmark, tmp_path):  # noqa: F811
+    path = plugin(tmp_path, "verb", (PASS, "        decsend(z, 0.1, v)"))
+    arguments = ("-d", "quadratic", "-o", "*[problem=quadratic]", "-s", str(path))
+    _, lines = benchopt(
+        benchmark, *arguments, check=False, BENCHMARK_BILEVEL_TRACEBACK="1"
+    )
+    assert "Traceback (most recent call last):" in lines
+
+
+def test_progress_is_cut_to_the_terminal():
+    name, end = "\033[1;34m    |--SOBA[step_size=0.25]", ":\033[0m  12.5% (1 / 2 reps)"
+    visible = len("    |--SOBA[step_size=0.25]:  12.5% (1 / 2 reps)")
+    assert _cut(name + end, visible) == name + end
+    cut = _cut(name + end, visible - 5)
+    assert cut == name[:-6] + "…" + end
+
+
+# --- problems by path -----------------------------------------------------------------
+
+TEMPLATE = ROOT / "benchmark_bilevel" / "problems" / "template_problem.py"
+
+
+@pytest.fixture
+def my_problem(tmp_path):
+    """A problem whose file imports what lies beside it."""
+    (tmp_path / "my_numbers.py").write_text("START = -1.5\n")
+    path = tmp_path / "my_problem.py"
+    text = TEMPLATE.read_text()
+    for old, new in (
+        ("np.full(self.dim_x, -1.0)", "np.full(self.dim_x, START)"),
+        ("import numpy as np", "import numpy as np\nfrom my_numbers import START"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    path.write_text(text)
+    return path
+
+
+def test_problem_by_path(my_problem):
+    problem = load_problem(str(my_problem))
+    assert problem.name == "ridge-selection"
+    assert load_problem(my_problem) is problem
+    assert load_problem("quadratic") is PROBLEMS["quadratic"]
+
+
+@pytest.mark.parametrize(
+    "text, line",
+    [
+        (None, "There is no file"),
+        ("x = 1\n", "has to define one subclass of Problem; it has none."),
+        ("import nothing_here\n", "line 1: ModuleNotFoundError: No module named"),
+        ("def f(:\n", "line 1: SyntaxError"),
+        ("raise SystemExit\n", "calls sys.exit"),
+    ],
+)
+def test_wrong_problem_files(tmp_path, text, line):
+    path = tmp_path / "wrong_problem.py"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(Fault) as fault:
+        load_problem(path)
+    assert str(path) in fault.value.message and line in fault.value.message
+
+
+def test_unknown_problem_names_the_nearest():
+    with pytest.raises(Fault, match="the nearest name is 'quadratic'"):
+        load_problem("quadratics")
+
+
+def test_benchopt_runs_a_problem_by_path(benchmark, my_problem):  # noqa: F811
+    arguments = ("-d", "breast_cancer", "-s", "SOBA[max_iterations=2]", "--no-plot")
+    _, lines = benchopt(benchmark, *arguments, "-o", f"*[problem={my_problem}]")
+    assert f"  |--Bilevel[problem={my_problem}]" in [line.rstrip() for line in lines]
+    assert [line for line in status_lines(lines) if "done" in line]
+
+
+def test_an_edited_problem_is_another_one_for_the_cache(my_problem):
+    Objective = Benchmark(ROOT).get_benchmark_objective()
+    objective = Objective.get_instance(problem=str(my_problem))
+    before = objective._get_state()
+    my_problem.write_text(my_problem.read_text() + "\n# edited\n")
+    assert objective._get_state() != before
