@@ -192,6 +192,8 @@ def test_what_is_told_is_recorded(evaluator):
     assert metrics["iterations"] == 7.0 and metrics["diverged"] == 1.0
     assert metrics["oracle_calls"] == 2.0 * len(COUNTS)
     assert metrics["end"] == "deadline"
+    some = evaluator.metrics(*point, counts={COUNTS[1]: 5, "of another kind": 3})
+    assert some[COUNTS[0]] == 0.0 and some["oracle_calls"] == 5.0
 
 
 @pytest.mark.parametrize("end", ["budget", "diverged", "deadline"])

@@ -404,7 +404,7 @@ def test_metrics_of_the_last_point(digits):
     z, x = digits.initial_point()
     evaluator = Evaluator(digits)
     assert "retrained_test_accuracy" not in evaluator.metrics(z, x, 0, {}, False)
-    metrics = evaluator.metrics(z, x, 0, {}, False, ended=True)
+    metrics = evaluator.metrics(z, x, 0, {}, False, ended="budget")
     assert metrics["retrained_validation_accuracy"] > 0.8
     assert metrics["retrained_test_accuracy"] > 0.8
     assert np.isnan(metrics["suboptimality"])

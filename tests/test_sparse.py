@@ -326,8 +326,8 @@ def test_exact_metrics_are_thinned(problem, limit, monkeypatch):
         assert np.isnan([metrics[name] for name in EXACT_METRICS]).all()
         assert np.isfinite([metrics["inner_loss"], metrics["test_loss"]]).all()
     assert limit / 2 < len(counts) <= limit
-    evaluator.metrics(z, x, points[-1], {}, False, ended=True)
-    evaluator.metrics(z, x, 123, {}, False, ended=True)
+    evaluator.metrics(z, x, points[-1], {}, False, ended="budget")
+    evaluator.metrics(z, x, 123, {}, False, ended="budget")
     assert len(counts) <= limit + 2
 
 

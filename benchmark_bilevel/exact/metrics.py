@@ -42,7 +42,7 @@ class Evaluator:
         iterations : int, optional
             Who does not tell gets exact metrics at every point.
         counts : dict, optional
-            Oracle calls by kind.
+            Oracle calls by kind; none of the kinds that are left out, unless all are.
         diverged : bool, optional
             Whether a variable is not finite; that of z and x counts in any case.
         ended : str, optional
@@ -83,7 +83,8 @@ class Evaluator:
             if ended is not None:
                 metrics.update(self.problem.final_metrics(x))
         counts = counts or {}
-        metrics.update({kind: float(counts.get(kind, np.nan)) for kind in COUNTS})
+        missing = 0 if counts.keys() & set(COUNTS) else np.nan
+        metrics.update({kind: float(counts.get(kind, missing)) for kind in COUNTS})
         metrics["oracle_calls"] = sum(metrics[kind] for kind in COUNTS)
         metrics["iterations"] = np.nan if iterations is None else float(iterations)
         metrics["diverged"] = float(bool(diverged) or not finite)
