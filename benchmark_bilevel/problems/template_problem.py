@@ -1,7 +1,9 @@
 """A template to copy: ridge regression, with one regularisation parameter a feature.
 
-Try it: ``python -m benchmark_bilevel check my_problem.py``. To run it with benchopt,
-put it in this folder and add its class to `benchmark_bilevel.problems.PROBLEMS`.
+Try it, from wherever it is:
+
+    python -m benchmark_bilevel check my_problem.py
+    benchopt run . -o "*[problem=my_problem.py]" -d breast_cancer
 """
 
 from functools import cached_property
