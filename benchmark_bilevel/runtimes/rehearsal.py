@@ -12,7 +12,9 @@ from benchmark_bilevel.methods.variance_reduction import empty_memory
 from benchmark_bilevel.runtimes.gate import check_state
 
 N_BLOCKS = 2
-MAX_CALLS = 300  # of oracles: some methods have long inner loops
+# Calls of an oracle after which a rehearsal ends: some methods have long inner loops,
+# and some problems millions of variables.
+MIN_CALLS, MAX_CALLS, MAX_NUMBERS = 2, 300, 10**7
 
 
 class _Enough(Exception):
@@ -49,11 +51,12 @@ class _Oracle:
     def __init__(self, z, x, counts):
         self._z, self._x = z, x
         self.counts = np.zeros_like(counts)
-        self._n_calls = 0
+        affordable = MAX_NUMBERS // (z.size + x.size)
+        self._calls_left = min(MAX_CALLS, MIN_CALLS + affordable)
 
     def draw(self):
-        self._n_calls += 1
-        return self._n_calls % N_BLOCKS
+        self._calls_left -= 1
+        return self._calls_left % N_BLOCKS
 
     def uniform(self, n):
         return 0
@@ -69,8 +72,8 @@ class _Oracle:
 
     def _look(self, method, **given):
         """Raise `Fault` unless the variables `given` are as long as they have to be."""
-        self._n_calls += 1
-        if self._n_calls > MAX_CALLS:
+        self._calls_left -= 1
+        if self._calls_left < 0:
             raise _Enough
         for name, y in given.items():
             of_x = name in ("x", "d", "e")
