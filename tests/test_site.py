@@ -355,7 +355,15 @@ def hostile_results(secret):
         for k, place in enumerate(places)
     ]
     yield "places", pd.concat(named, ignore_index=True)
-    for name in ("Case", "case", "#q?x%20&", "quote'\"∇ ü", f"{IMAGE[:20]}$a_$"):
+    for name in (
+        "Case",
+        "case",
+        "∇",
+        "unnamed",
+        "#q?x%20&",
+        "quote'\"∇ ü",
+        f"{IMAGE[:20]}$a_$",
+    ):
         yield name, runs.assign(solver_name=f"{name}!")
 
 
