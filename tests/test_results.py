@@ -134,6 +134,20 @@ def test_labels_and_commands_come_from_the_columns_not_from_the_names():
     ]
 
 
+def test_numbers_in_labels_are_short_where_that_tells_them_apart():
+    steps = (0.1 + 0.2, 0.1 + 0.7, 1e-5)
+    found = results.prepare(synthetic.cells(("SOBA",), steps, 1))
+    assert found["label"].unique().tolist() == [
+        f"SOBA step_size={step}" for step in ("0.3", "0.8", "1e-05")
+    ]
+    assert found["variant"].iloc[0].endswith(",step_size=0.30000000000000004]")
+    found = results.prepare(synthetic.cells(("SOBA",), (0.1 + 0.2, 0.3), 1))
+    assert found["label"].unique().tolist() == [
+        "SOBA step_size=0.30000000000000004",
+        "SOBA step_size=0.3",
+    ]
+
+
 def test_problems_that_were_given_by_path_have_the_names_of_their_files():
     paths = ("/a/mine.py", "/b/mine.py", "quadratic")
     assert list(names.kind_names(paths).values()) == ["mine", "mine (2)", "quadratic"]

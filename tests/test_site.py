@@ -326,9 +326,8 @@ def hostile_results(secret):
     """Pairs (name, runs): a script in every text, files that no page should show."""
     runs = synthetic.cells(SOME, n_repetitions=2)
     renamed = runs["solver_name"].str.replace("SOBA", f"{IMAGE}{SCRIPT}", regex=False)
+    renamed = renamed.str.replace("SABA", QUOTED, regex=False)
     yield "solver", runs.assign(solver_name=renamed)
-    renamed = runs["solver_name"].str.replace("SABA", QUOTED, regex=False)
-    yield "quoted", runs.assign(solver_name=renamed)
     yield "data", runs.assign(dataset_name=f"{QUOTED}{SCRIPT}{IMAGE}")
     yield "problem", runs.assign(p_obj_problem=f"../../{SCRIPT}{IMAGE}")
     for k, text in enumerate(TEXTS):
@@ -350,11 +349,21 @@ def hostile_results(secret):
         ]
         yield f"text{k}", found
     runs = synthetic.cells(("SOBA",), n_repetitions=1)
-    for name, path in (("passwd", "/etc/passwd"), ("secret", str(secret))):
-        yield name, runs.assign(file_solver=path)
-    yield "up", runs.assign(file_solver="solvers/../pyproject.toml")
-    odd = ("Case", "case", "#q?x%20&", "quote'\"", "∇ ü", IMAGE[:20], "$a_$")
-    for name in odd:
+    places = ("/etc/passwd", str(secret), "solvers/../pyproject.toml")
+    named = [
+        runs.assign(solver_name=f"Place {k}", file_solver=place)
+        for k, place in enumerate(places)
+    ]
+    yield "places", pd.concat(named, ignore_index=True)
+    for name in (
+        "Case",
+        "case",
+        "∇",
+        "unnamed",
+        "#q?x%20&",
+        "quote'\"∇ ü",
+        f"{IMAGE[:20]}$a_$",
+    ):
         yield name, runs.assign(solver_name=f"{name}!")
 
 
@@ -434,7 +443,7 @@ def test_only_files_of_the_benchmark_s_solvers_are_shown(hostile, tmp_path):
 
 def test_links_to_the_repository_are_those_that_were_asked_for(hostile, site):
     assert 'href="https://host.org/me/suite"' in (hostile / "index.html").read_text()
-    assert "https://host.org/me/suite" in (hostile / "data" / "quoted.js").read_text()
+    assert "https://host.org/me/suite" in (hostile / "data" / "solver.js").read_text()
     for path in (*site.glob("*.html"), *hostile.glob("*.html")):
         assert "benchopt/benchmark_bilevel" not in path.read_text(), path.name
     assert "Source" not in (site / "index.html").read_text(), "no address, no link"

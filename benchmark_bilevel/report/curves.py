@@ -14,7 +14,7 @@ from benchmark_bilevel.report.results import (
 )
 
 QUANTILES = (0.2, 0.8)
-BAND = "median and 20–80 % quantiles over the repetitions that did not diverge"
+BAND = "median, 20–80 % of the runs that did not diverge"
 PER_DECADE = 10
 # Fewer known points of a run draw a line where nothing is known.
 MIN_POINTS = 4

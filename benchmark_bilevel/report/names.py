@@ -92,8 +92,23 @@ def _settings(rows, column, prefix):
     found = pd.Series("", rows.index)
     for _, table in _parameters(rows, column, prefix):
         varying = [name for name in table if table[name].nunique() > 1]
-        found[table.index] = [" ".join(("", *p)) for p in _pairs(table[varying])]
+        short = table[varying].apply(_rounded)
+        found[table.index] = [" ".join(("", *p)) for p in _pairs(short)]
     return found
+
+
+def _rounded(texts):
+    """Numbers to six digits, if that leaves them distinct."""
+    short = texts.map(lambda text: f"{float(text):g}" if _is_number(text) else text)
+    return short if short.nunique() == texts.nunique() else texts
+
+
+def _is_number(text):
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _pairs(table):

@@ -45,6 +45,8 @@ def _rows(path):
         rows = read_results(path)
     except Exception as error:  # whatever a damaged or hostile file leads to
         reason = str(error).partition("\n")[0] or type(error).__name__
+        # The path is said already, and nobody is to allow what was refused.
+        reason = reason.rpartition(f"'{path}': ")[2].partition(". Add it to")[0]
         raise click.ClickException(f"{path} cannot be read: {reason}") from error
     missing = [name for name in NEEDED if name not in rows]
     if missing:

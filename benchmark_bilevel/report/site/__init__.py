@@ -72,8 +72,7 @@ def _write_all(results, paths, folder, benchmark, url, log):
     for name in ("style.css", "sort.js"):
         shutil.copyfile(STATIC / name, folder / name)
     write_scripts(folder)
-    names = FileNames()
-    files = result_files(results, benchmark.benchmark_dir, names)
+    files = result_files(results, benchmark.benchmark_dir)
     path_of = {path.stem: path for path in paths}
     for file in files:
         log(f"{path_of[file.name].name}: result page")
@@ -82,7 +81,7 @@ def _write_all(results, paths, folder, benchmark, url, log):
         write_result_page(runs, file, folder, benchmark, url)
 
     log("figures")
-    drawn = folder / "figures"
+    drawn, names = folder / "figures", FileNames()
     problems = problem_pages(results, files, drawn, names)
     solvers = solver_pages(results, problems, benchmark.benchmark_dir, drawn, names)
     shares = draw_shares(results, drawn, names)

@@ -10,6 +10,7 @@ import pandas as pd
 from benchmark_bilevel.fingerprint import fingerprint
 from benchmark_bilevel.problems import PROBLEMS
 from benchmark_bilevel.report.curves import unknown
+from benchmark_bilevel.report.names import FileNames
 from benchmark_bilevel.report.origins import (
     codes_of,
     made_by,
@@ -109,10 +110,11 @@ class SolverPage:
         return self.text.strip().partition("\n")[0].split(": ", 1)[-1]
 
 
-def result_files(results, folder, names):
+def result_files(results, folder):
     """A `File` for each result file, in alphabetical order."""
+    slugs = FileNames()
     return [
-        _file(name, rows, Path(folder), names("file", name).removeprefix("file-"))
+        _file(name, rows, Path(folder), slugs(name))
         for name, rows in results.groupby("file")
     ]
 

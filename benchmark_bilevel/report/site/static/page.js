@@ -51,18 +51,20 @@
   }
   document.getElementById("brand").classList.remove("hidden");
 
-  const options = document.querySelectorAll("[id$='-custom-params-container'] select");
-  setState({
-    plot_kind: value("plot_kind"),
-    scale: value("change_scale"),
-    with_quantiles: checked("change_shades"),
-    suboptimal_curve: checked("change_suboptimal"),
-    relative_curve: checked("change_relative"),
-    hidden_curves: [],
-    ...Object.fromEntries(
-      [...options].map((select) => [select.id.replace("change_", ""), select.value]),
-    ),
+  window.addEventListener("load", () => {
+    const options = document.querySelectorAll("[id$='-custom-params-container'] select");
+    setState({
+      plot_kind: value("plot_kind"),
+      scale: value("change_scale"),
+      with_quantiles: checked("change_shades"),
+      suboptimal_curve: checked("change_suboptimal"),
+      relative_curve: checked("change_relative"),
+      hidden_curves: [],
+      ...Object.fromEntries(
+        [...options].map((select) => [select.id.replace("change_", ""), select.value]),
+      ),
+    });
+    // The first is a text: "Available plot views".
+    setConfig(document.getElementsByClassName("view")[1]);
   });
-  // The first is a text: "Available plot views".
-  setConfig(document.getElementsByClassName("view")[1]);
 }
