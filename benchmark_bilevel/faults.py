@@ -70,12 +70,12 @@ def _place(error):
         found = re.findall(r"(?:at|from) (\S+\.py) \((\d+)\)", str(error))
         found += re.findall(r'File "([^"]+)", line (\d+)', str(error))
         for file, line in found:
-            if _is_users(file):
+            if is_users(file):
                 return _location(file, line)
         return next(iter(getattr(error, "__notes__", [])), None)
     frames = traceback.walk_tb(error.__traceback__)
     places = [(frame.f_code.co_filename, line) for frame, line in frames]
-    users = [place for place in places if _is_users(place[0])]
+    users = [place for place in places if is_users(place[0])]
     if users:
         return _location(*users[-1])
     is_ours = places and Path(places[-1][0]).is_relative_to(PACKAGE)
@@ -83,7 +83,8 @@ def _place(error):
     return _location(*places[-1]) if is_ours and not is_line else None
 
 
-def _is_users(file):
+def is_users(file):
+    """Whether `file` is a user's, neither this package's nor a library's."""
     path = Path(file).resolve()
     known = path.is_relative_to(PACKAGE) or str(path).startswith(_LIBRARIES)
     return path.suffix == ".py" and path.name != "objective.py" and not known
@@ -119,7 +120,7 @@ def _numba_reason(lines):
     others = [line for line in lines if not _NUMBA_WORKINGS.match(line)]
     reason, before = (raised[-1:] or others[:1] or lines[:1])[0], None
     reason = re.sub(r"\.* Raised from .*", "", reason)
-    while reason != before:  # from the innermost parentheses outwards
+    while len(reason) > 200 and reason != before:  # the innermost parentheses first
         reason, before = re.sub(r"\([^()]*\)", "", reason), reason
     return reason if len(reason) <= 200 else f"{reason[:200]}…"
 
