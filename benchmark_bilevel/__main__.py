@@ -44,17 +44,18 @@ def reference(datasets, objectives, start_from):
 @click.argument("file", type=click.Path(exists=True, dir_okay=False))
 def check(file):
     """Verify the solver, the problem or the data set that FILE defines."""
-    from benchmark_bilevel.verification.plugin import checks_of
+    from benchmark_bilevel.verification.process import results_of
 
-    failures = 0
-    for name, results in checks_of(file):
-        click.echo(name)
-        for result in results:
-            failures += result.status == "FAIL"
-            text = result.text.replace("\n", "\n" + 16 * " ")
-            click.echo(f"  {result.status:<12}  {result.title}")
-            if text:
-                click.echo(f"{16 * ' '}{text}")
+    failures, subject = 0, None
+    for name, result in results_of(file):
+        if name != subject:
+            click.echo(name)
+            subject = name
+        failures += result.status == "FAIL"
+        text = result.text.replace("\n", "\n" + 16 * " ")
+        click.echo(f"  {result.status:<12}  {result.title}")
+        if text:
+            click.echo(f"{16 * ' '}{text}")
     click.echo(f"{failures} checks failed." if failures else "All checks passed.")
     sys.exit(min(failures, 1))
 

@@ -63,9 +63,10 @@ class BilevelSolver(CheckedParameters, BaseSolver):
     run as it is under torch and, compiled, under numba.
 
     A plugin may declare what its paper promises, for `benchmark_bilevel.verification`:
-    ``oracle_calls(t, b, c, n, m, …)``, the per-sample calls of iteration t in the order
-    of `COUNTS`, with batches of b of n samples of g and of c of m samples of f;
-    ``estimate(t, linear_step, …)``, the `Estimate` behind x's step; the attributes below.
+    ``oracle_calls(t, b, c, n, m, …)``, the per-sample `Calls` of iteration t, with
+    batches of b of n samples of g and of c of m samples of f; ``estimate(t,
+    linear_step, …)``, the kind of `Estimate` behind x's step (`methods.facts`); the
+    attributes below.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-from benchmark_bilevel.methods import Estimate, linear_sgd, sgd, zeros_like
+from benchmark_bilevel.methods import Calls, Implicit, linear_sgd, sgd, zeros_like
 from benchmark_bilevel.solver import BilevelSolver
 
 
@@ -40,8 +40,13 @@ class Solver(BilevelSolver):
 
     @staticmethod
     def oracle_calls(t, b, c, n, m, n_inner, n_linear):
-        return c, n_inner * b, n_linear * b, b
+        return Calls(
+            outer_gradients=c,
+            inner_gradients=n_inner * b,
+            hessian_vector_products=n_linear * b,
+            jacobian_vector_products=b,
+        )
 
     @staticmethod
     def estimate(t, linear_step, n_inner, n_linear):
-        return Estimate(n_inner, n_linear, linear_step, warm_v=True)
+        return Implicit(n_inner, n_linear, linear_step, warm_v=True)

@@ -1,7 +1,8 @@
 import math
 
 from benchmark_bilevel.methods import (
-    Estimate,
+    Calls,
+    Implicit,
     assign,
     copy,
     draw_batch,
@@ -79,10 +80,14 @@ class Solver(BilevelSolver):
     def oracle_calls(t, b, c, n, m, n_steps, growth, mean_ratio):
         n_steps = max(n_steps, math.ceil(growth * (t + 1)))
         n_means = math.ceil(mean_ratio * n_steps)
-        f = m if c == m else n_means * c
-        return f, n_steps * b, n_steps * b, n if b == n else n_means * b
+        return Calls(
+            outer_gradients=m if c == m else n_means * c,
+            inner_gradients=n_steps * b,
+            hessian_vector_products=n_steps * b,
+            jacobian_vector_products=n if b == n else n_means * b,
+        )
 
     @staticmethod
     def estimate(t, linear_step, n_steps, growth, decrease):
         n_steps = max(n_steps, math.ceil(growth * (t + 1)))
-        return Estimate(n_steps, n_steps, linear_step, warm_z=False, decrease=decrease)
+        return Implicit(n_steps, n_steps, linear_step, warm_z=False, decrease=decrease)

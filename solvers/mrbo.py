@@ -1,5 +1,6 @@
 from benchmark_bilevel.methods import (
-    Estimate,
+    Calls,
+    Implicit,
     assign,
     copy,
     descend,
@@ -92,8 +93,13 @@ class Solver(BilevelSolver):
     @staticmethod
     def oracle_calls(t, b, c, n, m, n_neumann):
         points = 1 if t == 0 else 2
-        return points * c, points * b, points * n_neumann * b, points * b
+        return Calls(
+            outer_gradients=points * c,
+            inner_gradients=points * b,
+            hessian_vector_products=points * n_neumann * b,
+            jacobian_vector_products=points * b,
+        )
 
     @staticmethod
     def estimate(t, linear_step, n_neumann):
-        return Estimate(0, n_neumann + 1, linear_step, simultaneous_steps=1)
+        return Implicit(0, n_neumann + 1, linear_step, simultaneous=True)

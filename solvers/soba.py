@@ -1,4 +1,4 @@
-from benchmark_bilevel.methods import Estimate, descend, zeros_like
+from benchmark_bilevel.methods import Calls, Implicit, descend, zeros_like
 from benchmark_bilevel.solver import BilevelSolver
 
 
@@ -35,8 +35,13 @@ class Solver(BilevelSolver):
 
     @staticmethod
     def oracle_calls(t, b, c, n, m):
-        return c, b, b, b
+        return Calls(
+            outer_gradients=c,
+            inner_gradients=b,
+            hessian_vector_products=b,
+            jacobian_vector_products=b,
+        )
 
     @staticmethod
     def estimate(t, linear_step):
-        return Estimate(0, 0, linear_step, warm_v=True, simultaneous_steps=1)
+        return Implicit(step=linear_step, warm_v=True, simultaneous=True)

@@ -1,4 +1,4 @@
-from benchmark_bilevel.methods import Estimate, draw_series, neumann, sgd
+from benchmark_bilevel.methods import Calls, Implicit, draw_series, neumann, sgd
 from benchmark_bilevel.parameters import Number
 from benchmark_bilevel.solver import BilevelSolver
 
@@ -88,8 +88,13 @@ class Solver(BilevelSolver):
             for j in range(n_neumann)
         )
         hvp = sum(min(-int(-size // 1) * b, n) for size in sizes)
-        return c, n_inner * b, hvp, b
+        return Calls(
+            outer_gradients=c,
+            inner_gradients=n_inner * b,
+            hessian_vector_products=hvp,
+            jacobian_vector_products=b,
+        )
 
     @staticmethod
     def estimate(t, linear_step, n_inner, n_neumann):
-        return Estimate(n_inner, n_neumann + 1, linear_step)
+        return Implicit(n_inner, n_neumann + 1, linear_step)

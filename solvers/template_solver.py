@@ -3,7 +3,7 @@
 # solver'. Try it:
 #   python -m benchmark_bilevel check my_solver.py
 #   benchopt run . -s /path/to/my_solver.py -s SOBA -d quadratic
-from benchmark_bilevel.methods import descend, zeros_like
+from benchmark_bilevel.methods import Calls, Implicit, descend, zeros_like
 from benchmark_bilevel.parameters import Number
 from benchmark_bilevel.solver import BilevelSolver
 
@@ -48,4 +48,15 @@ class Solver(BilevelSolver):
 
     @staticmethod
     def oracle_calls(t, b, c, n, m):
-        return c, b, b, b
+        return Calls(
+            outer_gradients=c,
+            inner_gradients=b,
+            hessian_vector_products=b,
+            jacobian_vector_products=b,
+        )
+
+    @staticmethod
+    def estimate(t, linear_step):
+        return Implicit(
+            step=linear_step, warm_v=True, simultaneous=True, use="averaged"
+        )

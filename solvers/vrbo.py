@@ -1,7 +1,8 @@
 import math
 
 from benchmark_bilevel.methods import (
-    Estimate,
+    Calls,
+    Implicit,
     assign,
     copy,
     descend,
@@ -98,17 +99,17 @@ class Solver(BilevelSolver):
 
     @staticmethod
     def oracle_calls(t, b, c, n, m, n_inner, n_neumann, period, large_fraction):
-        points = 2 * (n_inner + 1)
-        calls = [points * c, points * b, points * n_neumann * b, points * b]
+        from_f, from_g = 2 * (n_inner + 1) * c, 2 * (n_inner + 1) * b
         if t % period == 0:
-            large_b = min(math.ceil(large_fraction * n / b) * b, n)
-            large_c = min(math.ceil(large_fraction * m / c) * c, m)
-            for kind, size in enumerate(
-                (large_c, large_b, n_neumann * large_b, large_b)
-            ):
-                calls[kind] += size
-        return calls
+            from_f += min(math.ceil(large_fraction * m / c) * c, m)
+            from_g += min(math.ceil(large_fraction * n / b) * b, n)
+        return Calls(
+            outer_gradients=from_f,
+            inner_gradients=from_g,
+            hessian_vector_products=n_neumann * from_g,
+            jacobian_vector_products=from_g,
+        )
 
     @staticmethod
     def estimate(t, linear_step, n_inner, n_neumann):
-        return Estimate(0, n_neumann + 1, linear_step, later_steps=n_inner)
+        return Implicit(0, n_neumann + 1, linear_step, later_steps=n_inner)

@@ -11,16 +11,20 @@ import types
 import numpy as np
 import pytest
 from conftest import ROOT, load_plugin
-from test_solvers import mrbo_weights_are_right, seconds_per_iteration
+from test_solvers import elements_of_iterations, mrbo_weights_are_right
 
+from benchmark_bilevel import methods
 from benchmark_bilevel.exact import solve
 from benchmark_bilevel.oracles import autograd, samplers
 from benchmark_bilevel.oracles.samplers import Partition
 from benchmark_bilevel.problems.template_problem import RidgeSelection
 from benchmark_bilevel.runtimes import Runtime
 from benchmark_bilevel.runtimes.eager import EagerRuntime
-from benchmark_bilevel.verification import Failed, conduct, hypergradient, problems
+from benchmark_bilevel.verification import Failed, conduct, problems
 from benchmark_bilevel.verification.cases import Subject, small_instance
+from benchmark_bilevel.verification.iterations import bias, directions
+from benchmark_bilevel.verification.settled import settled_hypergradient
+from benchmark_bilevel.verification.state import data_stay, seeds, variables_move
 
 PACKAGE = ROOT / "benchmark_bilevel"
 
@@ -36,28 +40,28 @@ MUTANTS = {
                 "outer.descend(x, steps.outer, -jv, fx)",
             )
         ],
-        hypergradient.settled_hypergradient,
+        settled_hypergradient,
         "cross-derivative term J v has the wrong sign",
     ),
     "∇x f never added": (
         "stocbio",
         "solver",
         [("steps.outer, jv, fx)", "steps.outer, jv)")],
-        hypergradient.settled_hypergradient,
+        settled_hypergradient,
         "∇x f is missing",
     ),
     "first term of the series missing": (
         "stocbio",
         "estimators",
         [("    descend(total, -1.0, term)\n    for j", "    for j")],
-        hypergradient.directions,
+        directions,
         "direction of x",
     ),
     "factor η missing": (
         "stocbio",
         "estimators",
         [("descend(term, step, b)", "descend(term, 1.0, b)")],
-        hypergradient.directions,
+        directions,
         "direction of x",
     ),
     "factor η on the last term only": (
@@ -72,7 +76,7 @@ MUTANTS = {
                 "@piece\ndef hia",
             ),
         ],
-        hypergradient.directions,
+        directions,
         "direction of x",
     ),
     "one Hessian batch for the whole series": (
@@ -84,14 +88,14 @@ MUTANTS = {
                 "    blocks[:] = blocks[0]\n    return blocks, ends\n",
             )
         ],
-        hypergradient.bias,
+        bias,
         "samples reused",
     ),
     "always the same batches": (
         "stocbio",
         "estimators",
         [("inner.grad(z, x, inner.draw())", "inner.grad(z, x, i % inner.n_blocks)")],
-        hypergradient.bias,
+        bias,
         "drawn unevenly",
     ),
     "sizes of the Hessian batches do not decrease": (
@@ -105,14 +109,14 @@ MUTANTS = {
         "bsgm",
         "solver",
         [("v = zeros_like(z)", "v = copy(fz)")],
-        hypergradient.directions,
+        directions,
         "direction of x",
     ),
     "warm start of z": (
         "bsgm",
         "solver",
         [("        assign(z, z0)\n", "")],
-        hypergradient.directions,
+        directions,
         "direction of x",
     ),
     "one sample for the linear system and the cross derivative": (
@@ -154,7 +158,7 @@ MUTANTS = {
                 "outer.descend(x, steps.outer, d)\n        d[:] = jv + fx",
             ),
         ],
-        hypergradient.directions,
+        directions,
         "direction of x",
     ),
     "no projection": (
@@ -173,28 +177,28 @@ MUTANTS = {
             ("storm_momentum(t, inner_momentum, step_exponent)", "inner_momentum"),
             ("storm_momentum(t, outer_momentum, step_exponent)", "outer_momentum"),
         ],
-        hypergradient.directions,
+        directions,
         "direction of x",
     ),
     "old and new variables are one": (
         "mrbo",
         "solver",
         [("copy(z), copy(x)", "z, x")],
-        hypergradient.directions,
+        directions,
         "after iteration 1",
     ),
     "step on z applied twice": (
         "mrbo",
         "solver",
         [("descend(z, steps.inner, u)", "descend(z, 2 * steps.inner, u)")],
-        hypergradient.directions,
+        directions,
         "z after iteration 0",
     ),
     "step on x applied twice": (
         "mrbo",
         "solver",
         [("outer.descend(x, steps.outer, d)", "outer.descend(x, 2 * steps.outer, d)")],
-        hypergradient.directions,
+        directions,
         "direction of x",
     ),
     "cross derivative on the sample of the inner gradient": (
@@ -218,7 +222,7 @@ MUTANTS = {
             ("inner.grad(z_old, x_old, i)", "inner.grad(z_old, x, i)"),
             ("outer, z_old, x_old, linear_step", "outer, z_old, x, linear_step"),
         ],
-        hypergradient.directions,
+        directions,
         "off",
     ),
     "no large batch after the first": (
@@ -239,8 +243,129 @@ MUTANTS = {
         "saba",
         "variance_reduction",
         [("average += change / table.shape[0]", "average += change")],
-        hypergradient.settled_hypergradient,
+        settled_hypergradient,
         "diverges|settles",
+    ),
+    "z bound to a new array": (
+        "soba",
+        "solver",
+        [("descend(z, steps.inner, dz)", "z = z - steps.inner * dz")],
+        variables_move,
+        r"z never changes: line \d+, `z = z - steps.inner \* dz`",
+    ),
+    "x bound to a new array, inside a loop": (
+        "amigo",
+        "solver",
+        [
+            (
+                "outer.descend(x, steps.outer, jv, fx)",
+                "for _ in range(2):\n            x = x - steps.outer * jv",
+            )
+        ],
+        variables_move,
+        r"x never changes: line \d+, `x = x - steps.outer \* jv`",
+    ),
+    "linear system started afresh": (
+        "soba",
+        "solver",
+        [("z, x, v = state\n", "z, x, v = state\n        v = zeros_like(z)\n")],
+        variables_move,
+        r"v never changes: line \d+, `v = zeros_like\(z\)`.*no warm start",
+    ),
+    "z left where it is": (
+        "soba",
+        "solver",
+        [("        descend(z, steps.inner, dz)\n", "")],
+        variables_move,
+        "z never changes in 12 iterations",
+    ),
+    "a variable of NumPy's": (
+        "soba",
+        "solver",
+        [("return z, x, zeros_like(z)", "return z, x, __import__('numpy').zeros(3)")],
+        variables_move,
+        r"init makes v by itself \(ndarray of shape \(3,\)\)",
+    ),
+    "data of g changed": (
+        "soba",
+        "solver",
+        [
+            (
+                "z, x, v = state\n",
+                "z, x, v = state\n        inner.samples[0].mul_(0.5)\n",
+            )
+        ],
+        data_stay,
+        "step changes the data of g",
+    ),
+    "data of f changed": (
+        "soba",
+        "solver",
+        [("z, x, v = state\n", "z, x, v = state\n        outer.samples[2].zero_()\n")],
+        data_stay,
+        "step changes the data of f",
+    ),
+    "a field of the compiled oracle": (
+        "soba",
+        "solver",
+        [("z, x, v = state\n", "z, x, v = state\n        inner.a[0] *= 0.5\n")],
+        variables_move,
+        r"soba.py, line \d+: .*'a'.*Data come through the oracles' calls alone",
+    ),
+    "always the first batch": (
+        "soba",
+        "solver",
+        [("inner.draw()", "0"), ("outer.draw()", "0")],
+        bias,
+        "alike: none is drawn",
+    ),
+    "always the first batch, by the seeds": (
+        "soba",
+        "solver",
+        [("inner.draw()", "0"), ("outer.draw()", "0")],
+        seeds,
+        "different seeds are identical",
+    ),
+    "random numbers of NumPy": (
+        "soba",
+        "solver",
+        [
+            (
+                "from benchmark_bilevel.s",
+                "import numpy as np\nfrom benchmark_bilevel.s",
+            ),
+            ("z, x, v = state\n", "z, x, v = state\n        z += np.random.rand()\n"),
+        ],
+        seeds,
+        r"line \d+, `z \+= np.random.rand\(\)`, draws random numbers that no seed",
+    ),
+    "calls without names": (
+        "soba",
+        "solver",
+        [
+            (
+                "Calls(\n            outer_gradients=c,\n            inner_gradients=b,\n"
+                "            hessian_vector_products=b,\n"
+                "            jacobian_vector_products=b,\n        )",
+                "c, b, b, b",
+            )
+        ],
+        conduct.counts,
+        "4 numbers for 6 kinds",
+    ),
+    "a call that there is not": (
+        "soba",
+        "solver",
+        [("Calls(\n", "dict(\n"), ("outer_gradients=c", "outer_gradient=c")],
+        conduct.counts,
+        "oracle_calls names outer_gradient;",
+    ),
+    "x moved past its set": (
+        "soba",
+        "solver",
+        [("outer.descend(x, steps.outer, jv, fx)", "descend(x, steps.outer, jv, fx)")],
+        conduct.problems,
+        "data-poisoning: x is .* outside its set",
     ),
     "repetitions share a seed": (
         "soba",
@@ -254,7 +379,7 @@ MUTANTS = {
                 "    @staticmethod\n    def init",
             )
         ],
-        conduct.seeds,
+        seeds,
         "use_repetition",
     ),
 }
@@ -274,10 +399,11 @@ def make_mutant(tmp_path, solver, where, edits):
         text = mutated(text, edits)
     else:
         module = types.ModuleType(f"mutant_{tmp_path.name}")
-        source = mutated((PACKAGE / f"{where}.py").read_text(), edits)
+        vars(module).update(vars(methods))
+        source = mutated((PACKAGE / "methods" / f"{where}.py").read_text(), edits)
         exec(compile(source, str(tmp_path / f"{where}.py"), "exec"), vars(module))
         sys.modules[module.__name__] = module
-        text = mutated(text, [(f"benchmark_bilevel.{where}", module.__name__)])
+        text = mutated(text, [("benchmark_bilevel.methods", module.__name__)])
     path = tmp_path / f"{solver}.py"
     path.write_text(text)
     return load_plugin(path).Solver
@@ -287,7 +413,7 @@ def make_mutant(tmp_path, solver, where, edits):
 def test_mutant_fails(tmp_path, name):
     solver, where, edits, check, words = MUTANTS[name]
     # Thousands of repetitions want compiled code; for the rest, compiling takes longer.
-    runtime = "auto" if check is hypergradient.bias else "torch"
+    runtime = "auto" if check is bias else "torch"
     subject = Subject(make_mutant(tmp_path, solver, where, edits), runtime=runtime)
     with pytest.raises(Failed, match=words):
         check(subject)
@@ -307,13 +433,9 @@ def test_weights_that_do_not_decrease_fail(tmp_path):
 
 def test_copied_tables_are_slow(tmp_path):
     edits = [("    table[i] = new\n", "    table[i] = new\n    table.clone()\n")]
-    mutant = make_mutant(tmp_path, "saba", "variance_reduction", edits)
-    subject = Subject(mutant, runtime="torch")
-    small, large = (seconds_per_iteration(subject, n, 20) for n in (300, 100_000))
-    assert large > 3 * small
-    healthy = unmutated("saba")
-    small, large = (seconds_per_iteration(healthy, n, 20) for n in (300, 100_000))
-    assert large < 3 * small
+    mutant = Subject(make_mutant(tmp_path, "saba", "variance_reduction", edits))
+    few, many = (elements_of_iterations(mutant, n) for n in (300, 3000))
+    assert many > 3 * few
 
 
 # --- mistakes outside the solvers -----------------------------------------------------
@@ -360,7 +482,7 @@ def test_badly_weighted_short_batch_fails(monkeypatch):
     with pytest.raises(Failed, match="mean of"):
         problems.batches(small_instance(RidgeSelection))
     with pytest.raises(Failed, match="settles"):
-        hypergradient.settled_hypergradient(unmutated("saba"))
+        settled_hypergradient(unmutated("saba"))
 
 
 def test_unreachable_hyperparameters_fail(monkeypatch):

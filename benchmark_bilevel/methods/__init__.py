@@ -48,7 +48,7 @@ from benchmark_bilevel.methods.estimators import (
     stored_sgd,
     trajectory,
 )
-from benchmark_bilevel.methods.facts import Estimate
+from benchmark_bilevel.methods.facts import Calls, Implicit, Penalised, Unrolled
 from benchmark_bilevel.methods.matrices import (
     clip_spectrum,
     project_spectral_ball,
@@ -69,7 +69,10 @@ from benchmark_bilevel.methods.variance_reduction import (
 )
 
 __all__ = [
-    "Estimate",
+    "Calls",
+    "Implicit",
+    "Penalised",
+    "Unrolled",
     "add",
     "as_variable",
     "assign",

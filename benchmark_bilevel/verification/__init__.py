@@ -7,9 +7,17 @@ told something that only the author knows.
 
 from typing import NamedTuple
 
+import click
+
+from benchmark_bilevel.faults import line_of
+
 
 class Failed(AssertionError):
     """The check found a mistake; the message says which, in plain words."""
+
+
+class Unusable(Failed):
+    """The check found a mistake that leaves nothing else to check."""
 
 
 class NotDeclared(Exception):
@@ -24,23 +32,31 @@ class Result(NamedTuple):
     text: str
 
 
-def run_checks(checks, subject):
-    """Yield the `Result` of each of `checks` on `subject`."""
+def run_checks(checks, subject, announce=lambda title: None):
+    """Yield the `Result` of each of `checks` on `subject`; an error is told once.
+
+    The first that finds the subject unusable ends them. `announce` gets the title of
+    each check before it runs.
+    """
+    seen, usable = {}, True
     for check in checks:
-        title = check.__doc__.splitlines()[0].rstrip(".")
+        title, status = check.__doc__.splitlines()[0].rstrip("."), "ok"
+        announce(title)
         try:
-            yield Result(title, "ok", check(subject) or "")
+            text = check(subject) or ""
         except NotDeclared as missing:
-            yield Result(title, "not declared", str(missing))
+            status, text = "not declared", str(missing)
         except Failed as failure:
-            yield Result(title, "FAIL", str(failure))
+            status, text = "FAIL", str(failure)
+            usable = not isinstance(failure, Unusable)
+        except click.UsageError as refusal:
+            status, text, usable = "FAIL", line_of(refusal), False
         # Any error of the verified code is the finding, and the other checks go on.
-        except Exception as error:
-            yield Result(
-                title, "FAIL", f"{type(error).__name__}: {_first_lines(error)}"
-            )
-
-
-def _first_lines(error, n_lines=12):
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return "\n".join(lines[:n_lines])
+        except (Exception, SystemExit) as error:
+            status, text = "FAIL", line_of(error)
+        if status == "FAIL":
+            first = seen.setdefault(text, title)
+            text = text if first is title else "as above"
+        yield Result(title, status, text)
+        if not usable:
+            break

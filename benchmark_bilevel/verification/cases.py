@@ -14,16 +14,28 @@ from benchmark_bilevel.verification.model import Model
 RAGGED = {"batch_size": 8, "outer_batch_size": 7}
 FULL = {"batch_size": "full", "outer_batch_size": "full"}
 CONSTANT = {"step_exponent": 0.0, "outer_exponent": 0.0}
+# Relative error of what has to hold up to rounding and the last digits of a long run.
+EXACT = 1e-6
 
 
 class SmallQuadratic(Quadratic):
     """A well-conditioned quadratic that starts away from 0, where mistakes hide."""
 
     def initial_point(self):
-        generator = np.random.default_rng(7)
+        generator = np.random.default_rng(14)
         return generator.standard_normal(self.dim_z), generator.standard_normal(
             self.dim_x
         )
+
+
+class ShiftedQuadratic(SmallQuadratic):
+    """The same with a start that can be moved."""
+
+    shift = 0.0
+
+    def initial_point(self):
+        z, x = super().initial_point()
+        return z + self.shift, x - self.shift
 
 
 class BoxedQuadratic(SmallQuadratic):
@@ -124,6 +136,16 @@ _OPTIONS = {
 }
 
 
+def relative(value, right):
+    """Relative error of a vector."""
+    return np.linalg.norm(value - right) / max(np.linalg.norm(right), 1e-3)
+
+
+def percent(error):
+    """A relative error for a sentence."""
+    return f"{error:.1%}" if error >= 1e-3 else f"{error:.0e} (relative)"
+
+
 @cache
 def model_of(problem):
     return Model(problem)
@@ -161,6 +183,12 @@ class Subject:
         runtime.loop = self._loops.setdefault(key, runtime.loop)
         runtime.start(seed)
         return runtime
+
+    @property
+    def has_full_batches(self):
+        """Whether the batches of the solver are full unless a user says otherwise."""
+        solver = self.instance()
+        return solver.batch_size == solver.outer_batch_size == "full"
 
     def declared(self, name, *given, **parameters):
         """What the solver's declaration `name` says; None where there is none."""

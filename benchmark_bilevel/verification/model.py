@@ -25,7 +25,7 @@ class Derivatives(NamedTuple):
 
 
 class Model:
-    """Dense derivatives of a problem's losses and the iterations of exact methods.
+    """Dense derivatives of a problem's losses, and exact solutions by them.
 
     Parameters
     ----------
@@ -38,6 +38,7 @@ class Model:
             [torch.tensor(array) for array in samples]
             for samples in (problem.inner_samples, problem.outer_samples)
         ]
+        self.z0, _ = problem.initial_point()
 
     def _inner(self, zx):
         z, x = zx[: self.problem.dim_z], zx[self.problem.dim_z :]
@@ -73,11 +74,19 @@ class Model:
         (gradient,) = torch.autograd.grad(self._inner(zx), zx)
         return gradient.numpy()[: len(z)]
 
-    def inner_solution(self, z, x):
-        """z*(x) by Newton steps from `z`."""
+    def inner_solution(self, z, x, outer_weight=0.0):
+        """z*(x), or the minimiser of g + `outer_weight` f, by Newton steps from `z`."""
+        p = len(z)
+
+        def loss(zx):
+            value = self._inner(zx)
+            return value + outer_weight * self._outer(zx) if outer_weight else value
+
         for _ in range(30):
-            now = self.at(z, x)
-            step = np.linalg.solve(now.H, now.gz)
+            zx = torch.tensor(np.concatenate([z, x]))
+            gradient = torch.autograd.functional.jacobian(loss, zx).numpy()[:p]
+            hessian = torch.autograd.functional.hessian(loss, zx).numpy()[:p, :p]
+            step = np.linalg.solve(hessian, gradient)
             z = z - step
             if np.linalg.norm(step) <= 1e-13 * max(1, np.linalg.norm(z)):
                 break
@@ -89,79 +98,9 @@ class Model:
         return now.fx, -now.J @ np.linalg.solve(now.H, now.fz)
 
     def inner_descent(self, z, x, step, n_steps, decrease=0.0):
-        """z after some steps of gradient descent on g(·, x)."""
+        """z after some steps of gradient descent on g(·, x); z*(x) for None."""
+        if n_steps is None:
+            return self.inner_solution(z, x)
         for i in range(n_steps):
             z = z - step / (1 + decrease * i) * self.inner_gradient(z, x)
         return z
-
-    @staticmethod
-    def linear_descent(now, v, step, n_steps, decrease=0.0):
-        """v after some steps of gradient descent on ½ vᵀHv + vᵀ∇z f."""
-        for i in range(n_steps):
-            v = v - step / (1 + decrease * i) * (now.H @ v + now.fz)
-        return v
-
-    def iteration(self, estimate, z, v, x, step, outer_step):
-        """One iteration of the method that `estimate` describes, with full batches.
-
-        Parameters
-        ----------
-        estimate : Estimate
-        z, v, x : arrays
-            Where the iteration starts; v is used by methods that keep it.
-        step, outer_step : float
-            Steps of z and of x.
-
-        Returns
-        -------
-        direction, z, v
-            The direction of x, and z and v after the iteration.
-        """
-        z0, _ = self.problem.initial_point()
-        start = self.at(z, x) if estimate.simultaneous_steps else None
-        z = self.inner_descent(
-            z if estimate.warm_z else z0,
-            x,
-            step,
-            estimate.inner_steps,
-            estimate.decrease,
-        )
-        now = start or self.at(z, x)
-        v = self.linear_descent(
-            now,
-            v if estimate.warm_v else np.zeros_like(v),
-            estimate.step,
-            estimate.terms,
-            estimate.decrease,
-        )
-        direction = now.fx + now.J @ v
-        if estimate.simultaneous_steps:
-            z = z - estimate.simultaneous_steps * step * start.gz
-            v = self.linear_descent(
-                start, v, estimate.step, estimate.simultaneous_steps
-            )
-        z = self.inner_descent(
-            z, x - outer_step * direction, step, estimate.later_steps
-        )
-        return direction, z, v
-
-    def settled_direction(self, estimate, x, step):
-        """The direction of x after many iterations with x held where it is."""
-        z0, _ = self.problem.initial_point()
-        z = self.inner_solution(z0, x)
-        now = self.at(z, x)
-        v = -np.linalg.solve(now.H, now.fz)
-        return self.iteration(estimate, z, v, x, step, 0.0)[0]
-
-    def fixed_point(self, estimate, step):
-        """The x where the method rests, for a quadratic: its direction is affine in x.
-
-        It is the minimiser of h where the estimate has no bias.
-        """
-        origin = np.zeros(self.problem.dim_x)
-        constant = self.settled_direction(estimate, origin, step)
-        slopes = [
-            self.settled_direction(estimate, unit, step) - constant
-            for unit in np.eye(origin.size)
-        ]
-        return -np.linalg.solve(np.transpose(slopes), constant)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 from benchopt import BaseDataset
 
+from benchmark_bilevel.faults import line_of
 from benchmark_bilevel.problems.base import Problem
 from benchmark_bilevel.solver import BilevelSolver
 from benchmark_bilevel.verification import run_checks
@@ -23,12 +24,20 @@ def load(path):
     spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    # Whatever the file does at import is what there is to say about it.
+    except (Exception, SystemExit) as error:
+        text = f"{path.name} cannot be imported: {line_of(error)}"
+        raise click.UsageError(text) from error
     return module
 
 
-def checks_of(path):
-    """Pairs (name, iterator of results) of what is defined at `path`."""
+def checks_of(path, announce=lambda title: None):
+    """Pairs (name, iterator of results) of what is defined at `path`.
+
+    `announce` gets the title of each check before it runs.
+    """
     defined = [
         item
         for item in vars(load(path)).values()
@@ -41,7 +50,12 @@ def checks_of(path):
             yield from dataset_findings(item)
         elif issubclass(item, BilevelSolver):
             found = True
-            yield f"solver {item.name}", run_checks(SOLVER_CHECKS, Subject(item))
+            if not item._is_named:
+                raise click.UsageError(f"{path} gives its solver no name")
+            yield (
+                f"solver {item.name}",
+                run_checks(SOLVER_CHECKS, Subject(item), announce),
+            )
         elif issubclass(item, Problem):
             found = True
             problem = small_instance(item)
@@ -50,7 +64,7 @@ def checks_of(path):
                     f"{item.name} fits none of the small data sets of the checks: give "
                     "it a static method example_data() that returns what get_data does."
                 )
-            yield f"problem {item.name}", run_checks(PROBLEM_CHECKS, problem)
+            yield f"problem {item.name}", run_checks(PROBLEM_CHECKS, problem, announce)
     if not found:
         raise click.UsageError(
             f"{path} defines no subclass of BilevelSolver, of Problem or of BaseDataset."

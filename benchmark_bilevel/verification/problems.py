@@ -75,7 +75,16 @@ def hypergradient(problem):
 
 def batches(problem):
     """The mean over all mini-batches is the full loss, a short last batch included."""
-    z, x, v = point = next(_points(problem))
+    points = list(_points(problem))
+    found, _ = probe(problem, "torch", points, BATCH)
+    sizes = _sizes(found)
+    for point, blocks in zip(points, found, strict=True):
+        _compare_means(problem, point, blocks, sizes)
+
+
+def _compare_means(problem, point, blocks, sizes):
+    """The means over `blocks`, one list of values each, against the full losses."""
+    z, x, v = point
     now = Model(problem).at(z, x)
     one = np.eye(z.size)[0]  # a value is the first entry of an array like z
     right = {"∇z g": now.gz, "H v": now.H @ v, "J v": now.J @ v, "∇x g": now.gx}
@@ -84,12 +93,12 @@ def batches(problem):
     right |= {"g": now.g * one, "∇z f": now.fz, "∇x f": now.fx, "f": now.f * one}
     if z.size <= MATRICES:
         right |= {"the matrix H": now.H, "the matrix J": now.J}
-    (blocks,), _ = probe(problem, "torch", [point], BATCH)
     for name, expected in right.items():
         n_samples = problem.n_outer if name in OF_F else problem.n_inner
         n_blocks = Partition(n_samples, BATCH).n_blocks
         mean = np.mean([block[name] for block in blocks[:n_blocks]], 0)
-        _compare(f"the mean of {name} over all batches", mean, expected)
+        what = f"the mean of {name} over all batches"
+        _compare(what, mean, expected, sizes[name])
 
 
 def kernels(problem):
@@ -99,11 +108,13 @@ def kernels(problem):
     points = list(_points(problem))
     found, found_counts = probe(problem, "numba", points, BATCH)
     right, counts = probe(problem, "torch", points, BATCH)
+    sizes = _sizes(right)
     for at_point, at_point_right in zip(found, right, strict=True):
         for i, blocks in enumerate(zip(at_point, at_point_right, strict=True)):
             value, expected = blocks
             for name in NAMES:
-                _compare(f"{name} on block {i}", value[name], expected[name])
+                what = f"{name} on block {i}"
+                _compare(what, value[name], expected[name], sizes[name])
     if (found_counts != counts).any():
         raise Failed(f"the kernels count {found_counts} calls, autograd {counts}")
 
@@ -121,10 +132,22 @@ def _points(problem, n_points=3):
         )
 
 
-def _compare(what, value, right):
-    error = np.linalg.norm(np.asarray(value) - right) / max(np.linalg.norm(right), 1e-9)
-    if not error <= 1e-9:
-        raise Failed(f"{what} is off by {error:.1e} (relative)")
+def _sizes(found):
+    """The largest norm of each of `NAMES` at any point, on any block.
+
+    A sum of terms of this size may be zero up to rounding.
+    """
+    values = [block for blocks in found for block in blocks]
+    return {
+        name: max(np.linalg.norm(block[name]) for block in values) for name in values[0]
+    }
+
+
+def _compare(what, value, right, size):
+    error = np.linalg.norm(np.asarray(value) - right)
+    scale = np.linalg.norm(right) + 1e-3 * size
+    if not error <= 1e-9 * scale:
+        raise Failed(f"{what} is off by {error / scale:.1e} (relative)")
 
 
 PROBLEM_CHECKS = (losses, inner_problem, hypergradient, batches, kernels)

@@ -6,19 +6,20 @@ from benchmark_bilevel.verification.conduct import (
     counts,
     divergence,
     draws,
+    problems,
     runtimes,
     samples,
-    seeds,
 )
-from benchmark_bilevel.verification.hypergradient import (
-    bias,
-    directions,
-    limit,
-    settled_hypergradient,
-)
+from benchmark_bilevel.verification.iterations import bias, directions
+from benchmark_bilevel.verification.limits import limit
+from benchmark_bilevel.verification.settled import settled_hypergradient
+from benchmark_bilevel.verification.state import data_stay, seeds, variables_move
 
-# The ones that say most come first, the one that compiles for every problem last.
+# The ones that compile nothing and those that say most come first.
 SOLVER_CHECKS = (
+    variables_move,
+    data_stay,
+    seeds,
     settled_hypergradient,
     directions,
     limit,
@@ -26,9 +27,9 @@ SOLVER_CHECKS = (
     counts,
     samples,
     draws,
-    seeds,
     divergence,
     constraint,
     budget,
     runtimes,
+    problems,
 )

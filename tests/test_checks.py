@@ -1,0 +1,184 @@
+"""What `check` makes of its findings, and of plugins that crash it or never return."""
+
+import click
+import numpy as np
+import pytest
+import torch
+
+from benchmark_bilevel.methods import Calls
+from benchmark_bilevel.oracles import COUNTS
+from benchmark_bilevel.problems.base import Problem
+from benchmark_bilevel.verification import Failed, Unusable, run_checks
+from benchmark_bilevel.verification.plugin import checks_of
+from benchmark_bilevel.verification.problems import batches
+from benchmark_bilevel.verification.process import results_of
+
+
+def test_calls_have_the_kinds_that_are_counted():
+    assert Calls._fields == COUNTS
+    assert Calls(loss_values=3) == (0, 0, 0, 0, 0, 3)
+
+
+def breaks(subject):
+    """Breaks."""
+    return subject.nowhere
+
+
+def breaks_again(subject):
+    """Breaks again."""
+    return breaks(subject)
+
+
+def fails(subject):
+    """Fails."""
+    raise Failed("twice two is five")
+
+
+def exits(subject):
+    """Ends the program."""
+    raise SystemExit(3)
+
+
+def is_unusable(subject):
+    """Leaves nothing to check."""
+    raise Unusable("no step")
+
+
+def refuses(subject):
+    """Refuses a parameter."""
+    raise click.UsageError("n_steps=-1")
+
+
+def test_an_error_is_told_once():
+    checks = (breaks, fails, breaks_again, exits)
+    texts = [result.text for result in run_checks(checks, object())]
+    assert "has no attribute 'nowhere'" in texts[0]
+    assert texts[1:3] == ["twice two is five", "as above"]
+    assert "sys.exit" in texts[3]
+
+
+@pytest.mark.parametrize("check", [is_unusable, refuses])
+def test_nothing_follows_what_is_unusable(check):
+    (result,) = run_checks((check, fails), object())
+    assert result.status == "FAIL"
+    assert result.text.endswith(("no step", "n_steps=-1"))
+
+
+SOLVER = '''\
+from benchmark_bilevel.methods import descend, zeros_like
+from benchmark_bilevel.solver import BilevelSolver
+
+
+class {name}(BilevelSolver):
+    """SOBA, and in one iteration something else."""
+
+    name = "{name}"
+
+    @staticmethod
+    def init(inner, outer, z, x):
+        return z, x, zeros_like(z)
+
+    @staticmethod
+    def step(inner, outer, state, steps, t):
+        z, x, v = state
+        dz, hv, jv = inner.grad_hvp_cross(z, x, v, inner.draw())
+        fz, fx = outer.grad(z, x, outer.draw())
+        descend(z, steps.inner, dz)
+        descend(v, steps.linear, hv, fz)
+        outer.descend(x, steps.outer, jv, fx)
+        if t == {when}:
+            {fault}
+
+
+'''
+
+
+def first_failure(folder, when, fault, **settings):
+    """Of the checks of a solver that does `fault` in iteration `when`."""
+    path = folder / "faulty.py"
+    path.write_text("import os\n" + SOLVER.format(name="F", when=when, fault=fault))
+    results = results_of(str(path), **settings)
+    return next(result.text for _, result in results if result.status == "FAIL")
+
+
+def test_out_of_bounds(tmp_path):
+    """Compiled code would write into foreign memory."""
+    text = first_failure(tmp_path, 300, "z[z.shape[0]] += 1.0")
+    assert "IndexError: index is out of bounds" in text
+
+
+def test_an_iteration_that_never_ends(tmp_path):
+    fault = "for k in range(10**13): z[0] += inner.uniform(2)"
+    text = first_failure(tmp_path, 3, fault, seconds=5)
+    assert text == "it takes more than 5 s of CPU: does an iteration never end?"
+
+
+def test_a_check_that_ends_the_process(tmp_path):
+    text = first_failure(tmp_path, 3, "os.abort()")
+    assert text == "it ends the process with SIGABRT: does step leave its arrays?"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("import nowhere\n", "No module named 'nowhere'"),
+        ("def step(:\n", "invalid syntax"),
+        ("raise SystemExit\n", "sys.exit"),
+        (SOLVER.replace('    name = "{name}"\n', ""), "gives its solver no name"),
+        ("x = 1\n", "defines no subclass"),
+    ],
+)
+def test_files_that_are_no_plugins(tmp_path, text, line):
+    path = tmp_path / "plugin.py"
+    path.write_text(text.format(name="Solver", when=0, fault="pass"))
+    with pytest.raises(click.UsageError, match=line):
+        list(checks_of(path))
+
+
+# --- problems -------------------------------------------------------------------------
+
+
+class Reweighting(Problem):
+    """Weights of classes; at z = 0 all losses are equal, so that J v cancels."""
+
+    name = "reweighting"
+
+    def __init__(self):
+        super().__init__({})
+
+    @property
+    def inner_samples(self):
+        generator = np.random.default_rng(0)
+        return generator.standard_normal((60, 3)), np.arange(60) % 3
+
+    outer_samples = inner_samples
+    dim_z, dim_x = 9, 3
+
+    def inner_loss(self, z, x, a, y):
+        return torch.softmax(x, 0)[y] * self.outer_loss(z, x, a, y)
+
+    def outer_loss(self, z, x, a, y):
+        scores = a @ z.reshape(3, 3)
+        return torch.nn.functional.cross_entropy(scores, y, reduction="none")
+
+    def inner_regulariser(self, z, x):
+        return 0.05 * (z**2).sum()
+
+    def initial_point(self):
+        return np.zeros(9), np.zeros(3)
+
+
+class Skewed(Reweighting):
+    """The regulariser forgets that the batches share it."""
+
+    def inner_loss(self, z, x, a, y):
+        return super().inner_loss(z, x, a, y) + 1e-7 * len(a) * (z * x[0]).sum()
+
+
+def test_a_term_that_cancels_at_the_start_passes():
+    batches(Reweighting())
+
+
+def test_a_term_that_depends_on_the_batch_fails():
+    with pytest.raises(Failed, match=r"the mean of .* over all batches is off"):
+        batches(Skewed())
