@@ -168,8 +168,8 @@ def _text_below(folder, path):
 
 
 def _texts(rows, column):
-    values = rows[column].dropna().unique() if column in rows else []
-    return [str(value) for value in values]
+    values = rows[column].dropna() if column in rows else []
+    return list(dict.fromkeys(map(str, values)))
 
 
 def _machine(rows):
@@ -180,19 +180,23 @@ def _machine(rows):
 def _flat(record):
     """Provenance with text for its lists."""
     flat = {str(name): _fact(value) for name, value in record.items()}
-    if pools := record.get("blas"):
-        flat["blas"] = "; ".join(
-            f"{pool['internal_api']} {pool['version']}, {pool['num_threads']} threads"
-            if isinstance(pool, dict)
-            and {"internal_api", "version", "num_threads"} <= set(pool)
-            else str(pool)
-            for pool in pools
-        )
+    if isinstance(pools := record.get("blas"), list):
+        flat["blas"] = "; ".join(map(_pool, pools))
     return flat
 
 
 def _fact(value):
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _pool(pool):
+    """A BLAS library and its threads, as threadpoolctl tells of it."""
+    try:
+        return (
+            f"{pool['internal_api']} {pool['version']}, {pool['num_threads']} threads"
+        )
+    except (KeyError, TypeError):  # a stranger's
+        return str(pool)
 
 
 def problem_pages(results, files, folder, names):
