@@ -425,7 +425,5 @@ def test_a_projection_has_to_be_written_for_scaled_steps_too():
 
 
 def test_fields_without_arrays_are_named():
-    with pytest.raises(
-        TypeError, match="`fields` and `arrays` differ in radius"
-    ):
+    with pytest.raises(TypeError, match="`fields` and `arrays` differ in radius"):
         make_outer(Incomplete)
