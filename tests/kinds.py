@@ -10,10 +10,15 @@ from benchmark_bilevel.methods import (
     descend,
     dot,
     draw_batch,
+    draw_blocks,
+    draw_hia,
     hia,
     linear_sgd,
+    reverse_sweep,
     scale,
     sgd,
+    stored_sgd,
+    trajectory,
     zeros_like,
 )
 from benchmark_bilevel.solver import BilevelSolver
@@ -149,7 +154,7 @@ class RandomTruncation(BilevelSolver):
         z, x = state
         descend(z, steps.inner, inner.grad(z, x, inner.draw()))
         fz, fx = outer.grad(z, x, outer.draw())
-        v = hia(inner, z, x, fz, steps.linear, n_terms)
+        v = hia(inner, z, x, fz, steps.linear, draw_hia(inner, n_terms))
         outer.descend(x, steps.outer, inner.cross(z, x, v, inner.draw()), fx)
 
     @staticmethod
@@ -172,7 +177,7 @@ class Averaged(BilevelSolver):
         z, x, m = state
         descend(z, steps.inner, inner.grad(z, x, inner.draw()))
         fz, fx = outer.grad(z, x, outer.draw())
-        v = hia(inner, z, x, fz, steps.linear, n_terms)
+        v = hia(inner, z, x, fz, steps.linear, draw_hia(inner, n_terms))
         scale(m, 1.0 - momentum)
         descend(m, -momentum, inner.cross(z, x, v, inner.draw()), fx)
         outer.descend(x, steps.outer, m)
@@ -251,34 +256,30 @@ class Trajectory(BilevelSolver):
     unbiased = False
 
     @staticmethod
-    def init(inner, outer, z, x):
-        return z, x, copy(z)
+    def init(inner, outer, z, x, n_steps):
+        return z, x, copy(z), trajectory(z, n_steps)
 
     @staticmethod
     def step(inner, outer, state, steps, t, n_steps, warm):
-        z, x, z0 = state
+        z, x, z0, path = state
         if not warm:
             assign(z, z0)
-        path, blocks = [copy(z)], [inner.draw()]
-        for _ in range(n_steps):
-            descend(z, steps.inner, inner.grad(z, x, blocks[-1]))
-            path.append(copy(z))
-            blocks.append(inner.draw())
+        blocks = draw_blocks(inner, n_steps)
+        stored_sgd(inner, z, x, steps.inner, blocks, path, 0.5)
         fz, fx = outer.grad(z, x, outer.draw())
         a, d = zeros_like(z), zeros_like(x)
         descend(a, -1.0, fz)
-        for k in range(n_steps - 1, -1, -1):
-            descend(d, steps.inner, inner.cross(path[k], x, a, blocks[k]))
-            descend(a, steps.inner, inner.hvp(path[k], x, a, blocks[k]))
-        outer.descend(x, steps.outer, d, fx)
+        descend(d, -1.0, fx)
+        reverse_sweep(inner, x, a, d, steps.inner, blocks, path, 0.5)
+        outer.descend(x, steps.outer, d)
 
     @staticmethod
     def estimate(t, n_steps, warm):
-        return Unrolled(n_steps, warm_z=warm)
+        return Unrolled(n_steps, warm_z=warm, decrease=0.5)
 
 
 class Perturbed(BilevelSolver):
-    """PZOBO: the derivative of z_T(x) from a second run at x + μu, u of random signs."""
+    """PZOBO: the derivative of z_T(x) from a second run at x + μu, u normal."""
 
     name = "perturbed"
     parameters = {"n_steps": [3], "size": [0.1]}
@@ -293,9 +294,7 @@ class Perturbed(BilevelSolver):
         z, x, z_moved, x_moved = state
         assign(z_moved, z)
         assign(x_moved, x)
-        u = zeros_like(x)
-        for k in range(x.shape[0]):
-            u[k] = 2.0 * inner.uniform(2) - 1.0
+        u = inner.normal(x)
         descend(x_moved, -size, u)
         for _ in range(n_steps):
             i = inner.draw()
@@ -456,7 +455,7 @@ KINDS = {
         0, 3, linear_step, use="scaled", inner_use="scaled"
     ),
     Normalised: lambda t, linear_step: Implicit(1, 3, linear_step, use="normalised"),
-    Trajectory: lambda t: Unrolled(4),
+    Trajectory: lambda t: Unrolled(3),
     Perturbed: lambda t: Unrolled(1, noisy=True),
     Penalty: lambda t: Penalised(6.0),
     CentralPenalty: lambda t: Penalised(5.0),

@@ -61,11 +61,12 @@ def test_cold_trajectory_is_the_gradient_of_its_end(monkeypatch):
     monkeypatch.setitem(Trajectory.parameters, "warm", [False])
     for check in CHECKS:
         check(subject)
-    model, estimate = model_of(small_quadratic()), Unrolled(3, warm_z=False)
+    model = model_of(small_quadratic())
+    estimate = Unrolled(3, warm_z=False, decrease=0.5)
     _, x = small_quadratic().initial_point()
 
     def end(x):
-        z = model.inner_descent(model.z0, x, 0.3, 3)
+        z = model.inner_descent(model.z0, x, 0.3, 3, decrease=0.5)
         return model.at(z, x).f
 
     _, direction = settled(estimate, model, x, 0.3)

@@ -134,10 +134,13 @@ class Unrolled(Estimate):
     warm_z : bool
         They start at z_T of the iteration before, taken as a constant, or at z0: then D
         is the gradient of a function of x.
+    decrease : float
+        Step i is divided by 1 + decrease · i.
     """
 
     inner_steps: int = 1
     warm_z: bool = True
+    decrease: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -93,15 +93,16 @@ def _conjugate_gradient(H, b, v, n_steps):
 
 @iteration.register
 def _(estimate: Unrolled, model, z, v, x, x_next, step):
+    steps = step / (1 + estimate.decrease * np.arange(estimate.inner_steps))
     path = [z if estimate.warm_z else model.z0]
-    for _ in range(estimate.inner_steps):
-        path.append(model.inner_descent(path[-1], x, step, 1))
+    for rate in steps:
+        path.append(model.inner_descent(path[-1], x, rate, 1))
     end = model.at(path[-1], x)
     direction, adjoint = end.fx, end.fz
-    for z in path[-2::-1]:
+    for rate, z in zip(steps[::-1], path[-2::-1], strict=True):
         now = model.at(z, x)
-        direction = direction - step * now.J @ adjoint
-        adjoint = adjoint - step * now.H @ adjoint
+        direction = direction - rate * now.J @ adjoint
+        adjoint = adjoint - rate * now.H @ adjoint
     return direction, path[-1], v
 
 

@@ -114,8 +114,8 @@ def seeds(subject):
             where = Text(subject.solver.step).line_with("random")
             raise Failed(
                 f"runtime={name}: two runs with the same seed differ: {where} draws random "
-                "numbers that no seed governs (inner.uniform and inner.draw are governed), "
-                "or keeps something outside the state"
+                "numbers that no seed governs (as it does inner.draw, inner.uniform and "
+                "inner.normal), or keeps something outside the state"
             )
         runtime.start(1)
         runtime.advance(12)
