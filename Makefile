@@ -4,7 +4,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 READY := $(VENV)/.ready
-OUTPUTS := outputs
 
 .PHONY: run test lint benchmark reproduce clean
 .DEFAULT_GOAL := run
@@ -14,10 +13,10 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	touch $@
 
-# Every solver on data that ship with the dependencies; ends with the page's path.
+# Every solver on data that ship with the dependencies; ends with the site's path.
 run: $(READY)
-	PATH="$(BIN):$$PATH" benchopt run . --config config/quick.yml --no-display
-	@ls -t $(CURDIR)/$(OUTPUTS)/benchmark_bilevel_quick*.html | head -n 1
+	$(BIN)/python -m benchmark_bilevel run config/quick.yml
+	$(BIN)/python -m benchmark_bilevel site build/quick outputs/quick.parquet
 
 # Real data are tested where BENCHOPT_DATA_HOME has them (`benchopt prepare .`).
 test: $(READY)
@@ -55,13 +54,11 @@ README_FIGURES := --only "ijcnn1-*-suboptimality-*" --only "mnist-*-suboptimalit
 .NOTPARALLEL:
 
 # Always run, and answered from benchopt's cache where nothing has changed: an interrupted
-# `make results` goes on where it was.
+# `make results` goes on where it was. A file is replaced only if no cell failed.
 results: $(RESULTS)
 
 results/%.parquet: config/%.yml $(READY) FORCE
-	rm -f $(OUTPUTS)/$*.parquet
-	PATH="$(BIN):$$PATH" benchopt run . --config $< --output $* --no-plot -j $(JOBS)
-	cp $(OUTPUTS)/$*.parquet $@
+	$(BIN)/python -m benchmark_bilevel results $< -j $(JOBS)
 
 site: $(READY)
 	$(BIN)/python -m benchmark_bilevel site $(SITE)
@@ -72,5 +69,5 @@ figures: $(READY)
 	$(BIN)/python -m benchmark_bilevel figures results/figures --format svg $(README_FIGURES)
 
 clean:
-	rm -rf $(VENV) __cache__ $(OUTPUTS) build *.egg-info
+	rm -rf $(VENV) __cache__ outputs build *.egg-info
 	find . -name __pycache__ -prune -exec rm -rf {} +
