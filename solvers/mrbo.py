@@ -42,8 +42,8 @@ class Solver(BilevelSolver):
         "linear_step": [0.5],
         "inner_momentum": [0.9],
         "outer_momentum": [0.9],
-        "step_exponent": [1 / 3],
-        "outer_exponent": [1 / 3],
+        "step_exponent": [0.3333333333333333],
+        "outer_exponent": [0.3333333333333333],
     }
     test_config = {"n_neumann": 3}
     shares_samples = False

@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import subprocess
 import sys
 
 import click
@@ -11,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from benchopt.results import read_results
+from command_line import benchopt, run, status_lines
 from conftest import ROOT, copy_of_the_benchmark, load_solver
 
 METRICS = [
@@ -44,37 +44,6 @@ TWO_DATA_SETS = ("-d", "breast_cancer", "-d", "quadratic", "-r", "2", *PROBLEMS)
 @pytest.fixture(scope="module")
 def benchmark(tmp_path_factory):
     return copy_of_the_benchmark(tmp_path_factory.mktemp("run"))
-
-
-def benchopt(benchmark, *arguments, command="run", check=True, **environment):
-    """Run benchopt in a process of its own; its output without the progress bar."""
-    result = subprocess.run(
-        [sys.executable, "-m", "benchopt", command, str(benchmark), *arguments],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "BENCHOPT_RAISE_ON_ERROR": "0", **environment},
-        timeout=300,
-        cwd=benchmark,  # "python -m" puts the working directory first in the path
-    )
-    output = result.stdout.replace("\r", "\n") + result.stderr
-    output = re.sub(r"\x1b\[[0-9;]*m", "", output)
-    lines = [line for line in output.splitlines() if "%" not in line]
-    if check:
-        assert result.returncode == 0, "\n".join(lines)
-    return result.returncode, lines
-
-
-def run(benchmark, name, *arguments, **environment):
-    """Lines and results of ``benchopt run`` with the output called `name`."""
-    arguments = ("--no-plot", "--output", name, *arguments)
-    _, lines = benchopt(benchmark, *arguments, **environment)
-    return lines, pd.read_parquet(benchmark / "outputs" / f"{name}.parquet")
-
-
-def status_lines(lines):
-    return [
-        line for line in lines if re.search(r"\]: (done|error|skip|diverged)", line)
-    ]
 
 
 def without_times(results):
@@ -249,7 +218,7 @@ def test_conformity():
     code, lines = benchopt(
         ROOT,
         "--skip-install",
-        command="test",
+        command_name="test",
         check=False,
         PATH=f"{folder}{os.pathsep}{os.environ['PATH']}",
     )

@@ -451,10 +451,9 @@ def test_data_home_of_the_running_benchmark(tmp_path, monkeypatch):
 def test_data_home_outside_of_a_run(tmp_path, monkeypatch):
     import benchopt.benchmark
 
-    from benchmark_bilevel.data import home as module
-
     monkeypatch.setattr(benchopt.benchmark, "_RUNNING_BENCHMARK", None)
-    monkeypatch.setattr(module, "REPOSITORY", tmp_path)
+    (tmp_path / "objective.py").touch()
+    monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("BENCHOPT_DATA_HOME", raising=False)
     assert data.data_home() == (tmp_path / "data").resolve()
     (tmp_path / "config.yml").write_text(f"data_home: {tmp_path}/configured\n")

@@ -1,7 +1,5 @@
 """The exact layer: against closed forms, finite differences and its own references."""
 
-import json
-
 import numpy as np
 import pytest
 from conftest import dataset, load_solver, make_problem
@@ -9,11 +7,12 @@ from scipy.special import logit
 
 from benchmark_bilevel.exact.linear_systems import conjugate_gradients
 from benchmark_bilevel.exact.metrics import Evaluator
-from benchmark_bilevel.exact.reference import (
-    REFERENCES,
-    find_reference,
+from benchmark_bilevel.exact.published import (
+    read_reference,
+    reference_paths,
     reference_value,
 )
+from benchmark_bilevel.exact.reference import find_reference
 from benchmark_bilevel.exact.solve import (
     AutogradLosses,
     CompiledLosses,
@@ -23,7 +22,7 @@ from benchmark_bilevel.exact.solve import (
 from benchmark_bilevel.problems import PROBLEMS
 from benchmark_bilevel.problems.quadratic.problem import random_quadratic
 
-PUBLISHED = [json.loads(path.read_text()) for path in REFERENCES.glob("*.json")]
+PUBLISHED = [read_reference(path) for path in reference_paths()]
 
 
 @pytest.fixture(scope="module")

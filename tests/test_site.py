@@ -21,7 +21,7 @@ from benchopt.benchmark import Benchmark
 from benchopt.cli.process_results import publish
 from benchopt.results import read_results
 from click.testing import CliRunner
-from conftest import ROOT
+from conftest import ROOT, copy_of_the_benchmark
 from github import GithubException
 
 from benchmark_bilevel.__main__ import main
@@ -244,8 +244,9 @@ def test_commands(files, tmp_path, monkeypatch):
     assert result.exit_code == 0, result.output
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"profile-1e-01-seconds.svg", "profile-1e-01-oracle-calls.svg"}
-    monkeypatch.setattr("benchmark_bilevel.__main__.PACKAGE", tmp_path / "package")
-    result = CliRunner().invoke(main, ["site", str(tmp_path / "site")])
+    empty = copy_of_the_benchmark(tmp_path)
+    arguments = ["site", str(tmp_path / "site"), "--benchmark", str(empty)]
+    result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 1
     assert result.output.startswith(
         "Error: no result files in results/: `make results`"

@@ -1,6 +1,5 @@
 """Reading result files: which runs belong together, and what they are called."""
 
-import json
 import re
 import weakref
 from functools import wraps
@@ -10,7 +9,12 @@ import numpy as np
 import pandas as pd
 from benchopt.results import read_results
 
-from benchmark_bilevel.exact.reference import REFERENCES
+from benchmark_bilevel.exact.published import (
+    DamagedReference,
+    read_reference,
+    reference_paths,
+)
+from benchmark_bilevel.notices import say_once
 
 # What a closed form leaves of h − h* when both are computed in float64.
 ROUNDING = 1e-14
@@ -159,9 +163,13 @@ def accuracy_of_reference(runs):
     """Error bound of h* on the problem of `runs`: what lies below it says nothing."""
     problem = runs["p_obj_problem"].iloc[0]
     data = runs["dataset_name"].iloc[0].split("[")[0]
-    paths = REFERENCES.glob(f"{problem}-{data}-*.json")
-    accuracies = [json.loads(path.read_text())["accuracy"] for path in paths]
-    return max(accuracies, default=ROUNDING)
+    accuracies = [ROUNDING]
+    for path in reference_paths(f"{problem}-{data}-*.json"):
+        try:
+            accuracies.append(read_reference(path)["accuracy"])
+        except DamagedReference as error:
+            say_once(f"{error}.")
+    return max(accuracies)
 
 
 def repeat_command(runs):
