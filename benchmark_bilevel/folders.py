@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 from benchopt.benchmark import CACHE_DIR, get_running_benchmark
+from benchopt.cli.main import run as benchopt_run
 from benchopt.config import get_setting
 
 from benchmark_bilevel.notices import say_once
@@ -71,7 +72,7 @@ def move_cache(folder):
 def require_outputs(folder):
     """Refuse ``benchopt run`` whose results would go into a read-only `folder`."""
     context = click.get_current_context(silent=True)
-    if context is None or context.info_name != "run":
+    if context is None or context.command is not benchopt_run:
         return
     outputs = folder / "outputs"
     if os.sep not in context.params["output"] and not is_writable(outputs):
