@@ -339,7 +339,7 @@ def open_page(browser, address):
     return console, requests, failed
 
 
-def wait(condition, seconds=20):
+def wait(condition, seconds=600):  # only a hanging page takes longer
     for _ in range(10 * seconds):
         if condition():
             return
