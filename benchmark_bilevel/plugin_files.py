@@ -8,6 +8,7 @@ plugins. Importing this module, as ``objective.py`` does in every process, makes
 import ast
 import hashlib
 import os
+import threading
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from benchopt.utils import dynamic_modules
 
 from benchmark_bilevel.notices import say_once
 
+# In Python 3.11, threads that take turns in `ast.parse` confuse it; dask has several.
+_parsing = threading.Lock()
 # What a run needs, or `make`, beside what benchopt archives by itself.
 ARCHIVED = (
     "benchmark_bilevel",
@@ -116,7 +119,8 @@ def _names(node, path):
 def _parse(path):
     """Syntax tree of a module; an empty one where importing it says what is wrong."""
     try:
-        return ast.parse(path.read_bytes())
+        with _parsing:
+            return ast.parse(path.read_bytes())
     except (OSError, SyntaxError, ValueError):
         return ast.Module([], [])
 
