@@ -3,14 +3,15 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
-READY := $(VENV)/.ready
+EXTRAS ?= dev
+READY := $(VENV)/.ready-$(EXTRAS)
 
 .PHONY: run test lint benchmark reproduce clean
 .DEFAULT_GOAL := run
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[$(EXTRAS)]"
 	touch $@
 
 # Every solver on data that ship with the dependencies; ends with the site's path.
@@ -18,9 +19,10 @@ run: $(READY)
 	$(BIN)/python -m benchmark_bilevel run config/quick.yml
 	$(BIN)/python -m benchmark_bilevel site build/quick outputs/quick.parquet
 
-# Real data are tested where BENCHOPT_DATA_HOME has them (`benchopt prepare .`).
+# Real data are tested where BENCHOPT_DATA_HOME has them (`benchopt prepare .`), dask,
+# submitit and pages in a browser where the extras and Chromium are (`.ci/run`).
 test: $(READY)
-	PATH="$(BIN):$$PATH" python -m pytest
+	PATH="$(BIN):$$PATH" python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .

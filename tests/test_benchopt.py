@@ -95,6 +95,29 @@ def test_provenance_is_in_the_result_file(benchmark, results):
     )
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_reference_that_is_not_known_is_said_once(benchmark, jobs):
+    lines, results = run(
+        benchmark,
+        "unknown",
+        *(
+            "-d",
+            "simulated[n_samples=200]",
+            "-s",
+            "SOBA[max_iterations=[3,4],runtime=torch]",
+        ),
+        *("-o", "Bilevel[problem=hyperparameter-selection]", "-r", "2"),
+        *("-j", str(jobs), "--no-cache"),
+    )
+    assert results["objective_suboptimality"].isna().all()
+    said = [line for line in lines if "no reference minimum" in line]
+    assert said == [
+        "hyperparameter-selection on simulated: no reference minimum, so that "
+        "suboptimality is empty; none is published for these samples and settings "
+        "(`python -m benchmark_bilevel reference -d simulated`)."
+    ]
+
+
 def test_divergence_is_recorded(benchmark):
     lines, results = run(
         benchmark,
@@ -120,7 +143,6 @@ def test_unchanged_code_is_answered_from_the_cache_and_edited_code_is_not(
     """The package is copied, so that an edit can be made in it."""
     source = tmp_path / "source"
     shutil.copytree(ROOT / "benchmark_bilevel", source / "benchmark_bilevel")
-    shutil.copytree(ROOT / "results", source / "results")
     arguments = ("-d", "quadratic", "-s", "SOBA[max_iterations=7]")
     environment = {"PYTHONPATH": str(source)}
     lines, first = run(benchmark, "edited", *arguments, **environment)
@@ -129,7 +151,7 @@ def test_unchanged_code_is_answered_from_the_cache_and_edited_code_is_not(
     assert "cached" in status_lines(lines)[0]
 
     # An edit in a helper that both the compiled loop and the cache depend on.
-    schedules = source / "benchmark_bilevel" / "schedules.py"
+    schedules = source / "benchmark_bilevel" / "methods" / "schedules.py"
     text = schedules.read_text()
     assert "schedule.inner * factor" in text
     schedules.write_text(

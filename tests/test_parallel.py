@@ -7,7 +7,9 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack, contextmanager
+from types import SimpleNamespace
 
+import conftest
 import pandas as pd
 import psutil
 import pytest
@@ -189,6 +191,29 @@ def is_running(pid):
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+@pytest.mark.parametrize(
+    "reason, required, outcome",
+    [
+        ("Skipped: needs dask: pip install", "1", "failed"),
+        ("Skipped: needs dask: pip install", "", "skipped"),
+        ("Skipped: no data", "1", "skipped"),
+    ],
+)
+def test_what_is_needed_may_not_be_missing_everywhere(
+    monkeypatch, reason, required, outcome
+):
+    """Where the tests have to be complete, as in .ci/run, such a skip is a failure."""
+    monkeypatch.setenv("BENCHMARK_BILEVEL_REQUIRE", required)
+    report = SimpleNamespace(
+        skipped=True, outcome="skipped", longrepr=("file", 1, reason)
+    )
+    hook = conftest.pytest_runtest_makereport(None, None)
+    next(hook)
+    with pytest.raises(StopIteration) as end:
+        hook.send(report)
+    assert end.value.value.outcome == outcome
 
 
 @pytest.mark.parametrize(

@@ -279,7 +279,8 @@ def test_benchopt_publish_takes_a_committed_file(site, monkeypatch):
 @pytest.fixture(scope="module")
 def browser():
     webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    chromium = next(filter(None, map(shutil.which, names)), None)
     driver = shutil.which("chromedriver")
     if not (chromium and driver):
         pytest.skip("needs chromium and chromedriver in PATH")
