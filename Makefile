@@ -3,25 +3,26 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
-READY := $(VENV)/.ready
-OUTPUTS := outputs
+EXTRAS ?= dev
+READY := $(VENV)/.ready-$(EXTRAS)
 
 .PHONY: run test lint benchmark reproduce clean
 .DEFAULT_GOAL := run
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[$(EXTRAS)]"
 	touch $@
 
-# Every solver on data that ship with the dependencies; ends with the page's path.
+# Every solver on data that ship with the dependencies; ends with the site's path.
 run: $(READY)
-	PATH="$(BIN):$$PATH" benchopt run . --config config/quick.yml --no-display
-	@ls -t $(CURDIR)/$(OUTPUTS)/benchmark_bilevel_quick*.html | head -n 1
+	$(BIN)/python -m benchmark_bilevel run config/quick.yml
+	$(BIN)/python -m benchmark_bilevel site build/quick outputs/quick.parquet
 
-# Real data are tested where BENCHOPT_DATA_HOME has them (`benchopt prepare .`).
+# Real data are tested where BENCHOPT_DATA_HOME has them (`benchopt prepare .`), dask,
+# submitit and pages in a browser where the extras and Chromium are (`.ci/run`).
 test: $(READY)
-	PATH="$(BIN):$$PATH" python -m pytest
+	PATH="$(BIN):$$PATH" python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -55,13 +56,11 @@ README_FIGURES := --only "ijcnn1-*-suboptimality-*" --only "mnist-*-suboptimalit
 .NOTPARALLEL:
 
 # Always run, and answered from benchopt's cache where nothing has changed: an interrupted
-# `make results` goes on where it was.
+# `make results` goes on where it was. A file is replaced only if no cell failed.
 results: $(RESULTS)
 
 results/%.parquet: config/%.yml $(READY) FORCE
-	rm -f $(OUTPUTS)/$*.parquet
-	PATH="$(BIN):$$PATH" benchopt run . --config $< --output $* --no-plot -j $(JOBS)
-	cp $(OUTPUTS)/$*.parquet $@
+	$(BIN)/python -m benchmark_bilevel results $< -j $(JOBS)
 
 site: $(READY)
 	$(BIN)/python -m benchmark_bilevel site $(SITE)
@@ -72,5 +71,5 @@ figures: $(READY)
 	$(BIN)/python -m benchmark_bilevel figures results/figures --format svg $(README_FIGURES)
 
 clean:
-	rm -rf $(VENV) __cache__ $(OUTPUTS) build *.egg-info
+	rm -rf $(VENV) __cache__ outputs build *.egg-info
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,19 +1,29 @@
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # a clone is used uninstalled
 
 import numpy as np
 from benchopt import BaseObjective
 
+import benchmark_bilevel.plugin_files  # noqa: F401  (first: archives need no more)
 from benchmark_bilevel.data import Inadmissible
 from benchmark_bilevel.data.dataset import arrays_of
 from benchmark_bilevel.ends import AnyEnds
 from benchmark_bilevel.exact.metrics import Evaluator
+from benchmark_bilevel.exact.published import lack_of_reference, reference_value
 from benchmark_bilevel.fingerprint import fingerprint
+from benchmark_bilevel.folders import move_cache, require_outputs
+from benchmark_bilevel.notices import say_once
 from benchmark_bilevel.parameters import CheckedParameters, Integer
 from benchmark_bilevel.problems import PROBLEMS, load_problem, problem_name
 from benchmark_bilevel.provenance import provenance
 from benchmark_bilevel.terminal import tame
+from benchmark_bilevel.workers import end_with_parent
 
 tame()
+move_cache(Path(__file__).parent)
+end_with_parent()
 
 
 class Objective(CheckedParameters, BaseObjective):
@@ -30,13 +40,32 @@ class Objective(CheckedParameters, BaseObjective):
     url = "benchmark_bilevel"
     min_benchopt_version = "1.10"
     python_version = "3.11"
-    requirements = ["pip::."]
+    # Names that pip and conda's pip take alike: pyproject.toml's, without versions.
+    requirements = [
+        "pip::click",
+        "pip::filelock",
+        "pip::jinja2",
+        "pip::libsvmdata",
+        "pip::matplotlib",
+        "pip::numba",
+        "pip::numpy",
+        "pip::pandas",
+        "pip::plotly",
+        "pip::pooch",
+        "pip::scikit-learn",
+        "pip::scipy",
+        "pip::threadpoolctl",
+        "pip::torch",
+        "pip::tqdm",
+    ]
     sampling_strategy = "callback"
     stopping_criterion = AnyEnds()
     test_config = {
         "problem": "hyperparameter-selection",
         "dataset": {"name": "breast_cancer"},
     }
+
+    _state = None
 
     parameters = {
         "problem": [
@@ -61,15 +90,19 @@ class Objective(CheckedParameters, BaseObjective):
     def invalid(self):
         return load_problem(self.problem).invalid(**self._parameters)
 
+    @classmethod
+    def is_installed(cls, *arguments, **options):
+        # The question with which `benchopt run` begins, before it writes anything.
+        require_outputs(cls._benchmark_dir)
+        return super().is_installed(*arguments, **options)
+
     def _get_state(self):
-        # What benchopt hashes: results of edited code are never reused.
-        state = {"fingerprint": fingerprint()}
-        if self.problem not in PROBLEMS:
-            state["source"] = Path(self.problem).read_text()
-        return state
+        # What benchopt hashes: no result of edited package code is reused, and none that
+        # was measured against another reference minimum.
+        return self._state
 
     def __setstate__(self, state):
-        """The state is for the hash only."""
+        self._state = state
 
     def skip(self, missing=None, **data):
         problem = load_problem(self.problem)
@@ -100,6 +133,23 @@ class Objective(CheckedParameters, BaseObjective):
             problem.admit(data), split_seed=self.split_seed, **options
         )
         self.evaluator = Evaluator(self.bilevel_problem)
+        if self._state is None:  # not in the workers, which get it
+            self._state = {
+                "fingerprint": fingerprint(),
+                "reference": reference_value(self.bilevel_problem),
+            }
+            if self.problem not in PROBLEMS:
+                self._state["source"] = Path(self.problem).read_text()
+            self._say_lack_of_reference()
+
+    def _say_lack_of_reference(self):
+        lack = lack_of_reference(self.bilevel_problem)
+        if lack is not None:
+            name = self._dataset.name if self._dataset else "these data"
+            say_once(
+                f"{self.problem} on {name}: no reference minimum, so that suboptimality "
+                f"is empty; {lack} (`python -m benchmark_bilevel reference -d {name}`)."
+            )
 
     def get_objective(self):
         return {"problem": self.bilevel_problem}

@@ -1,11 +1,25 @@
 """Command line: ``python -m benchmark_bilevel --help``."""
 
 import sys
+from pathlib import Path
 
 import click
 from benchopt.benchmark import Benchmark, _list_parametrized_classes
 
-from benchmark_bilevel.fingerprint import PACKAGE
+from benchmark_bilevel.folders import benchmark_folder
+
+
+def _open(context, parameter, folder):
+    return Benchmark(folder or benchmark_folder())
+
+
+in_benchmark = click.option(
+    "--benchmark",
+    metavar="FOLDER",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    callback=_open,
+    help="Of the benchmark; the working directory or its clone if left out.",
+)
 
 
 @click.group()
@@ -21,18 +35,20 @@ def main():
     type=click.Path(exists=True, dir_okay=False),
     help="Result file; the best point of its runs is one more start.",
 )
-def reference(datasets, objectives, start_from):
+@in_benchmark
+def reference(datasets, objectives, start_from, benchmark):
     """Recompute the reference minimum of h for data sets, named as in benchopt run."""
-    from benchmark_bilevel.exact.reference import find_reference, save_reference
+    from benchmark_bilevel.exact.published import save_reference
+    from benchmark_bilevel.exact.reference import find_reference
 
     done = 0
-    for name, problem in _problems(datasets, objectives):
+    for name, problem in _problems(benchmark, datasets, objectives):
         if not problem.has_reference or hasattr(problem, "minimiser"):
             continue
         click.echo(f"{problem.name} on {name}")
         starts = _best_points(start_from, problem.name, name) if start_from else []
         found = find_reference(problem, starts, log=click.echo)
-        path = save_reference(found, f"{problem.name}-{name}-{problem.fingerprint}")
+        path = save_reference(found, problem, name)
         click.echo(f"h* = {found['value']:.15g} ± {found['accuracy']:.1e}: {path}")
         done += 1
     if not done:
@@ -60,11 +76,10 @@ def check(file):
     sys.exit(min(failures, 1))
 
 
-def _problems(datasets, objectives):
+def _problems(benchmark, datasets, objectives):
     """Pairs (data set's name, problem) of the combinations that fit."""
     from benchmark_bilevel.data.dataset import arrays_of
 
-    benchmark = Benchmark(PACKAGE.parent)
     dataset_classes = benchmark.check_dataset_patterns(list(datasets))
     objective_classes = benchmark.check_objective_filters(list(objectives))
     for dataset, _ in _list_parametrized_classes(*dataset_classes):
@@ -98,13 +113,13 @@ def _best_points(path, problem, dataset):
 @click.argument("folder", type=click.Path(file_okay=False))
 @click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False))
 @click.option("--url", help="Of the repository, if not that of the checkout's origin.")
-def site(folder, files, url):
+@in_benchmark
+def site(folder, files, url, benchmark):
     """Write the web site of result FILES (results/*.parquet if none) into FOLDER."""
     from benchmark_bilevel.report.origins import given_address, repository_address
     from benchmark_bilevel.report.site import build
 
-    paths = _result_files(files)
-    benchmark = Benchmark(PACKAGE.parent)
+    paths = _result_files(files, benchmark)
     address = given_address(url) if url else repository_address(benchmark.benchmark_dir)
     try:
         index = build(paths, folder, benchmark, address, click.echo)
@@ -122,22 +137,76 @@ def site(folder, files, url):
 @click.option(
     "--only", multiple=True, help="Pattern of file names, such as 'profile-*'."
 )
-def figures(folder, files, formats, only):
+@in_benchmark
+def figures(folder, files, formats, only, benchmark):
     """Draw the figures of result FILES (results/*.parquet if none) into FOLDER."""
     from benchmark_bilevel.report.curves import left_out
     from benchmark_bilevel.report.figures import save_figures
     from benchmark_bilevel.report.reading import read
 
-    results = read(_result_files(files))
+    results = read(_result_files(files, benchmark))
     paths = save_figures(results, folder, formats, only or ["*"])
     for line in left_out(results):
         click.echo(line)
     click.echo(f"{len(paths)} figures in {folder}")
 
 
-def _result_files(files):
+jobs = click.option(
+    *("-j", "--jobs"), default=1, show_default=True, help="Cells at a time."
+)
+config_file = click.argument(
+    "config", type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+
+
+@main.command()
+@config_file
+@jobs
+@in_benchmark
+def run(config, jobs, benchmark):
+    """Run a CONFIG file into outputs/, and fail if a cell of it has no result."""
+    from benchmark_bilevel.report.complete import run
+
+    file, failures = run(benchmark, config, jobs)
+    if failures:
+        raise click.ClickException("no result of\n  " + "\n  ".join(failures))
+    click.echo(file)
+
+
+@main.command()
+@config_file
+@jobs
+@in_benchmark
+def results(config, jobs, benchmark):
+    """Run a CONFIG file and put its results into results/, if they are complete.
+
+    Otherwise the older file stays. Published results are made by committed code only.
+    """
+    from benchmark_bilevel.provenance import changed_files
+    from benchmark_bilevel.report.complete import publish, run
+
+    changed = changed_files(benchmark.benchmark_dir)
+    if changed is None:
+        raise click.ClickException(
+            "results are made from a commit: this is no checkout."
+        )
+    if changed:
+        raise click.ClickException(
+            "results are made from a commit: commit or remove " + ", ".join(changed)
+        )
+    file, failures = run(benchmark, config, jobs)
+    published = benchmark.benchmark_dir / "results" / file.name
+    if failures:
+        raise click.ClickException(
+            f"{published} stays as it is, no result of\n  " + "\n  ".join(failures)
+        )
+    click.echo(publish(file, published.parent))
+
+
+def _result_files(files, benchmark):
     """`files`, or the committed ones; ends the program if there are none."""
-    found = list(files) or sorted((PACKAGE.parent / "results").glob("*.parquet"))
+    committed = benchmark.benchmark_dir / "results"
+    found = list(files) or sorted(committed.glob("*.parquet"))
     if not found:
         raise click.ClickException(
             "no result files in results/: `make results`, or name some of outputs/."

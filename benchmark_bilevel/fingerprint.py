@@ -12,6 +12,9 @@ from pathlib import Path
 
 from numba import njit
 
+from benchmark_bilevel.numba_cache import keep
+from benchmark_bilevel.plugin_files import beside, digest
+
 PACKAGE = Path(__file__).parent
 LIBRARIES = ("numba", "numpy", "torch")
 # No number of a result comes from these.
@@ -41,7 +44,11 @@ def fingerprint():
 def cached_njit(function, options=FAST):
     """``numba.njit`` with a disk cache that any edit in the package invalidates.
 
-    Numba names the cache file after the qualified name, so the fingerprint goes there.
+    So does an edit in what a plugin imports from its own folder. Numba names the cache
+    file after the qualified name, so the fingerprints go there.
     """
-    function.__qualname__ = f"{function.__qualname__}-{fingerprint()}"
-    return njit(cache=True, **options)(function)
+    function.__qualname__ += f"-{fingerprint()}"
+    file = Path(function.__code__.co_filename)
+    if PACKAGE not in file.parents and beside(file):
+        function.__qualname__ += f"-{digest(file)}"
+    return keep(njit(**options)(function))

@@ -34,7 +34,7 @@ import numpy as np
 from benchopt.benchmark import Benchmark
 from throughput import CELLS, ROOT, STEP_SIZE, make_problem, peak_memory_mb, run_json
 
-from benchmark_bilevel.exact.reference import REFERENCES, load_reference
+from benchmark_bilevel.exact.published import published_reference
 from benchmark_bilevel.exact.solve import Exact
 from benchmark_bilevel.solver import evaluation_points
 
@@ -79,11 +79,10 @@ def advance_epochs(run, seed, n_epochs):
 
 def show_reference(problem):
     """Print the reference minimum with its accuracy; its value."""
-    paths = list(REFERENCES.glob(f"*-{problem.fingerprint}.json"))
-    if not paths:
+    reference = published_reference(problem)
+    if reference is None:
         show("reference minimum", "none", "published", False)
         return np.nan
-    reference = load_reference(paths[0])
     accuracy = f"± {reference['accuracy']:.0e}"
     show("reference minimum", f"{reference['value']:.9f}", accuracy)
     return reference["value"]

@@ -15,4 +15,3 @@ class Dataset(RealDataset):
     """
 
     name = "20newsgroups"
-    requirements = ["scikit-learn", "filelock"]

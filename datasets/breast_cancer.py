@@ -15,4 +15,3 @@ class Dataset(RealDataset):
     """
 
     name = "breast_cancer"
-    requirements = ["scikit-learn"]

@@ -16,4 +16,3 @@ class Dataset(RealDataset):
     """
 
     name = "covtype"
-    requirements = ["scikit-learn", "filelock"]

@@ -14,4 +14,3 @@ class Dataset(RealDataset):
     """
 
     name = "digits"
-    requirements = ["scikit-learn"]

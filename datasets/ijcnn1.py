@@ -16,4 +16,3 @@ class Dataset(RealDataset):
     """
 
     name = "ijcnn1"
-    requirements = ["pip::libsvmdata", "filelock"]

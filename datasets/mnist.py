@@ -14,4 +14,3 @@ class Dataset(RealDataset):
     """
 
     name = "mnist"
-    requirements = ["pooch", "tqdm", "filelock"]

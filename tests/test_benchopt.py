@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import subprocess
 import sys
 
 import click
@@ -11,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from benchopt.results import read_results
+from command_line import benchopt, run, status_lines
 from conftest import ROOT, copy_of_the_benchmark, load_solver
 
 METRICS = [
@@ -46,37 +46,6 @@ TWO_DATA_SETS = ("-d", "breast_cancer", "-d", "quadratic", "-r", "2", *PROBLEMS)
 @pytest.fixture(scope="module")
 def benchmark(tmp_path_factory):
     return copy_of_the_benchmark(tmp_path_factory.mktemp("run"))
-
-
-def benchopt(benchmark, *arguments, command="run", check=True, **environment):
-    """Run benchopt in a process of its own; its output without the progress bar."""
-    result = subprocess.run(
-        [sys.executable, "-m", "benchopt", command, str(benchmark), *arguments],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "BENCHOPT_RAISE_ON_ERROR": "0", **environment},
-        timeout=300,
-        cwd=benchmark,  # "python -m" puts the working directory first in the path
-    )
-    output = result.stdout.replace("\r", "\n") + result.stderr
-    output = re.sub(r"\x1b\[[0-9;]*m", "", output)
-    lines = [line for line in output.splitlines() if "%" not in line]
-    if check:
-        assert result.returncode == 0, "\n".join(lines)
-    return result.returncode, lines
-
-
-def run(benchmark, name, *arguments, **environment):
-    """Lines and results of ``benchopt run`` with the output called `name`."""
-    arguments = ("--no-plot", "--output", name, *arguments)
-    _, lines = benchopt(benchmark, *arguments, **environment)
-    return lines, pd.read_parquet(benchmark / "outputs" / f"{name}.parquet")
-
-
-def status_lines(lines):
-    return [
-        line for line in lines if re.search(r"--.*: (done|error|skip|diverged)", line)
-    ]
 
 
 def without_times(results):
@@ -128,6 +97,29 @@ def test_provenance_is_in_the_result_file(benchmark, results):
     )
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_reference_that_is_not_known_is_said_once(benchmark, jobs):
+    lines, results = run(
+        benchmark,
+        "unknown",
+        *(
+            "-d",
+            "simulated[n_samples=200]",
+            "-s",
+            "SOBA[max_iterations=[3,4],runtime=torch]",
+        ),
+        *("-o", "Bilevel[problem=hyperparameter-selection]", "-r", "2"),
+        *("-j", str(jobs), "--no-cache"),
+    )
+    assert results["objective_suboptimality"].isna().all()
+    said = [line for line in lines if "no reference minimum" in line]
+    assert said == [
+        "hyperparameter-selection on simulated: no reference minimum, so that "
+        "suboptimality is empty; none is published for these samples and settings "
+        "(`python -m benchmark_bilevel reference -d simulated`)."
+    ]
+
+
 def test_divergence_is_recorded(benchmark):
     lines, results = run(
         benchmark,
@@ -153,7 +145,6 @@ def test_unchanged_code_is_answered_from_the_cache_and_edited_code_is_not(
     """The package is copied, so that an edit can be made in it."""
     source = tmp_path / "source"
     shutil.copytree(ROOT / "benchmark_bilevel", source / "benchmark_bilevel")
-    shutil.copytree(ROOT / "results", source / "results")
     arguments = ("-d", "quadratic", "-s", "SOBA[max_iterations=7]")
     environment = {"PYTHONPATH": str(source)}
     lines, first = run(benchmark, "edited", *arguments, **environment)
@@ -162,7 +153,7 @@ def test_unchanged_code_is_answered_from_the_cache_and_edited_code_is_not(
     assert "cached" in status_lines(lines)[0]
 
     # An edit in a helper that both the compiled loop and the cache depend on.
-    schedules = source / "benchmark_bilevel" / "schedules.py"
+    schedules = source / "benchmark_bilevel" / "methods" / "schedules.py"
     text = schedules.read_text()
     assert "schedule.inner * factor" in text
     schedules.write_text(
@@ -253,7 +244,7 @@ def test_conformity():
     code, lines = benchopt(
         ROOT,
         "--skip-install",
-        command="test",
+        command_name="test",
         check=False,
         PATH=f"{folder}{os.pathsep}{os.environ['PATH']}",
     )

@@ -1,29 +1,32 @@
 """The exact layer: against closed forms, finite differences and its own references."""
 
-import json
+import shutil
 
 import numpy as np
 import pytest
 from conftest import dataset, load_solver, make_problem
 from scipy.special import logit
 
+from benchmark_bilevel.exact import published
 from benchmark_bilevel.exact.linear_systems import conjugate_gradients
 from benchmark_bilevel.exact.metrics import Evaluator
-from benchmark_bilevel.exact.reference import (
-    REFERENCES,
-    find_reference,
+from benchmark_bilevel.exact.published import (
+    read_reference,
+    reference_paths,
     reference_value,
 )
+from benchmark_bilevel.exact.reference import find_reference
 from benchmark_bilevel.exact.solve import (
     AutogradLosses,
     CompiledLosses,
     Exact,
     InnerSolveError,
 )
+from benchmark_bilevel.fingerprint import PACKAGE
 from benchmark_bilevel.problems import PROBLEMS
 from benchmark_bilevel.problems.quadratic.problem import random_quadratic
 
-PUBLISHED = [json.loads(path.read_text()) for path in REFERENCES.glob("*.json")]
+PUBLISHED = [read_reference(path) for path in reference_paths()]
 
 
 @pytest.fixture(scope="module")
@@ -242,28 +245,28 @@ def test_linear_convergence_to_the_closed_form(
     assert 1 - residual.var() / line.var() > 0.999  # the line explains the curve
 
 
-@pytest.mark.parametrize("published", PUBLISHED, ids=lambda r: r["fingerprint"])
-def test_published_references_are_stationary(published):
+@pytest.mark.parametrize("reference", PUBLISHED, ids=lambda r: r["fingerprint"])
+def test_published_references_are_stationary(reference):
     """Recomputed at the published point: same value; no descent left in the box."""
-    problem = _problem_of(published)
-    u = np.array(published["sigmoid_x"])
+    problem = _problem_of(reference)
+    u = np.array(reference["sigmoid_x"])
     result = Exact(problem).evaluate(logit(u))
-    assert abs(result.value - published["value"]) <= published["accuracy"]
-    assert published["accuracy"] <= 1e-8
+    assert abs(result.value - reference["value"]) <= reference["accuracy"]
+    assert reference["accuracy"] <= 1e-8
     gradient = result.hypergradient / (u * (1 - u))
     decrease = np.where(gradient > 0, gradient * u, -gradient * (1 - u)).max()
     assert decrease <= 1e-6  # to first order, over the whole box
 
 
-def _problem_of(published):
+def _problem_of(reference):
     for name in ("simulated", "breast_cancer", "digits", "ijcnn1"):
         data = dataset(name)
         if data.get("missing"):
             continue
         problem = PROBLEMS["hyperparameter-selection"](data)
-        if problem.fingerprint == published["fingerprint"]:
+        if problem.fingerprint == reference["fingerprint"]:
             return problem
-    pytest.skip(f"the data of {published['problem']} are not at hand")
+    pytest.skip(f"the data of {reference['problem']} are not at hand")
 
 
 def test_reference_beats_a_grid_of_random_points(generator):
@@ -275,3 +278,67 @@ def test_reference_beats_a_grid_of_random_points(generator):
         exact.evaluate(x).value for x in generator.uniform(-12, 6, (200, problem.dim_x))
     ]
     assert min(values) >= found["value"] - found["accuracy"]
+
+
+# --- the files of the references ------------------------------------------------------
+
+
+@pytest.fixture
+def references(tmp_path, monkeypatch):
+    """A package with the reference of breast_cancer alone, in a benchmark of its own."""
+    package = tmp_path / "installed" / PACKAGE.name
+    shutil.copytree(PACKAGE / published.FOLDER, package / published.FOLDER)
+    for path in (package / published.FOLDER).iterdir():
+        if "breast_cancer" not in path.name:
+            path.unlink()
+    monkeypatch.setattr(published, "PACKAGE", package)
+    benchmark = tmp_path / "clone"
+    monkeypatch.setattr(published, "benchmark_folder", lambda: benchmark)
+    return package / published.FOLDER
+
+
+def test_damaged_reference_is_named_and_spoils_no_other(references):
+    known, other = make_problem("breast_cancer"), make_problem("simulated")
+    assert np.isfinite(reference_value(known))
+    assert published.lack_of_reference(known) is None
+    (path,) = references.iterdir()
+    content = path.read_bytes()
+    for damage in (
+        b"",
+        content[:40],
+        b"[]",
+        content.replace(b'"value": ', b'"value": "'),
+    ):
+        path.write_bytes(damage)
+        assert np.isnan(reference_value(known))
+        line = published.lack_of_reference(known)
+        assert line.startswith(f"{path} is damaged (") and "\n" not in line
+        # Another file, which a damaged one does not touch.
+        saved = published.save_reference(
+            {"value": 0.25, "accuracy": 1e-10}, other, "simulated"
+        )
+        assert reference_value(other) == 0.25
+        saved.unlink()
+    assert published.lack_of_reference(other) == (
+        "none is published for these samples and settings"
+    )
+
+
+def test_references_are_saved_whole_in_the_benchmark(references, tmp_path, monkeypatch):
+    problem = make_problem("simulated")
+    content = {"value": 0.5, "accuracy": 1e-10}
+    path = published.save_reference(content, problem, "my data/1")
+    assert path.parent == tmp_path / "clone" / PACKAGE.name / published.FOLDER
+    name = f"hyperparameter-selection-my_data_1-{problem.fingerprint}.json"
+    assert [file.name for file in path.parent.iterdir()] == [name]
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert published.read_reference(path) == content
+
+    def fail(*arguments):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(published.os, "replace", fail)
+    with pytest.raises(OSError, match="no space"):
+        published.save_reference({"value": 1.0, "accuracy": 0.0}, problem, "my data/1")
+    assert published.read_reference(path) == content
+    assert len(list(path.parent.iterdir())) == 1, "nothing is left behind"

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit
 from sklearn.metrics import precision_score, recall_score, roc_auc_score
 
-from benchmark_bilevel.exact.reference import reference_value
+from benchmark_bilevel.exact.published import reference_value
 from benchmark_bilevel.exact.solve import Exact
 from benchmark_bilevel.problems import PROBLEMS
 from benchmark_bilevel.verification.probe import STEPS, probe

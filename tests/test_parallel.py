@@ -1,23 +1,66 @@
-"""Every backend gives what a sequential run gives."""
+"""Every backend gives what a sequential run gives, and no worker outlives its run."""
 
 import importlib.util
-import os
 import re
 import shutil
 import subprocess
 import sys
+import time
+from contextlib import ExitStack, contextmanager
+from types import SimpleNamespace
 
+import conftest
 import pandas as pd
+import psutil
 import pytest
 import yaml
 from benchopt.parallel_backends import DISTRIBUTED_BACKENDS
+from command_line import HANGING, command
 from conftest import ROOT, copy_of_the_benchmark
 
 PARALLEL = ROOT / "config" / "parallel"
+# A second or two a cell, so that there is a middle of the run; torch compiles nothing.
 CELLS = (
-    *("-d", "breast_cancer", "-d", "quadratic", "-r", "2", "--no-plot", "--no-cache"),
-    *("-s", "SOBA[max_iterations=30]", "-s", "SABA[max_iterations=30]"),
+    *("-d", "quadratic", "-r", "3", "--no-plot", "--timeout", HANGING),
+    *("-s", "SOBA[max_iterations=[1000,1001],runtime=torch]"),
 )
+BENCHOPT = "from benchopt.cli import benchopt; benchopt()"
+# Without SLURM, submitit runs the jobs here, all at once, and ends each after two minutes.
+PATIENT_BENCHOPT = f"""
+from submitit.local import local
+start = local.start_controller
+local.start_controller = lambda **options: start(**{{**options, "timeout_min": 60}})
+{BENCHOPT}
+"""
+# It leaves the numbers of the processes that have asked for its data.
+DATASET = """
+import os
+from pathlib import Path
+
+from benchopt import BaseDataset
+
+from benchmark_bilevel.problems.quadratic.problem import random_quadratic
+
+
+class Dataset(BaseDataset):
+    name = "signs"
+
+    def get_data(self):
+        Path(__file__).with_name(f"{os.getpid()}.pid").touch()
+        return random_quadratic()
+"""
+
+
+def needs(module):
+    if importlib.util.find_spec(module) is None:
+        pytest.skip(f"needs {module}: pip install '.[parallel]'")
+
+
+def until(condition, process):
+    """Wait for a condition while a process runs."""
+    while not condition():
+        assert process.poll() is None, "the process ended before"
+        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -25,27 +68,27 @@ def folder(tmp_path_factory):
     return copy_of_the_benchmark(tmp_path_factory.mktemp("run"))
 
 
-def metrics(folder, name, *arguments):
+def arguments(folder, name, *options, program=BENCHOPT):
+    """The command of a run of `CELLS` with the output called `name`."""
+    run = ("run", folder, *CELLS, "--output", name, *options)
+    return [sys.executable, "-c", program, *map(str, run)]
+
+
+def metrics(folder, name):
     """The result file of a run without its clocks, in a fixed order."""
-    command = [sys.executable, "-m", "benchopt", "run", str(folder), *CELLS]
-    result = subprocess.run(
-        [*command, "--output", name, *arguments],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "BENCHOPT_RAISE_ON_ERROR": "1"},
-        cwd=folder,
-        timeout=300,
-    )
-    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
     results = pd.read_parquet(folder / "outputs" / f"{name}.parquet")
-    keys = ["dataset_name", "solver_name", "idx_rep", "stop_val"]
-    columns = keys + [column for column in results if column.startswith("objective_")]
-    return results[columns].sort_values(keys).reset_index(drop=True)
+    keys = ["dataset_name", "objective_name", "solver_name", "idx_rep", "stop_val"]
+    columns = [column for column in results if column.startswith("objective_")]
+    results = results[list(dict.fromkeys(keys + columns))]
+    return results.sort_values(keys).reset_index(drop=True)
 
 
 @pytest.fixture(scope="module")
 def sequential(folder):
-    return metrics(folder, "sequential")
+    command(*arguments(folder, "sequential", "--no-cache"), folder=folder)
+    results = metrics(folder, "sequential")
+    assert len(results) > 100
+    return results
 
 
 @pytest.mark.parametrize(
@@ -55,14 +98,122 @@ def test_backends_give_the_metrics_of_a_sequential_run(
     folder, sequential, name, module
 ):
     """dask with two worker processes; submitit on this machine, where SLURM is not."""
-    if importlib.util.find_spec(module) is None:
-        pytest.skip(f"needs {module}: pip install '.[parallel]'")
+    needs(module)
     if name == "slurm" and shutil.which("sbatch"):
         pytest.skip("would submit jobs to this machine's SLURM")
-    config = PARALLEL / f"{name}.yml"
-    parallel = metrics(folder, name, "--parallel-config", str(config))
-    assert len(sequential) > 50
-    pd.testing.assert_frame_equal(parallel, sequential)
+    options = ("--no-cache", "--parallel-config", PARALLEL / f"{name}.yml")
+    program = PATIENT_BENCHOPT if name == "slurm" else BENCHOPT
+    command(*arguments(folder, name, *options, program=program), folder=folder)
+    pd.testing.assert_frame_equal(metrics(folder, name), sequential)
+
+
+@contextmanager
+def process(*arguments):
+    started = subprocess.Popen(
+        [sys.executable, *map(str, arguments)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield started
+    finally:
+        started.kill()
+        started.wait()
+
+
+def test_dask_goes_on_when_a_worker_is_killed(folder, sequential, tmp_path):
+    """A scheduler and two workers, as on two machines; one is lost half way."""
+    needs("distributed")
+    from distributed import Client
+
+    file = tmp_path / "scheduler.json"
+    common = ("--scheduler-file", file, "--no-dashboard")
+    worker = ("-m", "distributed.cli.dask_worker", "--nthreads", 1, "--no-nanny")
+    with ExitStack() as stack:
+        scheduler = ("-m", "distributed.cli.dask_scheduler", "--port", 0)
+        stack.enter_context(process(*scheduler, *common))
+        workers = [
+            stack.enter_context(
+                process(*worker, *common, "--local-directory", tmp_path / str(k))
+            )
+            for k in range(2)
+        ]
+        until(file.exists, workers[0])
+        with Client(scheduler_file=str(file), timeout=HANGING) as client:
+            client.wait_for_workers(2, timeout=HANGING)
+            address = client.scheduler.address
+        config = yaml.safe_load((PARALLEL / "dask_scheduler.yml").read_text())
+        (tmp_path / "dask.yml").write_text(
+            yaml.dump({**config, "dask_address": address})
+        )
+        options = ("--parallel-config", tmp_path / "dask.yml")
+        with process(*arguments(folder, "killed", *options)[1:]) as run:
+            done = folder / "__cache__" / "benchopt" / "runner"
+            until(lambda: any(done.rglob("output.pkl")), run)
+            workers[0].kill()
+            assert run.wait(HANGING) == 0
+    assert len(list(done.rglob("output.pkl"))) == 6
+    pd.testing.assert_frame_equal(metrics(folder, "killed"), sequential)
+
+
+def test_workers_end_with_a_killed_run(folder, tmp_path):
+    (tmp_path / "signs.py").write_text(DATASET)
+    solver = "SOBA[max_seconds=3000,runtime=torch]"
+    cells = ("-d", tmp_path / "signs.py", "-s", solver, "-r", 2, "--timeout", HANGING)
+    run = ("run", folder, "-j", 2, *cells, "--no-plot", "--no-cache")
+    with process("-c", BENCHOPT, *run) as front:
+
+        def workers():
+            return {int(file.stem) for file in tmp_path.glob("*.pid")} - {front.pid}
+
+        until(lambda: len(workers()) == 2, front)
+        front.kill()
+        front.wait()
+        left = wait_for_ends(workers(), seconds=600)  # their cells take 3000
+    for pid in left:
+        psutil.Process(pid).kill()
+    assert not left, "workers that nobody waits for"
+
+
+def wait_for_ends(pids, seconds):
+    """Those of the processes that run on after so many seconds."""
+    for _ in range(10 * seconds):
+        pids = set(filter(is_running, pids))
+        if not pids:
+            break
+        time.sleep(0.1)
+    return pids
+
+
+def is_running(pid):
+    """A process that ended may wait for its parent to notice."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+@pytest.mark.parametrize(
+    "reason, required, outcome",
+    [
+        ("Skipped: needs dask: pip install", "1", "failed"),
+        ("Skipped: needs dask: pip install", "", "skipped"),
+        ("Skipped: no data", "1", "skipped"),
+    ],
+)
+def test_what_is_needed_may_not_be_missing_everywhere(
+    monkeypatch, reason, required, outcome
+):
+    """Where the tests have to be complete, as in .ci/run, such a skip is a failure."""
+    monkeypatch.setenv("BENCHMARK_BILEVEL_REQUIRE", required)
+    report = SimpleNamespace(
+        skipped=True, outcome="skipped", longrepr=("file", 1, reason)
+    )
+    hook = conftest.pytest_runtest_makereport(None, None)
+    next(hook)
+    with pytest.raises(StopIteration) as end:
+        hook.send(report)
+    assert end.value.value.outcome == outcome
 
 
 @pytest.mark.parametrize(

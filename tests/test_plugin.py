@@ -92,7 +92,7 @@ def test_it_appears_in_the_page(benchmark, plugin):  # noqa: F811
 
 
 def test_template_is_ignored_by_benchopt(benchmark):  # noqa: F811
-    _, lines = benchopt(benchmark, command="info")
+    _, lines = benchopt(benchmark, command_name="info")
     assert not any("template" in line for line in lines)
 
 

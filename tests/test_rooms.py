@@ -8,6 +8,11 @@ import benchmark_bilevel
 PACKAGE = Path(benchmark_bilevel.__file__).parent
 # From the ground up; a room imports from the rooms before it and from itself.
 ROOMS = (
+    "notices",
+    "folders",
+    "plugin_files",
+    "numba_cache",
+    "workers",
     "fingerprint",
     "provenance",
     "parameters",

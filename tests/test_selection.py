@@ -6,7 +6,7 @@ import pytest
 from conftest import ROOT, dataset, load_plugin, load_solver, real_selection
 from numba import njit
 
-from benchmark_bilevel.exact.reference import reference_value
+from benchmark_bilevel.exact.published import reference_value
 from benchmark_bilevel.exact.solve import Exact
 from benchmark_bilevel.fingerprint import cached_njit
 from benchmark_bilevel.methods.directions import assign, zeros_like

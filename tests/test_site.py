@@ -22,7 +22,7 @@ from benchopt.benchmark import Benchmark
 from benchopt.cli.process_results import publish
 from benchopt.results import read_results
 from click.testing import CliRunner
-from conftest import ROOT
+from conftest import ROOT, copy_of_the_benchmark
 from github import GithubException
 
 from benchmark_bilevel.__main__ import main
@@ -284,8 +284,9 @@ def test_commands(files, tmp_path, monkeypatch):
     assert result.exit_code == 0, result.output
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"profile-1e-01-seconds.svg", "profile-1e-01-oracle-calls.svg"}
-    monkeypatch.setattr("benchmark_bilevel.__main__.PACKAGE", tmp_path / "package")
-    result = CliRunner().invoke(main, ["site", str(tmp_path / "site")])
+    empty = copy_of_the_benchmark(tmp_path)
+    arguments = ["site", str(tmp_path / "site"), "--benchmark", str(empty)]
+    result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 1
     assert result.output.startswith(
         "Error: no result files in results/: `make results`"
@@ -552,7 +553,8 @@ def test_pages_build_for_whatever_ran(anything):
 @pytest.fixture(scope="module")
 def browser():
     webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    chromium = next(filter(None, map(shutil.which, names)), None)
     driver = shutil.which("chromedriver")
     if not (chromium and driver):
         pytest.skip("needs chromium and chromedriver in PATH")
@@ -612,7 +614,7 @@ def open_page(browser, address):
     return console, requests, failed
 
 
-def wait(condition, seconds=120):
+def wait(condition, seconds=600):  # only a hanging page takes longer
     for _ in range(10 * seconds):
         if condition():
             return

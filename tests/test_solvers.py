@@ -155,6 +155,6 @@ def elements_of_iterations(subject, n_samples):
     return elements.total
 
 
-def test_saba_does_not_slow_down_with_the_data():
+def test_saba_writes_no_more_with_more_data():
     subject = solver("SABA")
     assert elements_of_iterations(subject, 300) == elements_of_iterations(subject, 3000)

@@ -119,7 +119,8 @@ def ensure(source, home):
         line = (
             f"{source.name}: {problem}; fetching it failed ({reason(error)}); connect "
             f"to the network and run `benchopt prepare . -d {source.name} --force`, or "
-            "put good copies of these files there by hand"
+            "put good copies of these files there by hand (BENCHOPT_DATA_HOME names "
+            "another folder)"
         )
         _failures[source.name, folder] = time.monotonic(), line
         raise MissingData(line) from None

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from benchmark_bilevel.ends import ENDS
-from benchmark_bilevel.exact.reference import reference_value
+from benchmark_bilevel.exact.published import reference_value
 from benchmark_bilevel.exact.solve import Exact, InnerSolveError
 from benchmark_bilevel.faults import Fault
 from benchmark_bilevel.oracles import COUNTS
@@ -97,6 +97,10 @@ class Evaluator:
         return points is None or iterations is None or iterations in points
 
     @cached_property
+    def _reference(self):
+        return reference_value(self.problem)
+
+    @cached_property
     def _exact_points(self):
         """Iterations that `max_exact_evaluations` leaves; None if all.
 
@@ -130,7 +134,7 @@ class Evaluator:
         at_solution = self.problem.accuracies(exact.z)
         return {
             "value": exact.value,
-            "suboptimality": exact.value - reference_value(self.problem),
+            "suboptimality": exact.value - self._reference,
             "hypergradient_norm": self._map_norm(x, exact.hypergradient),
             "inner_distance": float(np.linalg.norm(z - exact.z)),
             **{f"{name}_at_solution": value for name, value in at_solution.items()},

@@ -1,14 +1,4 @@
-"""Reference minima of h: found by a deterministic solver, kept as small JSON files.
-
-A reference belongs to the samples and the settings of a problem, by their fingerprint,
-not to the name of a data set. The published ones are in ``results/references``.
-"""
-
-import json
-import os
-import tempfile
-from functools import cache
-from pathlib import Path
+"""Reference minima of h, found by a deterministic solver; `published` keeps them."""
 
 import numpy as np
 from scipy.optimize import minimize
@@ -16,34 +6,12 @@ from scipy.special import expit, logit
 
 from benchmark_bilevel.exact.linear_systems import CHEAP_HESSIAN
 from benchmark_bilevel.exact.solve import Exact, InnerSolveError
-from benchmark_bilevel.fingerprint import PACKAGE
 
-REFERENCES = PACKAGE.parent / "results" / "references"
 # u = σ(x) is kept this far from 0 and 1: exp(x) in [1e-13, 1e13] instead of [0, ∞].
 MARGIN = 1e-13
 # Above this many variables (hyper-cleaning) one start has to do, in rounds of so many
 # evaluations until one gains less than so much, and the minimiser is not stored.
 MANY, ROUND, MANY_GAIN = 500, 60, 1e-8
-
-
-def reference_value(problem):
-    """h* of `problem`; NaN where it has none or it was never computed."""
-    if not problem.has_reference:
-        return np.nan
-    if hasattr(problem, "minimiser"):
-        return _closed_form_value(problem)
-    reference = _published().get(problem.fingerprint)
-    return np.nan if reference is None else reference["value"]
-
-
-def _closed_form_value(problem):
-    return float(problem.value_function(problem.minimiser()))
-
-
-@cache
-def _published():
-    references = (json.loads(path.read_text()) for path in REFERENCES.glob("*.json"))
-    return {reference["fingerprint"]: reference for reference in references}
 
 
 def find_reference(problem, starts=(), log=print):
@@ -177,20 +145,3 @@ def _descend_from(exact, u):
         if gain < (MANY_GAIN if is_large else 1e-13):
             break
     return result, max(gain, 0.0)
-
-
-def save_reference(reference, name):
-    """Write `reference` to ``results/references/<name>.json``, atomically."""
-    REFERENCES.mkdir(parents=True, exist_ok=True)
-    path = REFERENCES / f"{name}.json"
-    with tempfile.NamedTemporaryFile(
-        "w", dir=REFERENCES, suffix=".tmp", delete=False
-    ) as file:
-        json.dump(reference, file, indent=1)
-    os.replace(file.name, path)
-    return path
-
-
-def load_reference(path):
-    """The content of a reference file."""
-    return json.loads(Path(path).read_text())

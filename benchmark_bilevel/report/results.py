@@ -1,16 +1,18 @@
 """Which runs of a result file belong together, what they are called, how they ended."""
 
-import json
-import re
 import weakref
 from functools import wraps
 from typing import NamedTuple
 
-import click
 import numpy as np
 import pandas as pd
 
-from benchmark_bilevel.exact.reference import REFERENCES
+from benchmark_bilevel.exact.published import (
+    DamagedReference,
+    read_reference,
+    reference_paths,
+)
+from benchmark_bilevel.notices import say_once
 from benchmark_bilevel.report.names import (
     base_name,
     kind_names,
@@ -172,15 +174,11 @@ def problems(results):
 def accuracy_of_reference(runs):
     """Error bound of h* on the problem of `runs`: what lies below it says nothing."""
     problem = runs["p_obj_problem"].iloc[0]
-    prefix = f"{problem}-{base_name(runs['dataset_name'].iloc[0])}-"
-    accuracies = []
-    for path in REFERENCES.glob("*.json"):
-        if re.fullmatch(re.escape(prefix) + r"[0-9a-f]+\.json", path.name):
-            try:
-                accuracies.append(float(json.loads(path.read_text())["accuracy"]))
-            except (KeyError, TypeError, ValueError) as error:
-                raise click.ClickException(
-                    f"the reference {path} is damaged: `python -m benchmark_bilevel "
-                    "reference` makes it again."
-                ) from error
-    return max(accuracies, default=ROUNDING)
+    data = base_name(runs["dataset_name"].iloc[0])
+    accuracies = [ROUNDING]
+    for path in reference_paths(f"{problem}-{data}-*.json"):
+        try:
+            accuracies.append(read_reference(path)["accuracy"])
+        except DamagedReference as error:
+            say_once(f"{error}.")
+    return max(accuracies)

@@ -1,0 +1,109 @@
+"""Runs of a configuration, and whether each cell that it asks for has a result.
+
+``benchopt run`` ends with exit code 0 if any cell ran. Published files need all.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from itertools import groupby
+
+import pandas as pd
+import yaml
+from benchopt.benchmark import _list_parametrized_classes
+
+CELL = ["dataset_name", "objective_name", "solver_name", "idx_rep"]
+
+
+def run(benchmark, config, n_jobs=1):
+    """Run the configuration file `config`; what has a result is not run again.
+
+    Parameters
+    ----------
+    benchmark : benchopt.benchmark.Benchmark
+    config : Path
+    n_jobs : int
+        Cells at a time.
+
+    Returns
+    -------
+    file : Path
+        The results, in the benchmark's folder ``outputs``; it does not exist if no cell
+        has any.
+    failures : list of str
+        A line for each solver of which cells have no result.
+    """
+    file = benchmark.get_output_folder() / f"{config.stem}.parquet"
+    file.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "benchopt", "run", str(benchmark.benchmark_dir)]
+    command += ["--config", str(config), "--output", file.stem, "--no-plot"]
+    code = subprocess.run([*command, "-j", str(n_jobs)]).returncode
+    found = set()
+    if file.exists():
+        table = pd.read_parquet(file, columns=CELL)
+        found = set(table.itertuples(index=False, name=None))
+    elif code > 1:  # a mistake in the configuration, which benchopt has named
+        return file, [f"benchopt run ended with exit code {code}"]
+    asked = cells(benchmark, yaml.safe_load(config.read_text()))
+    return file, list(_lines(cell for cell in asked if cell not in found))
+
+
+def cells(benchmark, config):
+    """The cells that a configuration asks for, in benchopt's order.
+
+    A problem that does not fit a data set asks for none, and a solver that skips a
+    problem neither. Data that are missing are asked for all the same.
+
+    Yields
+    ------
+    tuple
+        Names as in the columns `CELL`, and the number of the repetition.
+    """
+    datasets = benchmark.check_dataset_patterns(_listed(config, "dataset"))
+    objectives = benchmark.check_objective_filters(_listed(config, "objective"))
+    solvers = benchmark.check_solver_patterns(_listed(config, "solver"))
+    repetitions = range(config.get("n-repetitions") or 1)
+    for dataset, _ in _list_parametrized_classes(*datasets):
+        for objective, _ in _list_parametrized_classes(*objectives):
+            for solver, _ in _list_parametrized_classes(*solvers):
+                if _fits(dataset, objective, solver):
+                    names = str(dataset), str(objective), str(solver)
+                    yield from ((*names, k) for k in repetitions)
+
+
+def _listed(config, key):
+    patterns = config.get(key)
+    return patterns if isinstance(patterns, list) or patterns is None else [patterns]
+
+
+def _fits(dataset, objective, solver):
+    try:
+        data = dataset._get_data()  # benchopt keeps what `get_data` returned
+        if data.get("missing"):
+            return True
+        if objective._set_dataset(dataset)[0]:
+            return False
+        return not solver.skip(**objective.get_objective())[0]
+    except Exception:  # whatever a plugin raises; it has no result for the same reason
+        return True
+
+
+def _lines(missing):
+    """A line a solver on a problem, with the repetitions that are `missing`."""
+    for names, group in groupby(missing, key=lambda cell: cell[:3]):
+        dataset, objective, solver = names
+        repetitions = ", ".join(str(cell[3]) for cell in group)
+        yield f"{solver} on {dataset}, {objective}: repetitions {repetitions}"
+
+
+def publish(file, folder):
+    """Put a copy of `file` into `folder`, in place of an older one at once."""
+    folder.mkdir(exist_ok=True)
+    partial = folder / f".{file.name}.tmp"
+    try:
+        shutil.copyfile(file, partial)
+        os.replace(partial, folder / file.name)
+    finally:
+        partial.unlink(missing_ok=True)
+    return folder / file.name

@@ -1,0 +1,149 @@
+"""Results are published only if every cell that was asked for has one."""
+
+import shutil
+import subprocess
+
+import pandas as pd
+import pytest
+from benchopt.benchmark import Benchmark
+from click.testing import CliRunner
+from conftest import ROOT, copy_of_the_benchmark
+
+from benchmark_bilevel.__main__ import main
+from benchmark_bilevel.provenance import changed_files
+from benchmark_bilevel.report.complete import cells
+
+BROKEN = """
+from benchmark_bilevel.solver import BilevelSolver
+
+
+class Solver(BilevelSolver):
+    name = "broken"
+    parameters = {"tries": [1]}
+
+    @staticmethod
+    def init(inner, outer, z, x):
+        return z, x
+
+    def pre_run_hook(self, callback):
+        raise RuntimeError("broken on purpose")
+
+    @staticmethod
+    def step(inner, outer, state, steps, t):
+        pass
+"""
+TINY = """
+objective: ["Bilevel[problem=quadratic]"]
+dataset: ["quadratic[n_samples=64,n_outer_samples=64]"]
+solver: ["SOBA[max_iterations=3,runtime=torch]"{}]
+n-repetitions: 2
+"""
+
+
+def git(folder, *arguments):
+    identity = ("-c", "user.name=tests", "-c", "user.email=tests@localhost")
+    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True)
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """The benchmark in a repository of its own, everything committed."""
+    folder = copy_of_the_benchmark(tmp_path)
+    shutil.copy(ROOT / ".gitignore", folder)
+    (folder / "config" / "tiny.yml").write_text(TINY.format(""))
+    (folder / "results").mkdir()
+    (folder / "results" / "tiny.parquet").write_bytes(b"older")
+    git(folder, "init", "--quiet")
+    git(folder, "add", ".")
+    git(folder, "commit", "--quiet", "-m", "all")
+    return folder
+
+
+def invoke(folder, command, config="tiny"):
+    config = folder / "config" / f"{config}.yml"
+    arguments = [command, str(config), "--benchmark", str(folder)]
+    return CliRunner().invoke(main, arguments, catch_exceptions=False)
+
+
+def test_cells_that_are_asked_for(tmp_path):
+    """Only problems that fit; data that are missing are no reason."""
+    benchmark = Benchmark(copy_of_the_benchmark(tmp_path))
+    gone = tmp_path / "gone.py"
+    gone.write_text(
+        "from benchopt import BaseDataset\n"
+        "class Dataset(BaseDataset):\n"
+        "    name = 'gone'\n"
+        "    def get_data(self):\n"
+        "        return {'missing': 'nobody has them'}\n"
+    )
+    config = {
+        "objective": "Bilevel[problem=[hyperparameter-selection,quadratic]]",
+        "dataset": ["breast_cancer", {"quadratic": {"seed": [0, 1]}}, str(gone)],
+        "solver": [{"SOBA": {"step_size": [0.1, 0.2]}}, "BSGM"],
+        "n-repetitions": 3,
+    }
+    asked = list(cells(benchmark, config))
+    table = pd.DataFrame(asked, columns=["data", "objective", "solver", "repetition"])
+    assert not table.duplicated().any()
+    counts = table["data"].str.split("[").str[0].value_counts()
+    assert counts.to_dict() == {"breast_cancer": 9, "quadratic": 18, "gone": 18}
+    assert table["solver"].nunique() == 3
+    assert sorted(table["repetition"].unique()) == [0, 1, 2]
+
+
+def test_incomplete_results_leave_the_older_file(checkout):
+    (checkout / "solvers" / "broken.py").write_text(BROKEN)
+    config = checkout / "config" / "tiny.yml"
+    config.write_text(TINY.format(", broken"))
+    git(checkout, "add", ".")
+    git(checkout, "commit", "--quiet", "-m", "a broken solver")
+    published = checkout / "results" / "tiny.parquet"
+    result = invoke(checkout, "results")
+    assert result.exit_code == 1
+    first, *failures = result.output.splitlines()
+    assert first == f"Error: {published} stays as it is, no result of"
+    assert len(failures) == 1
+    assert failures[0].startswith("  broken") and "quadratic" in failures[0]
+    assert failures[0].endswith("repetitions 0, 1")
+    assert published.read_bytes() == b"older"
+    result = invoke(checkout, "run")
+    assert result.exit_code == 1
+    assert result.output.splitlines()[0] == "Error: no result of"
+
+    config.write_text(TINY.format(""))
+    git(checkout, "commit", "--quiet", "-am", "without it")
+    result = invoke(checkout, "results")
+    assert result.exit_code == 0, result.output
+    assert result.output.strip() == str(published)
+    assert set(pd.read_parquet(published)["idx_rep"]) == {0, 1}
+    assert len(list(published.parent.iterdir())) == 1
+
+
+def test_published_results_are_made_by_committed_code(checkout):
+    assert changed_files(checkout) == []
+    (checkout / "results" / "other.parquet").touch()
+    assert changed_files(checkout) == [], "results say themselves what made them"
+    with (checkout / "solvers" / "soba.py").open("a") as file:
+        file.write("\n")
+    (checkout / "solvers" / "mine.py").touch()
+    result = invoke(checkout, "results")
+    assert result.exit_code == 1
+    assert result.output == (
+        "Error: results are made from a commit: commit or remove solvers/soba.py, "
+        "solvers/mine.py\n"
+    )
+    shutil.rmtree(checkout / ".git")
+    result = invoke(checkout, "results")
+    assert result.exit_code == 1
+    assert "this is no checkout" in result.output
+    assert not (checkout / "outputs").exists(), "nothing ran"
+
+
+def test_a_wrong_configuration_is_named_once(checkout, capfd):
+    (checkout / "config" / "tiny.yml").write_text(TINY.format(", 'SOBA[batch_size=0]'"))
+    result = invoke(checkout, "run")
+    assert result.exit_code == 1
+    assert (
+        result.output == "Error: no result of\n  benchopt run ended with exit code 2\n"
+    )
+    assert "batch_size=0" in capfd.readouterr().err
