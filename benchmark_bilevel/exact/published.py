@@ -64,6 +64,16 @@ def reference_paths(pattern="*.json"):
     return paths if own == package else [*paths, *sorted(own.glob(pattern))]
 
 
+def references_of(problem, dataset):
+    """The files of the references of the problem and the data set with these names."""
+    return reference_paths(f"{_stem(problem, dataset)}-*.json")
+
+
+def _stem(problem, dataset):
+    """How the names of these files begin; a problem of one's own is named by a path."""
+    return re.sub(r"[^\w.-]+", "_", f"{problem}-{dataset}")
+
+
 def read_reference(path):
     """The content of a reference file, as `find_reference` made it.
 
@@ -93,8 +103,7 @@ def save_reference(reference, problem, dataset):
     """
     folder = benchmark_folder() / PACKAGE.name / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
-    name = f"{problem.name}-{dataset}-{problem.fingerprint}"
-    path = folder / (re.sub(r"[^\w.-]+", "_", name) + ".json")
+    path = folder / f"{_stem(problem.name, dataset)}-{problem.fingerprint}.json"
     partial = path.with_suffix(f".{os.getpid()}.tmp")
     try:
         partial.write_text(json.dumps(reference, indent=1))

@@ -10,7 +10,7 @@ import pandas as pd
 from benchmark_bilevel.exact.published import (
     DamagedReference,
     read_reference,
-    reference_paths,
+    references_of,
 )
 from benchmark_bilevel.notices import say_once
 from benchmark_bilevel.report.names import (
@@ -176,7 +176,7 @@ def accuracy_of_reference(runs):
     problem = runs["p_obj_problem"].iloc[0]
     data = base_name(runs["dataset_name"].iloc[0])
     accuracies = [ROUNDING]
-    for path in reference_paths(f"{problem}-{data}-*.json"):
+    for path in references_of(problem, data):
         try:
             accuracies.append(read_reference(path)["accuracy"])
         except DamagedReference as error:
