@@ -33,6 +33,7 @@ from benchmark_bilevel.methods import (
     combine,
     descend,
     dot,
+    empty_memory,
     norm,
     saga,
     scale,
@@ -286,6 +287,18 @@ def test_saga_means_are_the_full_data_gradients(problem, runtime, generator):
         (fz_memory, outer_grad(outer, z, x, v, 0)),
     ):
         check_close(as_array(memory[1]), expected)
+
+
+def test_the_part_that_is_not_sampled_is_scaled_and_added_in_torch():
+    """What SAGA leaves out of its table is the ridge of 2 (d + e)."""
+    directions = []
+    for k in (1.0, 10.0):
+        directions.append(torch.tensor([k, 2 * k]))
+        directions[-1].not_sampled = torch.tensor([k, 0.0])
+    total = scale(add(*directions), 2.0)
+    memory = empty_memory(total, 1)
+    np.testing.assert_array_equal(saga(total, memory, 0), [22, 44])
+    np.testing.assert_array_equal(memory[0], [[0, 44]])
 
 
 def test_memory_is_that_of_the_residuals(problem):

@@ -28,7 +28,7 @@ from benchmark_bilevel.problems.selection.ridge import (
     ridge_value,
 )
 
-HAS_HESSIAN = True  # the inner oracle has `hessian`
+HAS_HESSIAN = True  # the inner oracle has a `hessian` of its own
 
 
 @njit(**FAST)

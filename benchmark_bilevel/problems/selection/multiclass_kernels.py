@@ -24,7 +24,7 @@ from benchmark_bilevel.problems.selection.ridge import (
     ridge_value,
 )
 
-HAS_HESSIAN = True  # the inner oracle has `hessian`
+HAS_HESSIAN = True  # the inner oracle has a `hessian` of its own
 HAS_HVP_AGAIN = True  # and `hvp_again`
 
 
