@@ -91,6 +91,6 @@ class Cache(caching.FunctionCache):
             super().save_overload(sig, data)
         except OSError as error:
             say_once(
-                f"Compiled code cannot be kept in {self.cache_path} ({error.strerror}): "
-                "the next run compiles anew. NUMBA_CACHE_DIR names another folder."
+                f"Compiled code cannot be kept ({error.strerror}): the next run compiles "
+                "anew. NUMBA_CACHE_DIR names another folder."
             )

@@ -129,6 +129,8 @@ def test_a_clone_is_a_benchopt_benchmark(clone, environment, tmp_path):
     ):
         assert ", ".join(names) in lines
 
+    environment.benchopt("archive", clone)
+
     environment.install(*pip_requirements(), "pytest")
     metrics = environment.run(clone)
     assert len(metrics) > 10
@@ -140,7 +142,6 @@ def test_a_clone_is_a_benchopt_benchmark(clone, environment, tmp_path):
     lines = environment.benchopt("test", clone, "--skip-install", "-k", "SOBA")
     assert "passed" in lines[-1] and "failed" not in lines[-1]
 
-    environment.benchopt("archive", clone)
     clone.rename(clone.with_name("original"))
     with tarfile.open(environment.elsewhere / "benchmark_bilevel.tar.gz") as archive:
         archive.extractall(clone.parent, filter="data")
