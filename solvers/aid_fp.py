@@ -50,9 +50,7 @@ class Solver(BilevelSolver):
         return z, x, copy(z), zeros_like(z)
 
     @staticmethod
-    def step(
-        inner, outer, state, steps, t, n_inner, n_linear, warm_start, warm_linear
-    ):
+    def step(inner, outer, state, steps, t, n_inner, n_linear, warm_start, warm_linear):
         z, x, z0, v = state
         if not warm_start:
             assign(z, z0)

@@ -102,6 +102,4 @@ class Solver(BilevelSolver):
 
     @staticmethod
     def estimate(t, linear_step, n_terms):
-        return Implicit(
-            0, n_terms, linear_step, truncations=n_terms, simultaneous=True
-        )
+        return Implicit(0, n_terms, linear_step, truncations=n_terms, simultaneous=True)
