@@ -11,6 +11,7 @@ import types
 import numpy as np
 import pytest
 from conftest import ROOT, load_plugin
+from test_methods import fsla_remembers
 from test_solvers import elements_of_iterations, mrbo_weights_are_right
 
 from benchmark_bilevel import methods
@@ -246,6 +247,112 @@ MUTANTS = {
         settled_hypergradient,
         "diverges|settles",
     ),
+    "ALSET's linear system starts at −∇z f": (
+        "alset_ls",
+        "solver",
+        [("descend(v, start, fz)", "descend(v, 1.0, fz)")],
+        directions,
+        "direction of x",
+    ),
+    "TTSA's cross derivative on the sample of the inner gradient": (
+        "ttsa",
+        "solver",
+        [
+            (
+                "        descend(z, steps.inner, inner.grad(z, x, inner.draw()))\n"
+                "        samples = draw_hia_hypergradient(inner, outer, n_terms)\n",
+                "        samples = draw_hia_hypergradient(inner, outer, n_terms)\n"
+                "        descend(z, steps.inner, inner.grad(z, x, samples[2]))\n",
+            )
+        ],
+        conduct.samples,
+        "one sample serves cross and grad",
+    ),
+    "BSA starts z where it was": (
+        "bsa",
+        "solver",
+        [("if not warm_start:", "if warm_start:")],
+        directions,
+        "after iteration 1",
+    ),
+    "SMB averages both directions": (
+        "smb",
+        "solver",
+        [
+            ("return z, x, zeros_like(x)", "return z, x, zeros_like(x), zeros_like(z)"),
+            ("z, x, w = state", "z, x, w, u = state"),
+            (
+                "descend(z, steps.inner, inner.grad(z, x, inner.draw()))",
+                "average(u, 0.1, inner.grad(z, x, inner.draw()))\n"
+                "        descend(z, steps.inner, u)",
+            ),
+        ],
+        directions,
+        "z after iteration 0",
+    ),
+    "BiAdam's averages keep their first value": (
+        "biadam",
+        "solver",
+        [("else weight * eta", "else 0.0")],
+        settled_hypergradient,
+        "settles|diverges",
+    ),
+    "FSLA's old point at 0": (
+        "fsla",
+        "solver",
+        [
+            ("copy(z), copy(x), copy(v)", "zeros_like(z), zeros_like(x), copy(v)"),
+            ("if t == 0:", "if t < 0:"),
+        ],
+        directions,
+        "direction of x",
+    ),
+    "SUSTAIN's old point two steps back": (
+        "sustain",
+        "solver",
+        [
+            (
+                "        assign(z_old, z)\n        assign(x_old, x)\n",
+                "        if t % 2 == 0:\n"
+                "            assign(z_old, z)\n            assign(x_old, x)\n",
+            )
+        ],
+        directions,
+        "after iteration 2",
+    ),
+    "STABLE's z does not follow x": (
+        "stable",
+        "solver",
+        [("        descend(z, 1.0, solve_spd(H, J.T @ change))\n", "")],
+        directions,
+        "z after iteration 0",
+    ),
+    "STABLE's Hessian starts at 0": (
+        "stable",
+        "solver",
+        [("assign(H, inner.hessian(z, x, i))", "inner.hessian(z, x, i)")],
+        directions,
+        "direction of x after iteration 0",
+    ),
+    "STABLE adds to the Hessian in every iteration": (
+        "stable",
+        "solver",
+        [
+            (
+                "        clip_spectrum(H, convexity)\n",
+                "        for k in range(len(z)):\n            H[k, k] += 0.01\n",
+            )
+        ],
+        directions,
+        "direction of x after iteration 0",
+    ),
+    "SVRB without ∇x f": (
+        "svrb",
+        "solver",
+        [("steps.outer, J @ v, u)", "steps.outer, J @ v)")],
+        settled_hypergradient,
+        "∇x f is missing",
+    ),
     "z bound to a new array": (
         "soba",
         "solver",
@@ -423,6 +530,12 @@ def unmutated(solver):
     return Subject(
         load_plugin(ROOT / "solvers" / f"{solver}.py").Solver, runtime="torch"
     )
+
+
+def test_fsla_without_storm_fails(tmp_path):
+    edits = [("storm(d, weight * decay(t, outer_exponent), h, h_old)", "assign(d, h)")]
+    mutant = Subject(make_mutant(tmp_path, "fsla", "solver", edits), runtime="torch")
+    assert fsla_remembers(unmutated("fsla")) and not fsla_remembers(mutant)
 
 
 def test_weights_that_do_not_decrease_fail(tmp_path):

@@ -42,6 +42,16 @@ def flip(oracle, probability):
 
 
 @piece
+def draw_subset(oracle, n, size):
+    """`size` of the numbers 0, …, n − 1, all different, from the stream of `draw`."""
+    numbers = np.arange(n)
+    for k in range(size):
+        other = k + oracle.uniform(n - k)
+        numbers[k], numbers[other] = numbers[other], numbers[k]
+    return numbers[:size]
+
+
+@piece
 def draw_large_batch(oracle, size):
     """A batch of `size` fresh blocks, or each block once where there are no more."""
     if size >= oracle.n_blocks:

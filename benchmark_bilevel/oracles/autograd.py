@@ -223,6 +223,14 @@ class SparseRows:
         return weights.new_zeros(n_rows, weights.shape[1]).index_add(0, rows, entries)
 
 
+def depends_on_x(loss, samples, z, x):
+    """Whether ``loss(z, x, *batch)`` depends on x, by its text at the first sample."""
+    batch = (to_tensor(array[:1], "float64", "cpu") for array in samples)
+    z, x = (to_tensor(y, "float64", "cpu").requires_grad_() for y in (z, x))
+    (part,) = torch.autograd.grad(loss(z, x, *batch).sum(), x, allow_unused=True)
+    return part is not None
+
+
 def to_tensor(array, dtype, device):
     """Tensor on `device`, of `dtype` if `array` is floating; a copy of `array`.
 

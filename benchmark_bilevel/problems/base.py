@@ -142,6 +142,13 @@ class Problem:
         return self.outer_samples[0].shape[0]
 
     @cached_property
+    def outer_depends_on_x(self):
+        """Whether f depends on x other than through z: else ∇x f is 0."""
+        from benchmark_bilevel.oracles.autograd import depends_on_x  # takes seconds
+
+        return depends_on_x(self.outer_loss, self.outer_samples, *self.initial_point())
+
+    @cached_property
     def fingerprint(self):
         """Digest of the problem's name, settings and samples: names its reference."""
         digest = hashlib.sha256(repr((self.name, *self.settings())).encode())

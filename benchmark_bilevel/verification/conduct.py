@@ -181,7 +181,8 @@ def _shared_kinds(subject, n_samples=4000):
         problem, runtime="torch", **STEPS, batch_size=1, outer_batch_size=1
     )
     uses = defaultdict(set)
-    for kind in ("grad", "grad_x", "grads", "hvp", "cross", "grad_hvp_cross"):
+    kinds = "grad grad_x grads hvp cross grad_hvp_cross hessian cross_matrix"
+    for kind in kinds.split():
         _watch(runtime.inner, kind, uses)
     shared = set()
     for t in range(4):
