@@ -94,9 +94,11 @@ class AutogradLosses:
         from benchmark_bilevel.oracles.autograd import (
             AutogradInner,
             AutogradOuter,
+            one_thread,
             to_tensor,
         )
 
+        self._one_thread = one_thread
         self._tensor = lambda array: to_tensor(array, "float64", "cpu")
         counts = np.zeros(len(COUNTS), np.int64)
         self._inner = AutogradInner(
@@ -122,7 +124,8 @@ class AutogradLosses:
         )
 
     def _call(self, function, *arrays):
-        result = function(*(self._tensor(array) for array in arrays), 0)
+        with self._one_thread():
+            result = function(*(self._tensor(array) for array in arrays), 0)
         if isinstance(result, tuple):
             return tuple(None if part is None else part.numpy() for part in result)
         return result if isinstance(result, float) else result.numpy()

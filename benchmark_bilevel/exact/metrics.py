@@ -32,6 +32,7 @@ class Evaluator:
         self.problem = problem
         self.exact = Exact(problem)
         self._warm_start = {}
+        self._said = set()
 
     def metrics(self, z, x, iterations=None, counts=None, diverged=None, ended=None):
         """Metrics at (z, x), all floats but ``end``; NaN where they do not exist.
@@ -117,7 +118,7 @@ class Evaluator:
             return {
                 "inner_loss": self.exact.losses.inner_value(z, x),
                 "outer_loss": self.exact.losses.outer_value(z, x),
-                **self.problem.accuracies(z),
+                **self.problem.accuracies(z, x),
                 **self.problem.outer_metrics(x),
             }
 
@@ -128,10 +129,13 @@ class Evaluator:
             else:
                 exact = self._evaluate_cold(x)
         except InnerSolveError as error:
-            warnings.warn(f"{self.problem.name}: {error}", RuntimeWarning, stacklevel=2)
+            line = f"{self.problem.name}: {error}"
+            if line not in self._said:
+                self._said.add(line)
+                warnings.warn(line, RuntimeWarning, stacklevel=2)
             return {}
         self._warm_start = {"z": exact.z, "v": exact.v}
-        at_solution = self.problem.accuracies(exact.z)
+        at_solution = self.problem.accuracies(exact.z, x)
         return {
             "value": exact.value,
             "suboptimality": exact.value - self._reference,

@@ -1,5 +1,7 @@
 """Oracles that need nothing but the losses: PyTorch differentiates, on any device."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 from scipy.sparse import issparse
@@ -194,6 +196,17 @@ class AutogradOuter(_AutogradOracle):
                 "differ between entries."
             )
         x.copy_(self.project_scaled(x, a.sqrt() + floor))
+
+
+@contextmanager
+def one_thread():
+    """Parallel runs do not fight; threads only wait for each other on small matrices."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
 
 
 class SparseRows:
