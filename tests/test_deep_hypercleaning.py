@@ -8,6 +8,7 @@ from conftest import dataset, load_solver
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit, log_softmax
 
+from benchmark_bilevel.data import Inadmissible
 from benchmark_bilevel.exact.metrics import Evaluator
 from benchmark_bilevel.problems.hypercleaning.deep import DeepHypercleaning
 from benchmark_bilevel.verification import NotDeclared
@@ -128,5 +129,10 @@ def test_wrong_labels_are_found():
 
 
 def test_other_data_do_not_fit():
-    for name in ("breast_cancer", "quadratic", "diabetes"):
-        assert "needs images" in DeepHypercleaning.unfit(dataset(name))
+    for name, line in (
+        ("breast_cancer", "needs images"),
+        ("diabetes", "y_train has 214 distinct values in 442 samples"),
+        ("quadratic", "needs classification data"),
+    ):
+        with pytest.raises(Inadmissible, match=line):
+            DeepHypercleaning.admit(dataset(name))

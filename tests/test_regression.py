@@ -4,11 +4,14 @@ import numpy as np
 import pytest
 from conftest import dataset, load_solver
 from numpy.testing import assert_allclose
+from scipy import sparse
 
+from benchmark_bilevel.data import Inadmissible
 from benchmark_bilevel.exact.metrics import Evaluator
 from benchmark_bilevel.exact.reference import reference_value
 from benchmark_bilevel.exact.solve import Exact
 from benchmark_bilevel.problems.selection.problem import HyperparameterSelection
+from benchmark_bilevel.problems.template_problem import RidgeSelection
 from benchmark_bilevel.verification import run_checks
 from benchmark_bilevel.verification.cases import small_classification, small_regression
 from benchmark_bilevel.verification.problems import PROBLEM_CHECKS
@@ -132,9 +135,20 @@ def test_saba_comes_down_to_the_reference(diabetes):
 
 
 def test_data_that_do_not_fit():
-    sparse = pytest.importorskip("scipy.sparse")
     data = small_regression()
-    assert HyperparameterSelection.unfit(data) is None
-    data["X_train"] = sparse.csr_matrix(data["X_train"])
-    assert HyperparameterSelection.unfit(data) == "needs dense features"
-    assert not HyperparameterSelection(small_classification()).is_regression
+    admitted = HyperparameterSelection.admit(data)
+    assert HyperparameterSelection(admitted).is_regression
+    assert RidgeSelection.admit(small_classification())["y_train"].dtype == float
+    few = {name: data[name][:8] for name in ("X_train", "y_train")}
+    for changed, line in (
+        ({"X_train": sparse.csr_matrix(data["X_train"])}, "needs dense features"),
+        (few, "needs 9 samples to regress; there are 8"),
+        (
+            {"X_trian": data["X_train"]},
+            "knows X_train, y_train, X_test, y_test and not",
+        ),
+    ):
+        with pytest.raises(Inadmissible, match=line):
+            HyperparameterSelection.admit({**data, **changed})
+    with pytest.raises(Inadmissible, match="needs regression data"):
+        RidgeSelection.admit(dataset("quadratic"))
