@@ -99,6 +99,10 @@ class DataHypercleaning(Problem):
         return self.rules.project
 
     @property
+    def project_scaled(self):
+        return self.rules.project_scaled
+
+    @property
     def ridge(self):
         return self.rules.ridge
 

@@ -1,6 +1,6 @@
 """How the papers set hyper-cleaning up."""
 
-from benchmark_bilevel.problems.hypercleaning import kernels
+from benchmark_bilevel.problems.hypercleaning import kernels, weight_kernels
 from benchmark_bilevel.problems.images import (
     divided_by_the_largest,
     standardised_as_a_whole,
@@ -27,7 +27,7 @@ class Soba:
     start, half = -2.0, 0.0
     kernels = kernels
     has_reference = True
-    project = None
+    project = project_scaled = None
 
     @staticmethod
     def weights(x):
@@ -55,7 +55,7 @@ class Bome(Soba):
     twelfths = 10
     ridge = 0.001
     start = half = 0.5
-    kernels = None
+    kernels = weight_kernels
     has_reference = False
     scale = staticmethod(standardised_as_a_whole)
 
@@ -66,6 +66,10 @@ class Bome(Soba):
     @staticmethod
     def project(x):
         return x.clamp(0.0, 1.0)
+
+    @staticmethod
+    def project_scaled(x, weights):
+        return x.clamp(0.0, 1.0)  # a box: the weights do not matter
 
     @staticmethod
     def replaced(generator, n, corruption):

@@ -24,6 +24,7 @@ from benchmark_bilevel.problems.selection import (
     binary_kernels,
     multiclass_kernels,
     sparse_kernels,
+    squares_kernels,
 )
 from benchmark_bilevel.problems.selection.ridge import Ridge, penalties, ridge_add
 
@@ -121,7 +122,7 @@ class HyperparameterSelection(Problem):
     @property
     def kernels(self):
         if self.is_regression:
-            return None
+            return squares_kernels
         if self.is_sparse:
             return sparse_kernels
         return binary_kernels if self.n_scores == 1 else multiclass_kernels
