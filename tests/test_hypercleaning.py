@@ -271,6 +271,17 @@ def test_metrics_of_bome(small_bome, generator):
     assert_allclose(row["hypergradient_norm"], np.sqrt(np.sum(moved**2)))
 
 
+def test_preconditioner_of_bome_is_nearly_the_hessian(bome, generator):
+    """It is exact where the classes' covariances do not depend on the images: z = 0."""
+    x, v = generator.random(bome.dim_x), generator.standard_normal(bome.dim_z)
+    z = np.zeros(bome.dim_z)
+    product = Exact(bome).losses.hvp(z, x, v)
+    assert_allclose(bome.preconditioner(z, x)(product), v, atol=1e-6)
+    other = generator.random(bome.dim_x)
+    product = Exact(bome).losses.hvp(z, other, v)
+    assert_allclose(bome.preconditioner(z, other)(product), v, atol=1e-6)
+
+
 def test_fashion_mnist_as_bome_has_it():
     """50,000 inner and 5,000 outer images, exactly half of the labels replaced."""
     if "BENCHOPT_DATA_HOME" not in os.environ:

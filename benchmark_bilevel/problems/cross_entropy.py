@@ -50,10 +50,16 @@ def accuracy(model, split):
     return float(np.mean(model(split.X).argmax(axis=1) == split.y))
 
 
-def class_covariance(z, X):
-    """Mean of diag(p) − p pᵀ, p the probabilities of a sample: (classes, classes)."""
+def class_covariance(z, X, weights=None):
+    """Mean of diag(p) − p pᵀ, p the probabilities of a sample: (classes, classes).
+
+    `weights`, (n,), are those of the samples; equal ones if None.
+    """
     p = softmax(X @ z.reshape(-1, X.shape[1]).T, axis=1)
-    return np.diag(p.mean(axis=0)) - p.T @ p / len(p)
+    if weights is None:
+        weights = np.ones(len(p))
+    share = p * (weights / max(weights.sum(), np.finfo(float).tiny))[:, None]
+    return np.diag(share.sum(axis=0)) - p.T @ share
 
 
 def kronecker_preconditioner(covariance, spectrum_of_moments, ridge):

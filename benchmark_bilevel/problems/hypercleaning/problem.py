@@ -9,7 +9,9 @@ from benchmark_bilevel.oracles.samplers import aligned
 from benchmark_bilevel.problems.base import Problem
 from benchmark_bilevel.problems.classification import Split, thirds, unfit_to_classify
 from benchmark_bilevel.problems.cross_entropy import (
+    class_covariance,
     cross_entropies,
+    kronecker_preconditioner,
     linear_model,
     model_metrics,
 )
@@ -142,8 +144,7 @@ class DataHypercleaning(Problem):
 
     @property
     def max_exact_evaluations(self):
-        # A second each on MNIST.
-        return 12 if self._is_large else None
+        return self.rules.max_exact_evaluations if self._is_large else None
 
     @property
     def solver_seconds(self):
@@ -182,6 +183,26 @@ class DataHypercleaning(Problem):
 
     def outer_loss(self, z, x, a, y):
         return cross_entropies(z, a, y)
+
+    def preconditioner(self, z, x):
+        """H as if the classes' covariances and the images were independent.
+
+        Where g is ill-conditioned: on 50,000 images Newton's method then takes some 70
+        products instead of 1,600. Elsewhere it would cost more than it saves.
+        """
+        if not self.rules.is_ill_conditioned:
+            return super().preconditioner(z, x)
+        X, weights = self.split[0].X, self.rules.weights(x)
+        if self._last_moments is None or not np.array_equal(self._last_moments[0], x):
+            parts = zip(np.array_split(X, 10), np.array_split(weights, 10), strict=True)
+            moments = sum((part.T * share) @ part for part, share in parts) / len(X)
+            self._last_moments = x.copy(), np.linalg.eigh(moments)
+        covariance = class_covariance(z, X, weights)
+        return kronecker_preconditioner(
+            covariance, self._last_moments[1], 2 * self.ridge
+        )
+
+    _last_moments = None  # an x, and the spectrum of the images' weighted moments there
 
     def initial_point(self):
         """z0 = 0 and x0 = −2, where all weights are 0.119, unless a protocol differs."""

@@ -20,6 +20,10 @@ class Soba:
         All entries of x0.
     half : float
         Where the weight is 1/2.
+    is_ill_conditioned : bool
+        Whether the inner problem is.
+    max_exact_evaluations : int
+        Of a run on many images: they take a second each.
     """
 
     twelfths = 4
@@ -27,6 +31,8 @@ class Soba:
     start, half = -2.0, 0.0
     kernels = kernels
     has_reference = True
+    is_ill_conditioned = False
+    max_exact_evaluations = 12
     project = project_scaled = None
 
     @staticmethod
@@ -57,6 +63,8 @@ class Bome(Soba):
     start = half = 0.5
     kernels = weight_kernels
     has_reference = False
+    is_ill_conditioned = True
+    max_exact_evaluations = 6  # five seconds each on 50,000 images
     scale = staticmethod(standardised_as_a_whole)
 
     @staticmethod
