@@ -3,7 +3,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # a clone is used uninstalled
 
-import numpy as np
 from benchopt import BaseObjective
 
 import benchmark_bilevel.plugin_files  # noqa: F401  (first: archives need no more)

@@ -15,4 +15,3 @@ class Dataset(RealDataset):
     """
 
     name = "diabetes"
-    requirements = ["scikit-learn"]

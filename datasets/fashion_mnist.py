@@ -16,4 +16,3 @@ class Dataset(RealDataset):
     """
 
     name = "fashion_mnist"
-    requirements = ["pooch", "tqdm", "filelock"]

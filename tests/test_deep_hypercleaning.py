@@ -10,6 +10,8 @@ from scipy.special import expit, log_softmax
 
 from benchmark_bilevel.data import Inadmissible
 from benchmark_bilevel.exact.metrics import Evaluator
+from benchmark_bilevel.exact.solve import Exact, InnerSolveError
+from benchmark_bilevel.notices import say_once
 from benchmark_bilevel.problems.hypercleaning.deep import DeepHypercleaning
 from benchmark_bilevel.verification import NotDeclared
 from benchmark_bilevel.verification.cases import small_images, small_problems
@@ -81,8 +83,7 @@ def test_published_sizes():
 def test_metrics(small, point):
     """Each of a row, from z and x in NumPy; whatever needs z*(x) does not exist."""
     z, x = point
-    with pytest.warns(RuntimeWarning, match="deep-hypercleaning: .* not convex"):
-        row = Evaluator(small).metrics(z, x, 0, {}, False)
+    row = Evaluator(small).metrics(z, x, 0, {}, False)
     inner, outer, test = small.split
     given, wrong = small.given_labels, small.wrong
     given_losses, given_hits = cross_entropies(small, z, inner.X, given)
@@ -106,12 +107,14 @@ def test_metrics(small, point):
         assert np.isnan(row[name]), name
 
 
-def test_the_reason_is_given_once(small, point):
-    evaluator = Evaluator(small)
-    with pytest.warns(RuntimeWarning) as said:
-        for iterations in range(3):
-            evaluator.metrics(*point, iterations, {}, False, ended=True)
-    assert len(said) == 1
+def test_the_reason_is_given_once(small, point, capsys):
+    say_once.cache_clear()
+    for iterations in range(3):
+        Evaluator(small).metrics(*point, iterations, {}, False)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("deep-hypercleaning: the inner problem") and "h or z" in line
+    with pytest.raises(InnerSolveError, match="not convex"):
+        Exact(small).evaluate(point[1])
 
 
 def test_wrong_labels_are_found():

@@ -8,7 +8,7 @@ from scipy import sparse
 
 from benchmark_bilevel.data import Inadmissible
 from benchmark_bilevel.exact.metrics import Evaluator
-from benchmark_bilevel.exact.reference import reference_value
+from benchmark_bilevel.exact.published import reference_value
 from benchmark_bilevel.exact.solve import Exact
 from benchmark_bilevel.problems.selection.problem import HyperparameterSelection
 from benchmark_bilevel.problems.template_problem import RidgeSelection

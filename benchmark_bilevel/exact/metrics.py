@@ -11,6 +11,7 @@ from benchmark_bilevel.ends import ENDS
 from benchmark_bilevel.exact.published import reference_value
 from benchmark_bilevel.exact.solve import Exact, InnerSolveError
 from benchmark_bilevel.faults import Fault
+from benchmark_bilevel.notices import say_once
 from benchmark_bilevel.oracles import COUNTS
 from benchmark_bilevel.solver import evaluation_points
 
@@ -32,7 +33,6 @@ class Evaluator:
         self.problem = problem
         self.exact = Exact(problem)
         self._warm_start = {}
-        self._said = set()
 
     def metrics(self, z, x, iterations=None, counts=None, diverged=None, ended=None):
         """Metrics at (z, x), all floats but ``end``; NaN where they do not exist.
@@ -123,16 +123,19 @@ class Evaluator:
             }
 
     def _exact_metrics(self, z, x):
+        if self.problem.h_unknown is not None:
+            say_once(
+                f"{self.problem.name}: {self.problem.h_unknown}; there are no metrics "
+                "that need h or z*(x)."
+            )
+            return {}
         try:
             if self._warm_start:
                 exact = self.exact.evaluate(x, **self._warm_start)
             else:
                 exact = self._evaluate_cold(x)
         except InnerSolveError as error:
-            line = f"{self.problem.name}: {error}"
-            if line not in self._said:
-                self._said.add(line)
-                warnings.warn(line, RuntimeWarning, stacklevel=2)
+            warnings.warn(f"{self.problem.name}: {error}", RuntimeWarning, stacklevel=2)
             return {}
         self._warm_start = {"z": exact.z, "v": exact.v}
         at_solution = self.problem.accuracies(exact.z, x)
