@@ -3,7 +3,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # a clone is used uninstalled
 
-import numpy as np
 from benchopt import BaseObjective
 
 import benchmark_bilevel.plugin_files  # noqa: F401  (first: archives need no more)
@@ -71,13 +70,17 @@ class Objective(CheckedParameters, BaseObjective):
         "problem": [
             "hyperparameter-selection",
             "data-hypercleaning",
+            "deep-hypercleaning",
             "data-poisoning",
+            "dataset-distillation",
+            "hyper-representation",
             "quadratic",
         ],
         "split_seed": [None],
         # Each for the problems that use it; any other value than these defaults is
         # refused by the others.
         "corruption": [0.5],
+        "protocol": ["default"],
         "parametrisation": ["default"],
         "constraint": ["l2-then-box"],
     }
@@ -115,7 +118,7 @@ class Objective(CheckedParameters, BaseObjective):
         return reason is not None, reason
 
     def _unused_parameter(self, problem):
-        for name in ("corruption", "parametrisation", "constraint"):
+        for name in ("corruption", "protocol", "parametrisation", "constraint"):
             value, default = getattr(self, name), self.parameters[name][0]
             if name not in problem.options and value != default:
                 return f"{problem.name} does not use {name}={value}"
@@ -164,6 +167,5 @@ class Objective(CheckedParameters, BaseObjective):
         return {"z": z, "x": x}
 
     def save_final_results(self, z, x, **_):
-        # The result file holds this for every run: no images, no word weights.
-        small = {k: y for k, y in (("z", z), ("x", x)) if np.size(y) <= 1000}
-        return {**small, "provenance": provenance()}
+        results = self.bilevel_problem.final_results(z, x)
+        return {**results, "provenance": provenance()}

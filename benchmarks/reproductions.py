@@ -50,9 +50,9 @@ def show(figure, seen, target="", holds=True):
         missed.append(figure)
 
 
-def show_model(name, problem, z):
+def show_model(name, problem, z, x):
     """The accuracies of a model and its loss on the test set, one line."""
-    metrics = problem.accuracies(z)
+    metrics = problem.accuracies(z, x)
     seen = ", ".join(
         f"{part} {metrics[f'{part}_accuracy']:.2%}" for part in ("validation", "test")
     )
@@ -111,14 +111,14 @@ def cleaning():
             show(f"{name}: h − h*", f"{gap:.5f}", f"< {limit}", 0 < gap < limit)
             target = f"> {least}" if least else ""
             show(f"{name}: AUC of −x", f"{auc:.4f}", target, auc > least)
-        show_model(f"SOBA, seed {seed}, at z", problem, z)
-        show_model(f"SOBA, seed {seed}, at z*(x)", problem, solution.z)
+        show_model(f"SOBA, seed {seed}, at z", problem, z, x)
+        show_model(f"SOBA, seed {seed}, at z*(x)", problem, solution.z, x)
         for name, used in (
             ("all weights equal to 1", np.ones(problem.dim_x, bool)),
             ("truly clean samples only", ~problem.wrong),
         ):
             weights = np.where(used, 40.0, -40.0)  # σ(±40) is 1 or 0
-            show_model(name, problem, exact.inner_solution(weights))
+            show_model(name, problem, exact.inner_solution(weights), weights)
 
 
 def covtype():
@@ -148,9 +148,9 @@ def covtype():
         "about 0.67",
         minimum < solution.value < 0.68,
     )
-    accuracy = show_model("SOBA, at z", problem, z)["test_accuracy"]
+    accuracy = show_model("SOBA, at z", problem, z, x)["test_accuracy"]
     show("SOBA, at z: test accuracy", f"{accuracy:.2%}", "about 71 %", accuracy > 0.705)
-    show_model("SOBA, at z*(x)", problem, solution.z)
+    show_model("SOBA, at z*(x)", problem, solution.z, x)
 
 
 def newsgroups():
@@ -161,7 +161,7 @@ def newsgroups():
     solution = exact.evaluate(x)
     seconds = time.perf_counter() - started
     show(f"inner optimum at x = 0 ({seconds:.0f} s): h", f"{solution.value:.4f}")
-    show_model("inner optimum at x = 0", problem, solution.z)
+    show_model("inner optimum at x = 0", problem, solution.z, x)
     run = make_run(
         problem,
         "stocBiO",
@@ -179,7 +179,7 @@ def newsgroups():
         started = time.perf_counter()
         run.advance(point)
         seconds += time.perf_counter() - started
-        metrics = problem.accuracies(run.variables()[0])
+        metrics = problem.accuracies(*run.variables())
         loss, accuracy = metrics["test_loss"], metrics["test_accuracy"]
         show(
             f"stocBiO, {point} iterations, {seconds:.2f} s: test loss",

@@ -18,6 +18,7 @@ import warnings
 import zlib
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -37,7 +38,7 @@ ROOT = Path(__file__).resolve().parents[1]
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 HANGING = 300  # seconds that no client waits for a server that says nothing
-FETCHED = ("ijcnn1", "covtype", "20newsgroups", "mnist")
+FETCHED = ("ijcnn1", "covtype", "20newsgroups", "mnist", "fashion_mnist")
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -125,19 +126,21 @@ def idx(array):
     return gzip.compress(header + array.tobytes())
 
 
-def fake_mnist(server, monkeypatch, rng):
+def fake_images(server, monkeypatch, rng, prefix):
     sizes = {"train": 12, "t10k": 5}
-    for name in sources.MNIST_SHA256:
+    files = getattr(sources, f"{prefix}_SHA256")
+    for name in files:
         n = sizes[name.split("-")[0]]
         shape = (n, 28, 28) if "images" in name else (n,)
         server.files[name] = idx(rng.integers(0, 10, shape).astype(np.uint8))
-    sha256 = {
-        name: hashlib.sha256(server.files[name]).hexdigest()
-        for name in sources.MNIST_SHA256
-    }
-    monkeypatch.setattr(sources, "MNIST_SHA256", sha256)
+    sha256 = {name: hashlib.sha256(server.files[name]).hexdigest() for name in files}
+    monkeypatch.setattr(sources, f"{prefix}_SHA256", sha256)
     mirrors = (f"{server.url}/first/", f"{server.url}/second/")
-    monkeypatch.setattr(sources, "MNIST_MIRRORS", mirrors)
+    monkeypatch.setattr(sources, f"{prefix}_MIRRORS", mirrors)
+
+
+fake_mnist = partial(fake_images, prefix="MNIST")
+fake_fashion_mnist = partial(fake_images, prefix="FASHION_MNIST")
 
 
 def fake_ijcnn1(server, monkeypatch, rng):
@@ -184,9 +187,13 @@ def remote(server, monkeypatch, module, name, content):
     monkeypatch.setattr(module, "ARCHIVE", archive)
 
 
-FAKES = dict(
-    zip(FETCHED, (fake_ijcnn1, fake_covtype, fake_newsgroups, fake_mnist), strict=True)
-)
+FAKES = {
+    "ijcnn1": fake_ijcnn1,
+    "covtype": fake_covtype,
+    "20newsgroups": fake_newsgroups,
+    "mnist": fake_mnist,
+    "fashion_mnist": fake_fashion_mnist,
+}
 
 
 @pytest.fixture(params=FETCHED)
@@ -599,10 +606,11 @@ EXPECTED = {
     ),
     "digits": (64, "178 182 177 183 181 182 181 179 174 180", None),
     "breast_cancer": (30, "212 357", None),
+    "fashion_mnist": (784, " ".join(10 * ["6000"]), " ".join(10 * ["1000"])),
 }
 
 
-@pytest.mark.parametrize("name", data.NAMES)
+@pytest.mark.parametrize("name", sorted(EXPECTED))
 def test_real_data(name):
     """Shapes, labels, types, and the known content (`load` verifies the digest)."""
     if name in sources.SOURCES:
@@ -625,7 +633,7 @@ def test_real_data(name):
         assert np.bincount(y).tolist() == counts
         assert y.dtype == np.int64
     X = loaded["X_train"]
-    assert X.dtype == (np.uint8 if name == "mnist" else np.float64)
+    assert X.dtype == (np.uint8 if name.endswith("mnist") else np.float64)
     if name == "20newsgroups":
         assert sparse.issparse(X) and X.format == "csr"
         assert np.allclose(np.sqrt(X.multiply(X).sum(axis=1)), 1)
@@ -633,3 +641,39 @@ def test_real_data(name):
         assert X.flags.c_contiguous and not X.flags.writeable
     assert data.load(name)["X_train"] is X
     assert_passes_as_it_is(loaded)
+
+
+def test_every_data_set_is_tested():
+    assert set(EXPECTED) | {"diabetes"} == set(data.NAMES)
+
+
+def test_diabetes():
+    """Ten raw features of 442 patients, and targets that are no labels."""
+    loaded = data.load("diabetes")
+    X, y = loaded["X_train"], loaded["y_train"]
+    assert X.shape == (442, 10) and X.flags.c_contiguous
+    assert X[0].tolist() == [59, 2, 32.1, 101, 157, 93.2, 38, 4, 4.8598, 87]
+    assert y.dtype == np.float64 and (y[0], y.min(), y.max()) == (151, 25, 346)
+    assert loaded["X_test"] is None and loaded["y_test"] is None
+    assert_passes_as_it_is(loaded)
+
+
+# As the authors list them beside their files.
+FASHION_MNIST_MD5 = {
+    "train-images-idx3-ubyte.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+    "train-labels-idx1-ubyte.gz": "25c81989df183df01b3e8a0aad5dffbe",
+    "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
+    "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
+}
+
+
+def test_fashion_mnist_has_the_published_checksums():
+    """The SHA-256 that the package knows are those of the published files."""
+    folder = data.data_home() / "fashion_mnist"
+    for name, md5 in FASHION_MNIST_MD5.items():
+        if not (folder / name).exists():
+            pytest.skip(f"no {name} in {folder}")
+        content = (folder / name).read_bytes()
+        assert hashlib.md5(content).hexdigest() == md5
+        sha256 = hashlib.sha256(content).hexdigest()
+        assert sha256 == sources.FASHION_MNIST_SHA256[name]

@@ -6,13 +6,17 @@ import numpy as np
 import pytest
 from conftest import dataset, load_solver
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy.special import expit
-from sklearn.metrics import precision_score, recall_score, roc_auc_score
+from scipy.special import expit, log_softmax
+from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
 
+from benchmark_bilevel.exact.metrics import Evaluator
 from benchmark_bilevel.exact.published import reference_value
 from benchmark_bilevel.exact.solve import Exact
 from benchmark_bilevel.problems import PROBLEMS
+from benchmark_bilevel.verification import run_checks
+from benchmark_bilevel.verification.cases import small_images
 from benchmark_bilevel.verification.probe import STEPS, probe
+from benchmark_bilevel.verification.problems import PROBLEM_CHECKS, kernels
 
 BATCH_SIZE = 64  # divides neither the 599 inner nor the 599 outer samples of digits
 
@@ -98,6 +102,7 @@ def test_metrics_of_found_labels(digits, generator):
         metrics["corrupted_precision"], precision_score(digits.wrong, found)
     )
     assert_allclose(metrics["corrupted_recall"], recall_score(digits.wrong, found))
+    assert_allclose(metrics["clean_f1"], f1_score(~digits.wrong, ~found))
     oracle = digits.outer_metrics(np.where(digits.wrong, -900.0, 900.0))
     assert set(oracle.values()) == {1.0}
     nothing_found = digits.outer_metrics(np.ones(digits.dim_x))
@@ -193,6 +198,112 @@ def test_soba_on_mnist_comes_near_the_reference(mnist, corruption, gap):
     assert 0 < suboptimality < gap
     if corruption == 0.5:
         assert problem.outer_metrics(x)["corrupted_auc"] > 0.96
+
+
+@pytest.fixture(scope="module")
+def bome():
+    return make("digits", protocol="bome")
+
+
+@pytest.fixture(scope="module")
+def small_bome():
+    return PROBLEMS["data-hypercleaning"](
+        small_images(), corruption=0.5, protocol="bome"
+    )
+
+
+def test_protocol_of_bome(bome):
+    """Weights in [0, 1], projected, a small ridge, one scale for all pixels."""
+    inner, outer, test = bome.split
+    assert [len(part.y) for part in bome.split] == [599, 599, 599]
+    assert_allclose((inner.X.mean(), inner.X.std()), (0, 1), atol=1e-12)
+    constant = [np.ptp(part.X[:, 0]) for part in (inner, outer, test)]
+    assert constant == [0, 0, 0], "this pixel has no scale of its own"
+    generator = np.random.RandomState(32)
+    replaced = generator.permutation(599)[:299]
+    labels = inner.y.copy()
+    labels[replaced] = generator.randint(0, 10, 299)
+    assert_array_equal(bome.given_labels, labels)
+    z, x = bome.initial_point()
+    assert not z.any() and (x == 0.5).all()
+    assert not bome.has_reference
+    assert bome.fingerprint != make("digits").fingerprint
+
+
+def test_checks_of_bome_pass(small_bome):
+    # The two formulas of its kernels are in every iteration of the next test.
+    checks = [check for check in PROBLEM_CHECKS if check is not kernels]
+    for result in run_checks(checks, small_bome):
+        assert result.status == "ok", result
+
+
+def test_runtimes_give_the_same_iterates_of_bome(small_bome):
+    ends = [
+        run(small_bome, "soba", 60, step_size=0.1, outer_ratio=1e-2, runtime=name)
+        for name in ("numba", "torch")
+    ]
+    for numba, torch in zip(*(end.variables() for end in ends), strict=True):
+        assert_allclose(numba, torch, atol=1e-10)
+    _, x = ends[0].variables()
+    assert x.min() == 0 and x.max() == 1, "steps this large reach both ends"
+
+
+def test_metrics_of_bome(small_bome, generator):
+    """Weights below 1/2 are those that are found, and g has them as they are."""
+    z, x = (
+        0.01 * generator.standard_normal(small_bome.dim_z),
+        generator.random(small_bome.dim_x),
+    )
+    row = Evaluator(small_bome).metrics(z, x, 0, {}, False)
+    (X, y, _), (A, b), Z = (
+        small_bome.inner_samples,
+        small_bome.outer_samples,
+        z.reshape(3, -1),
+    )
+    given = -log_softmax(X @ Z.T, axis=1)[np.arange(len(y)), y]
+    clean = -log_softmax(A @ Z.T, axis=1)[np.arange(len(b)), b]
+    assert_allclose(row["inner_loss"], np.mean(x * given) + 0.001 * np.sum(z**2))
+    assert_allclose(row["outer_loss"], clean.mean())
+    assert_allclose(row["clean_f1"], f1_score(~small_bome.wrong, x >= 0.5))
+    assert_allclose(row["corrupted_auc"], roc_auc_score(small_bome.wrong, -x))
+    exact = Exact(small_bome).evaluate(x)
+    moved = x - np.clip(x - exact.hypergradient, 0, 1)
+    assert_allclose(row["hypergradient_norm"], np.sqrt(np.sum(moved**2)))
+
+
+def test_preconditioner_of_bome_is_nearly_the_hessian(bome, generator):
+    """It is exact where the classes' covariances do not depend on the images: z = 0."""
+    x, v = generator.random(bome.dim_x), generator.standard_normal(bome.dim_z)
+    z = np.zeros(bome.dim_z)
+    product = Exact(bome).losses.hvp(z, x, v)
+    assert_allclose(bome.preconditioner(z, x)(product), v, atol=1e-6)
+    other = generator.random(bome.dim_x)
+    product = Exact(bome).losses.hvp(z, other, v)
+    assert_allclose(bome.preconditioner(z, other)(product), v, atol=1e-6)
+
+
+def test_fashion_mnist_as_bome_has_it():
+    """50,000 inner and 5,000 outer images, exactly half of the labels replaced."""
+    if "BENCHOPT_DATA_HOME" not in os.environ:
+        pytest.skip("BENCHOPT_DATA_HOME is not set: no Fashion-MNIST")
+    problem = make("fashion_mnist", protocol="bome")
+    assert [len(part.y) for part in problem.split] == [50_000, 5000, 10_000]
+    generator = np.random.RandomState(32)
+    order = generator.permutation(60_000)
+    replaced = generator.permutation(50_000)[:25_000]
+    right = problem.data["y_train"][order[:50_000]]
+    kept = np.setdiff1d(np.arange(50_000), replaced)
+    assert_array_equal(problem.given_labels[kept], right[kept])
+    assert 0.445 < problem.wrong.mean() < 0.455
+    assert_array_equal(
+        problem.outer_samples[1], problem.data["y_train"][order[50_000:55_000]]
+    )
+
+
+@pytest.mark.parametrize("value", ["BOME", None, 1])
+def test_bad_protocol_is_refused(value):
+    line = PROBLEMS["data-hypercleaning"].invalid(corruption=0.5, protocol=value)
+    assert line.startswith(f"protocol={value!r} is not known") and "bome" in line
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.5, "half"])

@@ -308,7 +308,7 @@ def test_vanishing_penalties():
 def test_accuracies(data, generator):
     problem = HyperparameterSelection(data)
     z = generator.standard_normal(problem.dim_z)
-    metrics = problem.accuracies(z)
+    metrics = problem.accuracies(z, problem.initial_point()[1])
     test = problem.split[2]
     scores = test.X @ z.reshape(problem.n_scores, -1).T
     if problem.n_scores == 1:
@@ -376,7 +376,7 @@ def test_digits():
     if np.isnan(h_star):
         pytest.skip("no reference minimum of digits is published")
     assert h_star - 1e-9 <= exact.evaluate(x).value < start
-    assert problem.accuracies(z)["test_accuracy"] > 0.93
+    assert problem.accuracies(z, x)["test_accuracy"] > 0.93
 
 
 @pytest.fixture(scope="module")

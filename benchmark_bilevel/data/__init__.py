@@ -42,8 +42,9 @@ def load(name):
     dict
         ``X_train``, ``y_train``, ``X_test``, ``y_test``. X is a C-contiguous
         float64 array of shape (samples, features), a CSR matrix for 20newsgroups,
-        uint8 for mnist; y holds int64 labels 0, ..., K - 1. The test arrays are None
-        where the source has no test set (covtype, digits, breast_cancer).
+        uint8 for mnist and fashion_mnist; y holds int64 labels 0, ..., K - 1, for
+        diabetes float64 targets. The test arrays are None where the source has no test
+        set (covtype, digits, breast_cancer, diabetes).
         Loaded once a process and shared: dense arrays are read-only.
 
     Raises

@@ -39,6 +39,26 @@ MNIST_SHA256 = {
     ),
 }
 
+FASHION_MNIST_MIRRORS = (
+    "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+    "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
+)
+# Of the files with the MD5 sums that the authors publish.
+FASHION_MNIST_SHA256 = {
+    "train-images-idx3-ubyte.gz": (
+        "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"
+    ),
+    "train-labels-idx1-ubyte.gz": (
+        "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"
+    ),
+    "t10k-images-idx3-ubyte.gz": (
+        "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"
+    ),
+    "t10k-labels-idx1-ubyte.gz": (
+        "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"
+    ),
+}
+
 NEWSGROUPS = ("20news-bydate_py3.pkz", "20newsgroup_vectorized_py3.pkl")
 NEWSGROUPS_TRAIN = 11_314  # documents of the train subset, which comes first
 
@@ -116,7 +136,8 @@ def _read_idx(path):
     return np.frombuffer(content, np.uint8, offset=4 + 4 * n_axes).reshape(shape)
 
 
-def _read_mnist(folder):
+def _read_images(folder):
+    """The four files of MNIST, whose names those of Fashion-MNIST have, too."""
     X_train, y_train, X_test, y_test = (_read_idx(folder / f) for f in MNIST_SHA256)
     return _arrays(
         X_train.reshape(len(X_train), -1),
@@ -127,12 +148,20 @@ def _read_mnist(folder):
 
 
 def _download_mnist(folder):
+    _download_from_mirrors(folder, MNIST_MIRRORS, MNIST_SHA256)
+
+
+def _download_fashion_mnist(folder):
+    _download_from_mirrors(folder, FASHION_MNIST_MIRRORS, FASHION_MNIST_SHA256)
+
+
+def _download_from_mirrors(folder, mirrors, sha256_of_files):
     import pooch
 
     pooch.get_logger().setLevel("WARNING")
-    for file, sha256 in MNIST_SHA256.items():
+    for file, sha256 in sha256_of_files.items():
         errors = []
-        for mirror in MNIST_MIRRORS:
+        for mirror in mirrors:
             try:
                 pooch.retrieve(
                     mirror + file,
@@ -164,6 +193,13 @@ def _read_breast_cancer():
 
     X, y = load_breast_cancer(return_X_y=True)
     return _arrays(np.ascontiguousarray(X), y.astype(np.int64))
+
+
+def _read_diabetes():
+    from sklearn.datasets import load_diabetes
+
+    X, y = load_diabetes(return_X_y=True, scaled=False)
+    return _arrays(np.ascontiguousarray(X), y.astype(float))
 
 
 SOURCES = {
@@ -203,11 +239,25 @@ SOURCES = {
             folder="mnist",
             files=tuple(MNIST_SHA256),
             origin=f"{urlsplit(MNIST_MIRRORS[0]).netloc} (12 MB)",
-            read=_read_mnist,
+            read=_read_images,
             download=_download_mnist,
             digest="759aac536be5579a28df28cae3cbed2210d59f40f629e1626cfe5e830cc29f6d",
             reusable=tuple(MNIST_SHA256),
         ),
+        Source(
+            name="fashion_mnist",
+            folder="fashion_mnist",
+            files=tuple(FASHION_MNIST_SHA256),
+            origin=f"{urlsplit(FASHION_MNIST_MIRRORS[0]).netloc} (31 MB)",
+            read=_read_images,
+            download=_download_fashion_mnist,
+            digest="1a17e1963ba236a16dba90fe18665e729c1660e50c6bf1016f316cd73a9eca7f",
+            reusable=tuple(FASHION_MNIST_SHA256),
+        ),
     )
 }
-BUNDLED = {"digits": _read_digits, "breast_cancer": _read_breast_cancer}
+BUNDLED = {
+    "digits": _read_digits,
+    "breast_cancer": _read_breast_cancer,
+    "diabetes": _read_diabetes,
+}

@@ -94,9 +94,11 @@ class AutogradLosses:
         from benchmark_bilevel.oracles.autograd import (
             AutogradInner,
             AutogradOuter,
+            one_thread,
             to_tensor,
         )
 
+        self._one_thread = one_thread
         self._tensor = lambda array: to_tensor(array, "float64", "cpu")
         counts = np.zeros(len(COUNTS), np.int64)
         self._inner = AutogradInner(
@@ -122,7 +124,8 @@ class AutogradLosses:
         )
 
     def _call(self, function, *arrays):
-        result = function(*(self._tensor(array) for array in arrays), 0)
+        with self._one_thread():
+            result = function(*(self._tensor(array) for array in arrays), 0)
         if isinstance(result, tuple):
             return tuple(None if part is None else part.numpy() for part in result)
         return result if isinstance(result, float) else result.numpy()
@@ -146,7 +149,7 @@ class AutogradLosses:
         return self._call(self._outer.grad, z, x)
 
     def hessian(self, z, x, every=1):
-        return np.array([self.hvp(z, x, unit) for unit in np.eye(z.size)])
+        return self._call(self._inner.hessian, z, x)
 
 
 @cache

@@ -11,6 +11,7 @@ from benchmark_bilevel.ends import ENDS
 from benchmark_bilevel.exact.published import reference_value
 from benchmark_bilevel.exact.solve import Exact, InnerSolveError
 from benchmark_bilevel.faults import Fault
+from benchmark_bilevel.notices import say_once
 from benchmark_bilevel.oracles import COUNTS
 from benchmark_bilevel.solver import evaluation_points
 
@@ -117,11 +118,17 @@ class Evaluator:
             return {
                 "inner_loss": self.exact.losses.inner_value(z, x),
                 "outer_loss": self.exact.losses.outer_value(z, x),
-                **self.problem.accuracies(z),
+                **self.problem.accuracies(z, x),
                 **self.problem.outer_metrics(x),
             }
 
     def _exact_metrics(self, z, x):
+        if self.problem.h_unknown is not None:
+            say_once(
+                f"{self.problem.name}: {self.problem.h_unknown}; there are no metrics "
+                "that need h or z*(x)."
+            )
+            return {}
         try:
             if self._warm_start:
                 exact = self.exact.evaluate(x, **self._warm_start)
@@ -131,7 +138,7 @@ class Evaluator:
             warnings.warn(f"{self.problem.name}: {error}", RuntimeWarning, stacklevel=2)
             return {}
         self._warm_start = {"z": exact.z, "v": exact.v}
-        at_solution = self.problem.accuracies(exact.z)
+        at_solution = self.problem.accuracies(exact.z, x)
         return {
             "value": exact.value,
             "suboptimality": exact.value - self._reference,

@@ -105,6 +105,8 @@ class Exact:
 
     def inner_solution(self, x, z=None, max_iterations=200):
         """z*(x) by a damped Newton method started at `z`."""
+        if self.problem.h_unknown is not None:
+            raise InnerSolveError(self.problem.h_unknown)
         losses = self.losses
         start, _ = self.problem.initial_point()
         z = (start if z is None else z).astype(float)

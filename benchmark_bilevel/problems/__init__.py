@@ -8,14 +8,25 @@ from pathlib import Path
 
 from benchmark_bilevel.faults import Fault, line_of, nearest
 from benchmark_bilevel.problems.base import Problem
+from benchmark_bilevel.problems.distillation.problem import DatasetDistillation
+from benchmark_bilevel.problems.hypercleaning.deep import DeepHypercleaning
 from benchmark_bilevel.problems.hypercleaning.problem import DataHypercleaning
 from benchmark_bilevel.problems.poisoning.problem import DataPoisoning
 from benchmark_bilevel.problems.quadratic.problem import Quadratic
+from benchmark_bilevel.problems.representation.problem import HyperRepresentation
 from benchmark_bilevel.problems.selection.problem import HyperparameterSelection
 
 PROBLEMS = {
     cls.name: cls
-    for cls in (HyperparameterSelection, DataHypercleaning, DataPoisoning, Quadratic)
+    for cls in (
+        HyperparameterSelection,
+        DataHypercleaning,
+        DeepHypercleaning,
+        DataPoisoning,
+        DatasetDistillation,
+        HyperRepresentation,
+        Quadratic,
+    )
 }
 
 

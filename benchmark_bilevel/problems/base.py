@@ -46,6 +46,8 @@ class Problem:
     max_exact_evaluations = None
     solver_seconds = 10.0  # of a run, on the solver's clock, unless it says otherwise
     has_reference = True
+    # Or why nobody can compute z*(x), in a few words: there are no exact metrics then.
+    h_unknown = None
     # Whether variance reduction leaves g's regulariser, which is not sampled, out of its
     # tables of ∇z g and H v. The data term must not depend on x then.
     separate_regulariser = False
@@ -104,8 +106,8 @@ class Problem:
         """The pair (z0, x0), float64, the same for all solvers and repetitions."""
         raise NotImplementedError
 
-    def accuracies(self, z):
-        """Dict of the accuracies and the test loss of the model `z`; see `METRICS`."""
+    def accuracies(self, z, x):
+        """Dict of the accuracies and the test loss of the model (z, x)."""
         return {}
 
     def outer_metrics(self, x):
@@ -115,6 +117,13 @@ class Problem:
     def final_metrics(self, x):
         """Dict of metrics that cost too much for any but the last point of a run."""
         return {}
+
+    def final_results(self, z, x):
+        """Dict of arrays at the end of a run that the result file keeps for each run.
+
+        z and x where they are small: no word weights, no thousands of images.
+        """
+        return {name: y for name, y in (("z", z), ("x", x)) if np.size(y) <= 1000}
 
     # --- what follows from it -------------------------------------------------------
 

@@ -25,9 +25,9 @@ def unfit_to_classify(data, samples=3):
             "needs classification data: X_train, y_train and, if there is a test part, "
             f"X_test, y_test; there is {', '.join(data) or 'nothing'}"
         )
-    unknown = [name for name in data if name not in (*SUPERVISED, "classes")]
-    if unknown:
-        return f"knows {', '.join(SUPERVISED)} and not {', '.join(unknown)}"
+    reason = unknown_arrays(data)
+    if reason is not None:
+        return reason
     counts = np.bincount(data["y_train"])
     if counts.min() < samples:
         rarest = data["classes"][counts.argmin()]
@@ -38,17 +38,33 @@ def unfit_to_classify(data, samples=3):
     return None
 
 
+def unknown_arrays(data):
+    """What `data` have besides samples and targets, in a few words; None if nothing."""
+    unknown = [name for name in data if name not in (*SUPERVISED, "classes")]
+    if unknown:
+        return f"knows {', '.join(SUPERVISED)} and not {', '.join(unknown)}"
+    return None
+
+
 def stratified_thirds(X, y, seed):
     """Inner, outer and test thirds, standardised by the inner part's mean and scale."""
+    return standardised(*thirds(X, y, seed, strata=y))
+
+
+def thirds(X, y, seed, strata=None):
+    """Inner, outer and test thirds; of equal composition if `strata`, (n,), are given."""
     from sklearn.model_selection import train_test_split
 
     inner, rest = train_test_split(
-        np.arange(len(y)), train_size=1 / 3, stratify=y, random_state=seed
+        np.arange(len(y)), train_size=1 / 3, stratify=strata, random_state=seed
     )
     outer, test = train_test_split(
-        rest, train_size=1 / 2, stratify=y[rest], random_state=seed
+        rest,
+        train_size=1 / 2,
+        stratify=None if strata is None else strata[rest],
+        random_state=seed,
     )
-    return standardised(*(Split(X[part], y[part]) for part in (inner, outer, test)))
+    return tuple(Split(X[part], y[part]) for part in (inner, outer, test))
 
 
 def stratified_halves(X, y, X_test, y_test, seed):

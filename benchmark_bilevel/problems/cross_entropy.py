@@ -21,28 +21,45 @@ def cross_entropies(z, a, y):
     return cross_entropy(a @ z.view(-1, a.shape[1]).T, y, reduction="none")
 
 
-def model_metrics(z, train, validation, test):
-    """The accuracies of the model `z` on three `Split` and its loss on the last."""
-    scores = test.X @ z.reshape(-1, test.X.shape[1]).T
+def linear_model(z):
+    """The function X ↦ X Zᵀ, the scores (n, classes) of the samples X (n, features)."""
+    return lambda X: X @ z.reshape(-1, X.shape[1]).T
+
+
+def model_metrics(model, train, validation, test):
+    """The accuracies of `model` on three `Split` and its loss on the last.
+
+    Parameters
+    ----------
+    model : callable
+        From samples (n, features) to scores (n, classes).
+    train, validation, test : Split
+    """
+    scores = model(test.X)
     losses = logsumexp(scores, axis=1) - scores[np.arange(len(test.y)), test.y]
     return {
-        "train_accuracy": accuracy(z, train),
-        "validation_accuracy": accuracy(z, validation),
+        "train_accuracy": accuracy(model, train),
+        "validation_accuracy": accuracy(model, validation),
         "test_accuracy": float(np.mean(scores.argmax(axis=1) == test.y)),
         "test_loss": float(losses.mean()),
     }
 
 
-def accuracy(z, split):
-    """Share of the samples of `split` that the model `z` classifies rightly."""
-    scores = split.X @ z.reshape(-1, split.X.shape[1]).T
-    return float(np.mean(scores.argmax(axis=1) == split.y))
+def accuracy(model, split):
+    """Share of the samples of `split` that `model` classifies rightly."""
+    return float(np.mean(model(split.X).argmax(axis=1) == split.y))
 
 
-def class_covariance(z, X):
-    """Mean of diag(p) − p pᵀ, p the probabilities of a sample: (classes, classes)."""
+def class_covariance(z, X, weights=None):
+    """Mean of diag(p) − p pᵀ, p the probabilities of a sample: (classes, classes).
+
+    `weights`, (n,), are those of the samples; equal ones if None.
+    """
     p = softmax(X @ z.reshape(-1, X.shape[1]).T, axis=1)
-    return np.diag(p.mean(axis=0)) - p.T @ p / len(p)
+    if weights is None:
+        weights = np.ones(len(p))
+    share = p * (weights / max(weights.sum(), np.finfo(float).tiny))[:, None]
+    return np.diag(share.sum(axis=0)) - p.T @ share
 
 
 def kronecker_preconditioner(covariance, spectrum_of_moments, ridge):

@@ -28,7 +28,7 @@ class LeastSquares(Oracle):
     # What a block needs; `arrays` makes it, and padding has to come out as zero.
     fields = {
         "a": "(n_blocks, features, batch), design",
-        "y": "(n_blocks, batch), labels ±1",
+        "y": "(n_blocks, batch), targets",
         "s": "(batch,), workspace",
     }
 

@@ -11,41 +11,43 @@ from functools import cached_property
 import numpy as np
 
 from benchmark_bilevel.problems.base import Problem
-from benchmark_bilevel.problems.classification import stratified_thirds
+from benchmark_bilevel.problems.regression import (
+    regression_metrics,
+    regression_parts,
+    unfit_to_regress,
+)
 
 
 class RidgeSelection(Problem):
-    """Least-squares classification with a chosen penalty for each feature.
+    """Least squares with a chosen penalty for each feature.
 
         g(z, x) = 1/n Σ_i ½ (a_iᵀz − y_i)² + ½ Σ_j exp(x_j) z_j²
         f(z, x) = 1/m Σ_i ½ (a'_iᵀz − y'_i)²
 
-    with labels y = ±1. Derivatives come from autograd; a module of closed forms in
-    numba, named by the attribute `kernels`, makes it fast: `template_kernels`.
+    Derivatives come from autograd; a module of closed forms in numba, named by the
+    attribute `kernels`, makes it fast: `template_kernels`.
     """
 
     name = "ridge-selection"
+    targets = "numbers"  # what the labels or targets y have to be
 
     @classmethod
     def unfit(cls, data):
-        if "X_train" not in data:
-            return "needs classification data"
-        return "needs two classes" if data["y_train"].max() > 1 else None
+        return unfit_to_regress(data)
 
     # --- samples: tuples of arrays with one row a sample ---
 
     @cached_property
     def split(self):
-        data = self.data
-        return stratified_thirds(data["X_train"], data["y_train"], self.split_seed)
+        return regression_parts(self.data, self.split_seed)
 
     @property
     def inner_samples(self):
-        return self.split[0].X, 2.0 * self.split[0].y - 1
+        return self.split[0]
 
     @property
     def outer_samples(self):
-        return self.split[1].X, 2.0 * self.split[1].y - 1
+        return self.split[1]
 
     @property
     def dim_z(self):
@@ -74,6 +76,5 @@ class RidgeSelection(Problem):
     def project_scaled(self, x, weights):  # a box: the weights do not matter
         return self.project(x)
 
-    def accuracies(self, z):
-        test = self.split[2]
-        return {"test_accuracy": float(np.mean((test.X @ z > 0) == (test.y == 1)))}
+    def accuracies(self, z, x):
+        return regression_metrics(lambda X: X @ z, *self.split)

@@ -2,7 +2,12 @@
 
 import torch
 
-from benchmark_bilevel.oracles.autograd import AutogradInner, AutogradOuter, to_tensor
+from benchmark_bilevel.oracles.autograd import (
+    AutogradInner,
+    AutogradOuter,
+    one_thread,
+    to_tensor,
+)
 from benchmark_bilevel.runtimes import Runtime, bind_step
 
 
@@ -46,13 +51,9 @@ class EagerRuntime(Runtime):
         return bool(torch.isfinite(tensor).all())
 
     def advance(self, *args, **kwargs):
-        """As `Runtime.advance`; on one thread, so that parallel runs do not fight."""
-        n_threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
+        """As `Runtime.advance`, on one thread."""
+        with one_thread():
             super().advance(*args, **kwargs)
-        finally:
-            torch.set_num_threads(n_threads)
 
     def synchronise(self):
         if self.device.startswith("cuda"):

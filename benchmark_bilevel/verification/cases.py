@@ -91,6 +91,14 @@ def small_images():
     return {"X_train": X, "y_train": y, "X_test": None, "y_test": None}
 
 
+def small_regression():
+    """A few random samples with a number each, as a data set returns them."""
+    generator = np.random.default_rng(5)
+    X = generator.standard_normal((90, 4))
+    y = X @ [1.0, -2.0, 0.5, 0.0] + generator.standard_normal(90)
+    return {"X_train": X, "y_train": y, "X_test": None, "y_test": None}
+
+
 def fitting_data(problem):
     """The first small data set on which `problem` can be posed; None if none."""
     example = getattr(problem, "example_data", None)
@@ -100,6 +108,7 @@ def fitting_data(problem):
         small_classification(2),
         small_classification(3),
         small_images(),
+        small_regression(),
     ]
     for data in candidates:
         try:
@@ -119,18 +128,23 @@ def small_instance(problem):
 
 @cache
 def small_problems():
-    """One small instance of each problem that a small data set fits."""
+    """One small instance of each problem that a small data set fits and has an h."""
     instances = [
         small_instance(problem)
         for problem in PROBLEMS.values()
         if problem is not Quadratic
     ]
-    return small_quadratic(), *(problem for problem in instances if problem is not None)
+    return small_quadratic(), *(
+        problem
+        for problem in instances
+        if problem is not None and problem.h_unknown is None
+    )
 
 
 # Values of the objective's parameters for the problems that use them.
 _OPTIONS = {
     "corruption": 0.5,
+    "protocol": "default",
     "parametrisation": "default",
     "constraint": "l2-then-box",
 }

@@ -40,6 +40,7 @@ def losses(problem):
 
 def inner_problem(problem):
     """The inner Hessian is positive definite around the initial point."""
+    _needs_h(problem)
     smallest = np.inf
     for z, x, _ in _points(problem):
         smallest = min(smallest, np.linalg.eigvalsh(Model(problem).at(z, x).H)[0])
@@ -50,6 +51,7 @@ def inner_problem(problem):
 
 def hypergradient(problem):
     """The exact hypergradient is the slope of h, by finite differences."""
+    _needs_h(problem)
     exact = Exact(problem)
     _, x = problem.initial_point()
     generator = np.random.default_rng(0)
@@ -117,6 +119,11 @@ def kernels(problem):
                 _compare(what, value[name], expected[name], sizes[name])
     if (found_counts != counts).any():
         raise Failed(f"the kernels count {found_counts} calls, autograd {counts}")
+
+
+def _needs_h(problem):
+    if problem.h_unknown is not None:
+        raise NotDeclared(f"h is not computed: {problem.h_unknown}")
 
 
 def _points(problem, n_points=3):

@@ -1,4 +1,4 @@
-"""Hyper-parameter selection: ℓ2-regularised logistic regression."""
+"""Hyper-parameter selection: ℓ2-regularised logistic or linear regression."""
 
 from functools import cached_property
 
@@ -14,10 +14,17 @@ from benchmark_bilevel.problems.classification import (
     successive_fifths,
     unfit_to_classify,
 )
+from benchmark_bilevel.problems.regression import (
+    is_regression,
+    regression_metrics,
+    regression_parts,
+    unfit_to_regress,
+)
 from benchmark_bilevel.problems.selection import (
     binary_kernels,
     multiclass_kernels,
     sparse_kernels,
+    squares_kernels,
 )
 from benchmark_bilevel.problems.selection.ridge import Ridge, penalties, ridge_add
 
@@ -27,13 +34,14 @@ LARGE = 100_000  # samples, from which two fifths are cut off instead of two thi
 
 
 class HyperparameterSelection(Problem):
-    """Regularisation parameters of a linear classifier, chosen on the outer samples.
+    """Regularisation parameters of a linear model, chosen on the outer samples.
 
         g(z, x) = 1/n Σ_i ℓ(Z a_i, y_i) + s/2 Σ_ck λ_ck z_ck²
         f(z, x) = 1/m Σ_i ℓ(Z a'_i, y'_i)
 
     with ℓ the cross-entropy of the softmax of the scores; two classes have one score, so
-    that ℓ = log(1 + exp(−(2y − 1) aᵀz)). There is no bias. `parametrisation` says what
+    that ℓ = log(1 + exp(−(2y − 1) aᵀz)); on targets that are numbers ℓ = ½ (aᵀz − y)²,
+    a ridge regression. There is no bias. `parametrisation` says what
     shares a λ and what it is of x: "per-feature", "per-class", "per-coefficient" or
     "single", then "-exp", λ = exp(x), or "-lin", λ = x with x ≥ 0. "default" is
     per-class-exp for several classes on dense data, else per-feature-exp. s = 1, on
@@ -45,6 +53,9 @@ class HyperparameterSelection(Problem):
     - Two classes and a test set (ijcnn1): the training file gives the inner samples and
       the test file the outer ones; z0 ~ N(0, I), λ0 ~ U(0, 1).
     - Several classes, dense (covtype, digits): z0 = 0, λ0 = exp(−2).
+    - Regression, dense (diabetes): the same. Features and targets are centred and
+      scaled by the inner part; `train_r2`, `validation_r2` and `test_r2`, the shares of
+      explained variance, stand in for the accuracies.
     - Sparse data (20newsgroups): the training part is halved, stratified; z0 = 0, λ0 = 1.
       No reference: as many λ as words overfit the outer samples, h has no useful minimum.
 
@@ -65,11 +76,12 @@ class HyperparameterSelection(Problem):
 
     name = "hyperparameter-selection"
     options = ("parametrisation",)
-    targets = "classes"
     parametrisation = "default"
 
     @classmethod
     def unfit(cls, data):
+        if "X_train" in data and is_regression(data):
+            return unfit_to_regress(data)
         return unfit_to_classify(data)
 
     @classmethod
@@ -91,9 +103,15 @@ class HyperparameterSelection(Problem):
     def is_sparse(self):
         return issparse(self.data["X_train"])
 
+    @property
+    def is_regression(self):
+        return is_regression(self.data)
+
     @cached_property
     def n_scores(self):
-        """Number of scores of a sample: of classes, but one for two classes."""
+        """Number of scores of a sample: of classes, but one for two or none."""
+        if self.is_regression:
+            return 1
         n_classes = int(self.data["y_train"].max()) + 1
         return n_classes if n_classes > 2 else 1
 
@@ -103,6 +121,8 @@ class HyperparameterSelection(Problem):
 
     @property
     def kernels(self):
+        if self.is_regression:
+            return squares_kernels
         if self.is_sparse:
             return sparse_kernels
         return binary_kernels if self.n_scores == 1 else multiclass_kernels
@@ -129,6 +149,8 @@ class HyperparameterSelection(Problem):
     @cached_property
     def split(self):
         """The inner, outer and test samples; the last is None where there are none."""
+        if self.is_regression:
+            return regression_parts(self.data, self.split_seed)
         X, y, X_test, y_test = (
             self.data[f"{array}_{part}"] for part in ("train", "test") for array in "Xy"
         )
@@ -206,6 +228,8 @@ class HyperparameterSelection(Problem):
             scores = a @ z.view(-1, self.n_scores)
         else:
             scores = a @ z.view(self.n_scores, -1).T
+        if self.is_regression:
+            return 0.5 * (scores[:, 0] - y) ** 2
         if self.n_scores == 1:
             return softplus((1 - 2 * y) * scores[:, 0])
         return cross_entropy(scores, y, reduction="none")
@@ -240,14 +264,16 @@ class HyperparameterSelection(Problem):
         z = np.zeros(self.dim_z)
         if self.is_sparse:
             penalty = np.ones(self.dim_x)
-        elif self.n_scores > 1:
+        elif self.n_scores > 1 or self.is_regression:
             penalty = np.full(self.dim_x, np.exp(-2))
         else:
             z = generator.standard_normal(self.dim_z)
             penalty = generator.random(self.dim_x)
         return z, np.log(penalty) if self.project is None else penalty
 
-    def accuracies(self, z):
+    def accuracies(self, z, x):
+        if self.is_regression:
+            return regression_metrics(lambda X: X @ z, *self.split)
         train, validation, test = self.split
         metrics = {
             "train_accuracy": _accuracy(self._scores(train.X, z), train.y),
