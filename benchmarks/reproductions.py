@@ -118,7 +118,7 @@ def cleaning():
             ("truly clean samples only", ~problem.wrong),
         ):
             weights = np.where(used, 40.0, -40.0)  # σ(±40) is 1 or 0
-            show_model(name, problem, exact.inner_solution(weights), weights)
+            show_model(name, problem, exact.evaluate(weights).z, weights)
 
 
 def covtype():

@@ -15,6 +15,7 @@ from conftest import ROOT, copy_of_the_benchmark, load_solver
 
 METRICS = [
     "value",
+    "value_error",
     "suboptimality",
     "hypergradient_norm",
     "inner_distance",

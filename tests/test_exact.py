@@ -87,7 +87,7 @@ def test_tolerance_of_the_inner_solve(problem):
     _, x = problem.initial_point()
     exact = Exact(problem)
     for point in (x, x - 3, x + 3):
-        z = exact.inner_solution(point)
+        z = exact.evaluate(point).z
         gradient = exact.losses.grad(z, point)
         start, _ = problem.initial_point()
         scale = max(1, np.linalg.norm(exact.losses.grad(start, point)))
@@ -161,10 +161,11 @@ def test_conjugate_gradients_with_rough_products(error, generator):
         n_exact += 1
         return H @ d
 
-    d, _ = conjugate_gradients(
+    d, residual, _ = conjugate_gradients(
         product, b, lambda r: r.copy(), 1e-10, rough=lambda d: wrong @ d
     )
     assert np.linalg.norm(H @ d - b) <= 1e-10 * np.linalg.norm(b)
+    np.testing.assert_allclose(residual, b - H @ d, atol=1e-14)
     assert n_exact <= 6 if error < 1e-5 else n_exact > 6
 
 

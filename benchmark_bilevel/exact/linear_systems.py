@@ -15,6 +15,8 @@ CHEAP_HESSIAN = 10**9
 # too while it is good enough.
 SAMPLED_HESSIAN = 4 * 10**9
 MAX_ITERATIONS_WITH_OLD_FACTOR = 12
+# Conjugate gradients around a factor of nearly the right matrix end soon or never.
+MAX_ITERATIONS_WITH_FACTOR = 500
 # Products in float32 take half the time. A pass of conjugate gradients that uses them
 # reduces the residual by this factor; the next one starts from the residual in float64.
 ROUGH_GAIN = 1e-3
@@ -42,7 +44,7 @@ class HessianSolver:
 
     def forget(self):
         """Make what follows independent of what was solved before."""
-        self._old_data_hessian = None
+        self._old_data_hessian = self._last_point = None
 
     @cached_property
     def _rough_losses(self):
@@ -51,7 +53,7 @@ class HessianSolver:
         return CompiledLosses(self.problem, "float32")
 
     def solve(self, z, x, b, rtol, start=None, floor=0.0):
-        """d with H d = b.
+        """d with H d = b, and its residual b − H d.
 
         Parameters
         ----------
@@ -78,21 +80,39 @@ class HessianSolver:
             precondition, rough = self.problem.preconditioner(z, x), self._rough(z, x)
             return conjugate_gradients(
                 product, b, precondition, rtol, start, floor, rough
-            )[0]
+            )[:2]
         rough = None
         if self.is_cheap:
-            factor, is_exact = _factor(self.losses.hessian(z, x))
+            precondition, is_exact = self._factor_at(z, x)
             if is_exact:
-                return cho_solve(factor, b)
+                d = precondition(b)
+                return d, b - product(d)
         else:
-            factor, _ = _factor(self._nearby_hessian(z, x))
+            precondition, _ = _factor(self._nearby_hessian(z, x))
             rough = self._rough(z, x)
-        solution, n_iterations = conjugate_gradients(
-            product, b, lambda r: cho_solve(factor, r), rtol, start, floor, rough
+        d, residual, n_iterations = conjugate_gradients(
+            product,
+            b,
+            precondition,
+            rtol,
+            start,
+            floor,
+            rough,
+            MAX_ITERATIONS_WITH_FACTOR,
         )
         if n_iterations > MAX_ITERATIONS_WITH_OLD_FACTOR:
             self.forget()
-        return solution
+        return d, residual
+
+    def _factor_at(self, z, x):
+        """`_factor` of H(z, x), remembered for the next system at the same point."""
+        is_known = self._last_point is not None and all(
+            map(np.array_equal, self._last_point, (z, x))
+        )
+        if not is_known:
+            self._last_factor = _factor(self.losses.hessian(z, x))
+            self._last_point = z.copy(), x.copy()
+        return self._last_factor
 
     def _rough(self, z, x):
         """The function d -> H(z, x) d in float32."""
@@ -119,21 +139,31 @@ class HessianSolver:
 
 
 def _factor(matrix):
-    """Cholesky factor, and whether it is that of `matrix` itself.
+    """The function b ↦ matrix⁻¹ b, and whether it is that of `matrix` itself.
 
-    A singular matrix is shifted by more than what rounding hides: classes without a
-    penalty leave the weights free along a direction.
+    The diagonal is scaled to 1: regularisation over a hundred orders of magnitude is no
+    harm then. A singular matrix is shifted by more than what rounding hides: classes
+    without a penalty leave the weights free along a direction.
     """
-    unit = np.finfo(float).eps * np.abs(matrix).max()
-    for shift in (0.0, 1e4 * unit, 1e6 * unit):
+    diagonal = np.diag(matrix)
+    scale = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1))
+    scaled = matrix * scale[:, None] * scale
+    for shift in (0.0, 1e4, 1e6):
+        shifted = scaled + shift * np.finfo(float).eps * np.eye(len(matrix))
         try:
-            return cho_factor(matrix + shift * np.eye(len(matrix))), shift == 0
+            factor = cho_factor(shifted)
+            break
         except LinAlgError as error:
             reason = error
         except ValueError as error:  # NaN in the matrix
-            reason = error
-            break
-    raise InnerSolveError(f"inner Hessian not positive definite: {reason}")
+            raise InnerSolveError(f"no inner Hessian: {error}") from error
+    else:
+        raise InnerSolveError(f"inner Hessian not positive definite: {reason}")
+
+    def solve(b):
+        return scale * cho_solve(factor, np.asarray(scale * b, float))
+
+    return solve, shift == 0
 
 
 def conjugate_gradients(
@@ -146,7 +176,9 @@ def conjugate_gradients(
     rough=None,
     max_iterations=5000,
 ):
-    """Solution of H d = b by preconditioned conjugate gradients, and the iterations.
+    """Solution d of H d = b by preconditioned conjugate gradients.
+
+    Returns d, the residual b − H d, and the number of iterations.
 
     Stops when rᵀP⁻¹r ≤ max(floor, rtol² bᵀP⁻¹b) for the recomputed residual r, P the
     preconditioner; starts again from where it is if only the recurrence says so.
@@ -166,13 +198,13 @@ def conjugate_gradients(
         y = precondition(r)
         ry = r @ y
         if ry <= threshold:
-            return d, n_iterations
+            return d, r, n_iterations
         if not ry < 0.25 * best or n_iterations >= max_iterations:
             if rough is None:
                 # Rounding limits the residual. Its error in d, which is what counts, is
                 # small when the preconditioner resembles H.
                 if ry <= max(1e6 * threshold, 1e-20 * (d @ product(d))):
-                    return d, n_iterations
+                    return d, r, n_iterations
                 raise InnerSolveError("conjugate gradients did not converge")
             d, rough, best = before, None, np.inf  # the pass was useless
             continue

@@ -1,6 +1,6 @@
 """Full losses of a problem and their derivatives, for the exact layer."""
 
-from functools import cache
+from functools import cache, cached_property
 from types import FunctionType
 
 import numpy as np
@@ -16,7 +16,38 @@ def full_losses(problem):
     return (AutogradLosses if problem.kernels is None else CompiledLosses)(problem)
 
 
-class CompiledLosses:
+class Losses:
+    """What both kinds of losses share.
+
+    Parameters
+    ----------
+    problem : Problem
+    """
+
+    def __init__(self, problem):
+        self.problem = problem
+
+    def rounding(self, z, x, u):
+        """About the error of u · ∇z g(z, x) by rounding: an upper bound in practice.
+
+        The gradients of the samples are taken to be as large as at the start: float64
+        knows their mean no better, however small it has become.
+        """
+        ridge = np.abs(self.problem.regulariser_diagonal(x) * z * u).sum()
+        return 4 * np.finfo(float).eps * (self._scale * np.linalg.norm(u) + ridge)
+
+    @cached_property
+    def _scale(self):
+        """Four times the norm of the data term's gradient at the start, 4 at least.
+
+        Samples' gradients are larger than their mean.
+        """
+        z, x = self.problem.initial_point()
+        ridge = self.problem.regulariser_diagonal(x) * z
+        return 4 * max(1.0, np.linalg.norm(self.grad(z, x) - ridge))
+
+
+class CompiledLosses(Losses):
     """Full losses and derivatives through the compiled oracles, block by block.
 
     Blocks of 512 samples keep a block and its scores in the cache; the kernels may name
@@ -30,6 +61,7 @@ class CompiledLosses:
     """
 
     def __init__(self, problem, dtype="float64"):
+        super().__init__(problem)
         block = getattr(problem.kernels, "EXACT_BLOCK", 512)
         self._inner, self._outer = (
             make(
@@ -87,10 +119,11 @@ class CompiledLosses:
         return np.array([self.hvp(z, x, unit) for unit in np.eye(z.size)])
 
 
-class AutogradLosses:
+class AutogradLosses(Losses):
     """The same through autograd, in float64, for problems without kernels."""
 
     def __init__(self, problem):
+        super().__init__(problem)
         from benchmark_bilevel.oracles.autograd import (
             AutogradInner,
             AutogradOuter,

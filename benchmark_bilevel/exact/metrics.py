@@ -15,7 +15,9 @@ from benchmark_bilevel.notices import say_once
 from benchmark_bilevel.oracles import COUNTS
 from benchmark_bilevel.solver import evaluation_points
 
-EXACT_METRICS = ("value", "suboptimality", "hypergradient_norm", "inner_distance")
+EXACT_METRICS = (
+    *("value", "value_error", "suboptimality", "hypergradient_norm", "inner_distance"),
+)
 ACCURACIES = ("train_accuracy", "validation_accuracy", "test_accuracy", "test_loss")
 # The evaluation of the last point that a run started from; `Evaluator._evaluate_cold`.
 _last_cold_start = {}
@@ -33,6 +35,7 @@ class Evaluator:
         self.problem = problem
         self.exact = Exact(problem)
         self._warm_start = {}
+        self._has_warned = False
 
     def metrics(self, z, x, iterations=None, counts=None, diverged=None, ended=None):
         """Metrics at (z, x), all floats but ``end``; NaN where they do not exist.
@@ -52,13 +55,15 @@ class Evaluator:
         Returns
         -------
         dict
-            ``value`` h(x); ``suboptimality`` h(x) − h*; ``hypergradient_norm``, of the
-            projected-gradient map under constraints;
-            ``inner_distance`` ‖z − z*(x)‖; ``inner_loss`` g(x, z); ``outer_loss``
-            f(x, z); accuracies at z and, ``_at_solution``, at z*(x); the oracle calls by
-            kind and in all; ``iterations``; ``diverged`` (0 or 1); ``end``, which is
-            `ended`. Where the problem caps the exact evaluations, the first four and
-            the accuracies at z*(x) are NaN at the points that are left out.
+            ``value`` h(x); ``value_error``, a bound of its error (`exact.solve`);
+            ``suboptimality`` h(x) − h*; ``hypergradient_norm``, of the
+            projected-gradient map under constraints; ``inner_distance`` ‖z − z*(x)‖;
+            ``inner_loss`` g(x, z); ``outer_loss`` f(x, z); accuracies at z and,
+            ``_at_solution``, at z*(x); the oracle calls by kind and in all;
+            ``iterations``; ``diverged`` (0 or 1); ``end``, which is `ended`. Where the
+            problem caps the exact evaluations, `EXACT_METRICS` and the accuracies at
+            z*(x) are NaN at the points that are left out; so they are where h cannot be
+            found, for a reason that is logged once a run.
         """
         if ended is not None and ended not in ENDS:
             raise Fault(f"ended={ended!r} is none of {', '.join(ENDS)} and not None")
@@ -71,7 +76,7 @@ class Evaluator:
         )
         if not iterations:
             # Each run starts cold, so that its metrics do not depend on other runs.
-            self._warm_start = {}
+            self._warm_start, self._has_warned = {}, False
         metrics = dict.fromkeys(
             (*EXACT_METRICS, "inner_loss", "outer_loss", *ACCURACIES), np.nan
         )
@@ -135,17 +140,28 @@ class Evaluator:
             else:
                 exact = self._evaluate_cold(x)
         except InnerSolveError as error:
-            warnings.warn(f"{self.problem.name}: {error}", RuntimeWarning, stacklevel=2)
+            self._warn(str(error))
             return {}
+        if not np.isfinite(exact.hypergradient).all():
+            self._warn("∇h is unknown, its linear system could not be solved")
         self._warm_start = {"z": exact.z, "v": exact.v}
         at_solution = self.problem.accuracies(exact.z, x)
         return {
             "value": exact.value,
+            "value_error": exact.error,
             "suboptimality": exact.value - self._reference,
             "hypergradient_norm": self._map_norm(x, exact.hypergradient),
             "inner_distance": float(np.linalg.norm(z - exact.z)),
             **{f"{name}_at_solution": value for name, value in at_solution.items()},
         }
+
+    def _warn(self, reason):
+        if not self._has_warned:
+            self._has_warned = True
+            text = (
+                f"{self.problem.name}: {reason}; this run's later reasons are not told"
+            )
+            warnings.warn(text, RuntimeWarning, stacklevel=3)
 
     def _evaluate_cold(self, x):
         """`Exact.evaluate`, remembered: all runs have their first point in common.

@@ -85,7 +85,8 @@ class Problem:
     def regulariser_diagonal(self, x):
         """Diagonal of the regulariser's ∇²zz, which is diagonal; or zeros if unknown.
 
-        It helps the exact layer to use one Hessian at several x.
+        It helps the exact layer to use one Hessian at several x, and is a lower bound
+        of ∇²zz g if the losses are convex.
         """
         return np.zeros(self.dim_z)
 
@@ -101,6 +102,13 @@ class Problem:
     def preconditioner(self, z, x):
         """A function b -> about H⁻¹ b, for the exact layer where H = ∇²zz g is large."""
         return lambda b: b
+
+    def fine_losses(self):
+        """Losses in long double, for the exact layer where float64 ends; None if none.
+
+        They have the methods of `FineLosses` of `benchmark_bilevel.problems.selection`.
+        """
+        return None
 
     def initial_point(self):
         """The pair (z0, x0), float64, the same for all solvers and repetitions."""

@@ -198,6 +198,9 @@ class DataPoisoning(Problem):
     def inner_regulariser(self, z, x):
         return self.ridge * (z**2).mean()
 
+    def regulariser_diagonal(self, x):
+        return np.full(self.dim_z, 2 * self.ridge / self.dim_z)
+
     def outer_loss(self, z, x, a, y):
         return -cross_entropies(z, a, y)
 

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.sparse import issparse
 from scipy.special import logsumexp
 
+from benchmark_bilevel.exact.linear_systems import CHEAP_HESSIAN
 from benchmark_bilevel.problems.base import Problem
 from benchmark_bilevel.problems.classification import (
     Split,
@@ -26,6 +27,7 @@ from benchmark_bilevel.problems.selection import (
     sparse_kernels,
     squares_kernels,
 )
+from benchmark_bilevel.problems.selection.fine_losses import FineLosses
 from benchmark_bilevel.problems.selection.ridge import Ridge, penalties, ridge_add
 
 GROUPINGS = ("per-feature", "per-class", "per-coefficient", "single")
@@ -250,6 +252,11 @@ class HyperparameterSelection(Problem):
         diagonal = np.zeros(self.dim_z)
         ridge_add(ridge, penalties(ridge, x), 1.0, np.ones(self.dim_z), diagonal)
         return diagonal
+
+    def fine_losses(self):
+        if self.is_sparse or self.n_inner * self.dim_z**2 > CHEAP_HESSIAN:
+            return None
+        return FineLosses(self)
 
     # Variance reduction leaves the ridge out of its tables, which would else need a row
     # as long as z for each batch, in place of the residuals of its samples.

@@ -39,7 +39,7 @@ class SampleSpaceSolver:
         """Nothing is kept from one system to the next."""
 
     def solve(self, z, x, b, rtol, start=None, floor=0.0):
-        """d with H d = b; see `HessianSolver.solve` of `exact.linear_systems`."""
+        """d with H d = b, and b − H d; see `exact.linear_systems.HessianSolver.solve`."""
         design, n_scores = self._design, self.problem.n_scores
         penalty = self.problem.regulariser_diagonal(x).reshape(-1, n_scores)
         b = b.reshape(penalty.shape)
@@ -82,7 +82,9 @@ class SampleSpaceSolver:
             direction += r
         else:
             raise InnerSolveError("conjugate gradients did not converge")
-        return ((b - design.T @ apply(t)) / penalty).ravel()
+        d = (b - design.T @ apply(t)) / penalty
+        residual = b - penalty * d - design.T @ apply(apply_transposed(design @ d))
+        return d.ravel(), residual.ravel()
 
 
 @cached_njit
