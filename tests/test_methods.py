@@ -35,6 +35,23 @@ def fsla_remembers(subject):
     return bool(torch.allclose(runtime.state[3], d, rtol=1e-9))
 
 
+def biadam_averages(subject):
+    """Whether w ← (w + h) / 2, h being ∇x f + J u at (z, x), with full batches."""
+    settings = {"n_terms": 1, "linear_step": 0.4, "weight": 0.5}
+    problem = small_quadratic()
+    runtime = subject.runtime(problem, **settings, **CONSTANT, **FULL)
+    runtime.advance(1)
+    _, w, _, _ = runtime.state[2]
+    for t in range(1, 5):
+        expected = w.numpy() / 2
+        runtime.advance(t + 1)
+        now = model_of(problem).at(*runtime.variables())
+        expected = expected + (now.fx - 0.4 * now.J @ now.fz) / 2
+        if not np.allclose(w, expected, atol=1e-12):
+            return False
+    return True
+
+
 @pytest.mark.parametrize("outer_ratio", [1e12, 4.0, 0.4])
 def test_stable_has_an_inner_error_of_its_own(outer_ratio):
     """z − z*(x) is multiplied by I − ρH whatever x does, on a quadratic."""
