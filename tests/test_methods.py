@@ -31,8 +31,11 @@ def fsla_remembers(subject):
     runtime.schedule = runtime.schedule._replace(inner=0.0, linear=0.0, outer=0.0)
     runtime.advance(1)
     d = runtime.state[3].clone()
-    runtime.advance(8)
-    return bool(torch.allclose(runtime.state[3], d, rtol=1e-9))
+    for t in range(1, 8):
+        runtime.advance(t + 1)
+        if not torch.allclose(runtime.state[3], d):
+            return False
+    return True
 
 
 def biadam_averages(subject):

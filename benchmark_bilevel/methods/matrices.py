@@ -67,6 +67,11 @@ def _torch_project_spectral_ball(matrix, radius):
 # --- numba ----------------------------------------------------------------------------
 
 
+@overload(zero_matrix)
+def _zero_matrix(y, z):
+    return lambda y, z: np.zeros((len(y), len(z)), z.dtype)
+
+
 def _cholesky(matrix):
     """The lower triangular L with L Lᵀ = matrix; NaN if it is not positive definite."""
 
