@@ -137,6 +137,9 @@ def _suggestion(error):
     unknown = re.search(r"Unknown attribute '(\w+)' of type numba\.", str(error))
     if unknown:
         return nearest(unknown[1], ORACLE_NAMES)
+    if isinstance(error, ModuleNotFoundError):
+        is_ours = str(error.name).startswith(f"{PACKAGE.name}.")
+        return f"; solvers import from {PACKAGE.name}.methods" if is_ours else ""
     missing = re.match(r"cannot import name '(\w+)'", str(error))
     if isinstance(error, ImportError) and missing and error.name in sys.modules:
         return nearest(missing[1], dir(sys.modules[error.name]))

@@ -1,5 +1,6 @@
 """Mistakes of plugins: each one line, with its place, and the other cells finish."""
 
+import itertools
 import re
 
 import pytest
@@ -11,6 +12,7 @@ from benchmark_bilevel.faults import Fault, line_of
 from benchmark_bilevel.problems import PROBLEMS, load_problem
 from benchmark_bilevel.runtimes.gate import fault_of
 from benchmark_bilevel.terminal import _cut
+from benchmark_bilevel.verification.cases import small_classification
 
 PLUGIN = """\
 import sys
@@ -233,6 +235,7 @@ def a_run_of_faults(benchmark, tmp_path_factory):  # noqa: F811
         "slash": [('"mine"', '"a/b"')],
         "syntax": [("z, x, v = state", "z, x, v = = state")],
         "imported": [("import descend,", "import descnd, descend,")],
+        "no_module": [("_bilevel.methods", "_bilevel.directions")],
         "exit_at_import": [("import sys\n", "import sys\nsys.exit(0)\n")],
         "default": [('"momentum": [0.5]', '"momentum": [0.5], "step_size": [-1]')],
         "verb": [('"mine"', '"verb"'), (PASS, "        decsend(z, 0.1, v)")],
@@ -270,6 +273,7 @@ def test_other_cells_finish(a_run_of_faults):
         "Reason: the name 'a/b' could be neither selected nor the name of a file",
         "{}/syntax.py, line 18: SyntaxError: invalid syntax",
         "{}/imported.py, line 4: ImportError: cannot import name 'descnd'",
+        "'benchmark_bilevel.directions'; solvers import from benchmark_bilevel.methods",
         "{}/exit_at_import.py calls sys.exit when it is imported",
         "{}/default.py, line 8: mine: step_size=-1 is not valid; expected a positive",
         "{}/verb.py, line 19: NameError: name 'decsend' is not defined; the nearest",
@@ -361,8 +365,13 @@ def test_benchopt_runs_a_problem_by_path(benchmark, my_problem):  # noqa: F811
 
 
 def test_an_edited_problem_is_another_one_for_the_cache(my_problem):
+    """And so is one beside which a file is edited."""
     Objective = Benchmark(ROOT).get_benchmark_objective()
-    objective = Objective.get_instance(problem=str(my_problem))
-    before = objective._get_state()
-    my_problem.write_text(my_problem.read_text() + "\n# edited\n")
-    assert objective._get_state() != before
+    states = []
+    for edited in (None, my_problem, my_problem.parent / "my_numbers.py"):
+        if edited is not None:
+            edited.write_text(edited.read_text() + "\n# edited\n")
+        objective = Objective.get_instance(problem=str(my_problem))
+        objective.set_data(**small_classification())
+        states.append(objective._get_state())
+    assert all(a != b for a, b in itertools.combinations(states, 2))
