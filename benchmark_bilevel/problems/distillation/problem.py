@@ -59,7 +59,7 @@ class DatasetDistillation(Problem):
         """Data small enough for the checks of all solvers."""
         X = np.random.default_rng(0).integers(0, 9, (36, 4))
         X[0, 0] = 0
-        y = np.arange(36) % 2
+        y = np.arange(36) % 3
         return {"X_train": X, "y_train": y, "X_test": None, "y_test": None}
 
     @cached_property

@@ -16,9 +16,9 @@ class DeepHypercleaning(DataHypercleaning):
         g(z, x) = 1/n Σ_i σ(x_i) CE(N(a_i; z), ỹ_i)
         f(z, x) = 1/m Σ_j CE(N(a'_j; z), y'_j)
 
-    with N(a; z) = W₂ σ(W₁ a + b₁) + b₂ of 300 hidden units, its weights z = (W₁, b₁,
-    W₂, b₂) flat. A share `corruption` of the labels was replaced, exactly, by classes
-    drawn uniformly, one of them the right one.
+    with N(a; z) = W₂ σ(W₁ a + b₁) + b₂ of 300 hidden units (on small images two a
+    pixel), its weights z = (W₁, b₁, W₂, b₂) flat. A share `corruption` of the labels
+    was replaced, exactly, by classes drawn uniformly, one of them the right one.
 
     g is not convex in z: **h cannot be computed**, and there is no suboptimality, no
     exact hypergradient, no metric at z*(x). Solvers that approximate −H⁻¹∇z f have no
@@ -40,7 +40,6 @@ class DeepHypercleaning(DataHypercleaning):
     options = ("corruption",)
     rules = Pbgd
     h_unknown = "the inner problem, training a perceptron, is not convex"
-    n_hidden = 300
 
     @classmethod
     def unfit(cls, data):
@@ -51,11 +50,18 @@ class DeepHypercleaning(DataHypercleaning):
         return self.dim_z > 100_000
 
     @property
+    def n_pixels(self):
+        return self.data["X_train"].shape[1]
+
+    @property
+    def n_hidden(self):
+        return min(300, 2 * self.n_pixels)
+
+    @property
     def shapes(self):
         """Shapes of the weights W₁, b₁, W₂, b₂."""
-        n_pixels = self.data["X_train"].shape[1]
         hidden, n_classes = self.n_hidden, self.n_classes
-        return (hidden, n_pixels), (hidden,), (n_classes, hidden), (n_classes,)
+        return (hidden, self.n_pixels), (hidden,), (n_classes, hidden), (n_classes,)
 
     @property
     def _sizes(self):
@@ -68,13 +74,15 @@ class DeepHypercleaning(DataHypercleaning):
     def outer_loss(self, z, x, a, y):
         from torch.nn.functional import cross_entropy  # torch takes seconds to import
 
-        W1, b1, W2, b2 = map(self._shaped, z.split(self._sizes), self.shapes)
+        W1, b1, W2, b2 = self._shaped(z.split(self._sizes))
         scores = (a @ W1.T + b1).sigmoid() @ W2.T + b2
         return cross_entropy(scores, y, reduction="none")
 
-    @staticmethod
-    def _shaped(part, shape):
-        return part.reshape(shape)
+    def _shaped(self, parts):
+        """Parts of z as W₁, b₁, W₂, b₂."""
+        return [
+            part.reshape(shape) for part, shape in zip(parts, self.shapes, strict=True)
+        ]
 
     def inner_loss(self, z, x, a, y, index):
         return self.rules.weights(x[index]) * self.outer_loss(z, x, a, y)
@@ -83,16 +91,14 @@ class DeepHypercleaning(DataHypercleaning):
 
     def initial_point(self):
         generator = np.random.default_rng(2442)  # the same draw whatever the seeds
-        n_pixels = self.shapes[0][1]
-        bounds = np.repeat(
-            [n_pixels, n_pixels, self.n_hidden, self.n_hidden], self._sizes
-        )
-        z = generator.uniform(-1, 1, self.dim_z) / np.sqrt(bounds)
+        inputs = self.n_pixels, self.n_pixels, self.n_hidden, self.n_hidden
+        bounds = 1 / np.sqrt(np.repeat(inputs, self._sizes))
+        z = bounds * generator.uniform(-1, 1, self.dim_z)
         return z, np.full(self.dim_x, self.rules.start)
 
     def accuracies(self, z, x):
         cuts = np.cumsum(self._sizes)[:-1]
-        W1, b1, W2, b2 = map(self._shaped, np.split(z, cuts), self.shapes)
+        W1, b1, W2, b2 = self._shaped(np.split(z, cuts))
 
         def model(X):
             return expit(X @ W1.T + b1) @ W2.T + b2
