@@ -116,6 +116,9 @@ class DatasetDistillation(Problem):
     def inner_regulariser(self, z, x):
         return self.ridge * (z**2).sum()
 
+    def regulariser_diagonal(self, x):
+        return np.full(self.dim_z, 2 * self.ridge)
+
     def outer_loss(self, z, x, a, y):
         return cross_entropies(z, a, y)
 

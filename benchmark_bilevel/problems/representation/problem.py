@@ -73,6 +73,9 @@ class HyperRepresentation(Problem):
     def inner_regulariser(self, z, x):
         return 0.5 * self.ridge * (z**2).sum()
 
+    def regulariser_diagonal(self, x):
+        return np.full(self.dim_z, self.ridge)
+
     def initial_point(self):
         generator = np.random.default_rng(2442)  # the same draw whatever the seeds
         z = generator.standard_normal(self.dim_z)

@@ -254,7 +254,8 @@ class HyperparameterSelection(Problem):
         return diagonal
 
     def fine_losses(self):
-        if self.is_sparse or self.n_inner * self.dim_z**2 > CHEAP_HESSIAN:
+        is_dear = self.n_inner * self.dim_z**2 > CHEAP_HESSIAN
+        if self.is_regression or self.is_sparse or is_dear:
             return None
         return FineLosses(self)
 
