@@ -6,7 +6,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # a clone is used unin
 import numpy as np
 from benchopt import BaseObjective
 
-import benchmark_bilevel.plugin_files  # noqa: F401  (first: archives need no more)
+import benchmark_bilevel.plugin_files  # the first of the package: archives need no more
 from benchmark_bilevel.data import Inadmissible
 from benchmark_bilevel.data.dataset import arrays_of
 from benchmark_bilevel.ends import AnyEnds
@@ -139,7 +139,8 @@ class Objective(CheckedParameters, BaseObjective):
                 "reference": reference_value(self.bilevel_problem),
             }
             if self.problem not in PROBLEMS:
-                self._state["source"] = Path(self.problem).read_text()
+                source = benchmark_bilevel.plugin_files.digest(self.problem)
+                self._state["source"] = source
             self._say_lack_of_reference()
 
     def _say_lack_of_reference(self):
