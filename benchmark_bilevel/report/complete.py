@@ -13,6 +13,8 @@ import pandas as pd
 import yaml
 from benchopt.benchmark import _list_parametrized_classes
 
+from benchmark_bilevel.data.dataset import arrays_of
+
 CELL = ["dataset_name", "objective_name", "solver_name", "idx_rep"]
 
 
@@ -79,8 +81,7 @@ def _listed(config, key):
 
 def _fits(dataset, objective, solver):
     try:
-        data = dataset._get_data()  # benchopt keeps what `get_data` returned
-        if data.get("missing"):
+        if arrays_of(dataset).get("missing"):
             return True
         if objective._set_dataset(dataset)[0]:
             return False
