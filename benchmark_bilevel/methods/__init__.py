@@ -14,6 +14,7 @@ from benchmark_bilevel.methods.batches import (
     mean_cross,
     mean_cross_matrix,
     mean_grad,
+    mean_grad_hvp_cross,
     mean_grad_x,
     mean_grads,
     mean_hessian,
@@ -35,6 +36,7 @@ from benchmark_bilevel.methods.directions import (
 )
 from benchmark_bilevel.methods.estimators import (
     conjugate_gradient,
+    difference_weights,
     draw_hia,
     draw_hia_hypergradient,
     draw_hypergradient,
@@ -46,6 +48,7 @@ from benchmark_bilevel.methods.estimators import (
     reverse_sweep,
     sgd,
     sgd_along,
+    soba_directions,
     stored_sgd,
     trajectory,
 )
@@ -84,6 +87,7 @@ __all__ = [
     "copy",
     "decay",
     "descend",
+    "difference_weights",
     "dot",
     "draw_batch",
     "draw_blocks",
@@ -101,6 +105,7 @@ __all__ = [
     "mean_cross",
     "mean_cross_matrix",
     "mean_grad",
+    "mean_grad_hvp_cross",
     "mean_grad_x",
     "mean_grads",
     "mean_hessian",
@@ -120,6 +125,7 @@ __all__ = [
     "scaled_descend",
     "sgd",
     "sgd_along",
+    "soba_directions",
     "solve_spd",
     "spider",
     "square_average",

@@ -157,6 +157,17 @@ def mean_cross(inner, z, x, v, batch):
 
 
 @piece
+def mean_grad_hvp_cross(inner, z, x, v, batch):
+    """∇z g, H v and J v on a batch."""
+    gz, hv, jv = inner.grad_hvp_cross(z, x, v, batch[0])
+    for k in range(1, batch.size):
+        ez, ev, ex = inner.grad_hvp_cross(z, x, v, batch[k])
+        gz, hv, jv = add(gz, ez), add(hv, ev), add(jv, ex)
+    share = 1.0 / batch.size
+    return scale(gz, share), scale(hv, share), scale(jv, share)
+
+
+@piece
 def mean_outer_grad(outer, z, x, batch):
     """∇z f and ∇x f on a batch."""
     fz, fx = outer.grad(z, x, batch[0])

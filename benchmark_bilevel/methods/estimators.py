@@ -14,6 +14,7 @@ from benchmark_bilevel.methods.batches import (
     draw_large_batch,
     draw_series,
     mean_cross,
+    mean_grad_hvp_cross,
     mean_hvp,
     mean_outer_grad,
     n_blocks_of,
@@ -205,6 +206,14 @@ def conjugate_gradient(inner, z, x, v, b, n_steps, batch):
         descend(p, -1.0, r)
 
 
+@piece
+def soba_directions(inner, outer, z, x, v, batch, outer_batch):
+    """D_z = ∇z g, D_v = H v + ∇z f and D_x = J v + ∇x f, on batches of g and of f."""
+    gz, hv, jv = mean_grad_hvp_cross(inner, z, x, v, batch)
+    fz, fx = mean_outer_grad(outer, z, x, outer_batch)
+    return gz, add(hv, fz), add(jv, fx)
+
+
 # --- the hypergradient --------------------------------------------------------------
 
 
@@ -243,3 +252,29 @@ def hia_hypergradient(inner, outer, z, x, step, samples):
     fz, fx = outer.grad(z, x, j)
     v = hia(inner, z, x, fz, step, hia_samples)
     return add(inner.cross(z, x, v, i), fx)
+
+
+# --- differences of first-order oracles -----------------------------------------------
+
+
+@piece
+def difference_weights(order):
+    """Weights c_j with Σ_j c_j φ(j) = φ'(0) for polynomials φ of degree `order`.
+
+    Returns
+    -------
+    array
+        Of the nodes j = −⌊order / 2⌋, …, ⌈order / 2⌉; c_0 is 0 where `order` is even.
+    """
+    first, weights = -(order // 2), np.zeros(order + 1)
+    for k in range(order + 1):
+        j = first + k
+        if j != 0:
+            weights[k] = 1.0 / j
+            for node in range(first, first + order + 1):
+                if node not in (0, j):
+                    weights[k] *= node / (node - j)
+            weights[-first] -= weights[k]
+    if order % 2 == 0:
+        weights[-first] = 0.0  # not its rounding
+    return weights
