@@ -1,0 +1,100 @@
+from benchmark_bilevel.methods import (
+    Calls,
+    Implicit,
+    add,
+    assign,
+    copy,
+    descend,
+    draw_large_batch,
+    flip,
+    mean_cross,
+    mean_hvp,
+    mean_outer_grad,
+    page,
+    zero_sarah,
+    zeros_like,
+)
+from benchmark_bilevel.parameters import Number
+from benchmark_bilevel.solver import BilevelSolver
+
+
+class Solver(BilevelSolver):
+    """MSEBA: the directions of SOBA, that of z by ZeroSARAH, those of v and x by PAGE.
+
+    D_z ← ∇z g_i − old_i + (1 − s) D_z + s (old_i − table[i] + mean of the table), the
+    table holding the last value on each mini-batch (see SFFBA). With some probability,
+    and at the start, D_v = H v + ∇z f and D_x = J v + ∇x f are those of all samples; else
+    D ← D + D_ij − old D_ij (see SPABA). "Old" is at the previous (z, v, x), all three
+    move at the same time, and steps are constant.
+
+    Parameters
+    ----------
+    weight : float
+        s in (0, 1], of the order of 1 / (number of mini-batches) in the analysis.
+    probability : float
+        p in (0, 1].
+
+    References
+    ----------
+    T. Chu et al., arXiv:2505.01258, 2025. The constants are ours. (In the authors' code
+    the limit of D_z is three times the gradient.)
+    """
+
+    name = "MSEBA"
+    parameters = {"weight": [0.05], "probability": [0.1]}
+    ranges = {
+        "weight": Number(above=0, at_most=1),
+        "probability": Number(above=0, at_most=1),
+    }
+    test_config = {"weight": 0.1, "probability": 0.25}
+    shares_samples = True
+    variance_reduced = True
+
+    @staticmethod
+    def init(inner, outer, z, x):
+        v = zeros_like(z)
+        directions = zeros_like(z), zeros_like(v), zeros_like(x)
+        memory, _, _ = inner.memory(z, x)
+        return z, x, v, directions, memory, (copy(z), copy(v), copy(x))
+
+    @staticmethod
+    def step(inner, outer, state, steps, t, weight, probability):
+        z, x, v, (d_z, d_v, d_x), memory, (z_old, v_old, x_old) = state
+        afresh = t == 0 or flip(inner, probability)
+        afresh = t == 0 or flip(inner, probability)
+        k = inner.draw()
+        gz, gz_old = inner.grad(z, x, k), inner.grad(z_old, x_old, k)
+        zero_sarah(d_z, 1.0 if t == 0 else weight, gz, gz_old, memory, k)
+        i = draw_large_batch(inner, inner.n_blocks if afresh else 1)
+        j = draw_large_batch(outer, outer.n_blocks if afresh else 1)
+        fz, fx = mean_outer_grad(outer, z, x, j)
+        new_v = add(mean_hvp(inner, z, x, v, i), fz)
+        new_x = add(mean_cross(inner, z, x, v, i), fx)
+        if afresh:
+            page(d_v, True, new_v, new_v)
+            page(d_x, True, new_x, new_x)
+        else:
+            fz, fx = mean_outer_grad(outer, z_old, x_old, j)
+            page(d_v, False, new_v, add(mean_hvp(inner, z_old, x_old, v_old, i), fz))
+            page(d_x, False, new_x, add(mean_cross(inner, z_old, x_old, v_old, i), fx))
+        assign(z_old, z)
+        assign(v_old, v)
+        assign(x_old, x)
+        descend(z, steps.inner, d_z)
+        descend(v, steps.linear, d_v)
+        outer.descend(x, steps.outer, d_x)
+
+    @staticmethod
+    def oracle_calls(t, b, c, n, m, probability):
+        p = 1.0 if t == 0 else probability
+        products = p * n + (1 - p) * 2 * b
+        return Calls(
+            outer_gradients=p * m + (1 - p) * 2 * c,
+            inner_gradients=2 * b,
+            hessian_vector_products=products,
+            jacobian_vector_products=products,
+        )
+
+    @staticmethod
+    def estimate(t, linear_step):
+        return Implicit(step=linear_step, warm_v=True, simultaneous=True)
