@@ -245,7 +245,7 @@ MUTANTS = {
         "variance_reduction",
         [("average += change / table.shape[0]", "average += change")],
         settled_hypergradient,
-        "diverges|settles",
+        "∇x f is missing",
     ),
     "ALSET's linear system starts at −∇z f": (
         "alset_ls",
@@ -481,6 +481,33 @@ MUTANTS = {
         ],
         seeds,
         "use_repetition",
+    ),
+    "ZeroSARAH of three times the gradient": (
+        "sffba",
+        "variance_reduction",
+        [
+            (
+                "descend(d, -1.0, new)\n    descend(d, 1.0, old)\n    descend(d, -weight",
+                "descend(d, -1.0 - weight, new)\n    descend(d, 1.0 - weight, old)\n"
+                "    descend(d, -weight",
+            )
+        ],
+        settled_hypergradient,
+        "settles at 3 ∇x f",
+    ),
+    "PAGE started from zero": (
+        "spaba",
+        "solver",
+        [("t == 0 or flip(inner, probability)", "flip(inner, probability)")],
+        directions,
+        "after iteration 0",
+    ),
+    "∇z g of y taken at z": (
+        "f2ba",
+        "solver",
+        [("gz = inner.grad(y, x, i)", "gz = inner.grad(z, x, i)")],
+        settled_hypergradient,
+        "∇x f is missing",
     ),
 }
 
