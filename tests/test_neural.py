@@ -6,6 +6,7 @@ import torch
 from conftest import load_solver
 from torch.nn import functional
 
+from benchmark_bilevel.oracles import COUNTS
 from benchmark_bilevel.oracles.autograd import AutogradInner, to_tensor
 from benchmark_bilevel.oracles.samplers import Partition
 from benchmark_bilevel.problems.base import Problem
@@ -85,7 +86,7 @@ def test_products_equal_finite_differences(problem, generator):
         problem.inner_samples,
         Partition(problem.n_inner, 32),
         None,
-        np.zeros(4, np.int64),
+        np.zeros(len(COUNTS), np.int64),
         "float64",
         "cpu",
     )
