@@ -72,9 +72,9 @@ MUTANTS = {
             ("descend(term, step, b)", "descend(term, 1.0, b)"),
             ("    descend(total, -1.0, term)\n    for j", "    for j"),
             (
-                "    return total\n\n\n@piece\ndef hia",
+                "    return total\n\n\n@piece\ndef draw_hia",
                 "    descend(total, 1.0 - step, term)\n    return total\n\n\n"
-                "@piece\ndef hia",
+                "@piece\ndef draw_hia",
             ),
         ],
         directions,
@@ -82,7 +82,7 @@ MUTANTS = {
     ),
     "one Hessian batch for the whole series": (
         "stocbio",
-        "estimators",
+        "batches",
         [
             (
                 "    return blocks, ends\n",
@@ -101,7 +101,7 @@ MUTANTS = {
     ),
     "sizes of the Hessian batches do not decrease": (
         "stocbio",
-        "estimators",
+        "batches",
         [("(1.0 - rate) ** j", "(1.0 - rate) ** 0")],
         conduct.counts,
         "declared",
@@ -417,7 +417,7 @@ MUTANTS = {
         "solver",
         [("inner.draw()", "0"), ("outer.draw()", "0")],
         bias,
-        "alike: none is drawn",
+        "alike, and not the full-batch run",
     ),
     "always the first batch, by the seeds": (
         "soba",

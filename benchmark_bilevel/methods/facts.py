@@ -3,7 +3,9 @@
 A method is declared by what it estimates. Each kind of `Estimate` below has the formula
 of the direction D of x's step, with full batches; the method rests where D = 0, which is
 beside the minimum of h for all but exact ones. The formulas use H = ∇²zz g, J = ∇²xz g
-and ρ, the step of z; all the rest an author gives.
+and ρ, the step of z; all the rest an author gives,
+of the iteration t where it depends on t. (What grows with t for ever rests nowhere: the
+solver's `test_config` holds it constant.)
 
 | method | declaration |
 |---|---|

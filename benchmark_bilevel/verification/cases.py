@@ -44,6 +44,10 @@ class BoxedQuadratic(SmallQuadratic):
     kernels = None
     radius = 0.3
 
+    def initial_point(self):
+        z, x = super().initial_point()
+        return z, x.clip(-self.radius, self.radius)
+
     def project(self, x):
         return x.clamp(-self.radius, self.radius)
 

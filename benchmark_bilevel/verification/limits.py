@@ -47,6 +47,7 @@ def _limit(subject, batches):
         raise Failed(f"the run diverges at step_size={pair[0]}, outer_ratio={pair[1]}")
     target = minimiser
     if estimate is not None:
+        estimate = subject.estimate(runtime.t - 1, **parameters)
         step = runtime.schedule.inner
         target = fixed_point(estimate, model_of(problem), step)
     distance = np.linalg.norm(x - target)

@@ -18,7 +18,7 @@ from benchmark_bilevel.verification import Result
 from benchmark_bilevel.verification.plugin import checks_of
 
 # CPU time of one check; all of a right solver's together take less than a minute.
-SECONDS = 120
+SECONDS = 60
 
 
 def results_of(path, seconds=SECONDS):

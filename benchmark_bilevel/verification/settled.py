@@ -34,6 +34,7 @@ class Held(NamedTuple):
     direction: np.ndarray  # of x
     error: np.ndarray  # its standard error
     step: float  # the last step of z
+    t: int  # the next iteration
 
 
 def settled_hypergradient(subject):
@@ -79,10 +80,10 @@ def _hold(subject, n_iterations, batches):
 
 def _measure(runtime, truncations, noisy):
     """`Held` at the state of `runtime`, whose outer step is 0."""
-    z, _ = runtime.variables()
+    (z, _), t = runtime.variables(), runtime.t
     n_samples = 4000 if noisy else 1
     samples = [_direction(runtime, truncations) for _ in range(n_samples)]
-    return Held(z, *mean_and_error(samples), runtime.schedule.inner)
+    return Held(z, *mean_and_error(samples), runtime.schedule.inner, t)
 
 
 def _direction(runtime, truncations):
@@ -98,7 +99,7 @@ def _direction(runtime, truncations):
 
 
 def _judge_declared(subject, held):
-    estimate = subject.estimate(**STEPS)
+    estimate = subject.estimate(held.t, **STEPS)
     problem = small_quadratic()
     model, (_, x) = model_of(problem), problem.initial_point()
     zs, expected = settled(estimate, model, x, held.step)

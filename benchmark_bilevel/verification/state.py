@@ -34,8 +34,8 @@ def variables_move(subject):
         if error.obj not in (runtime.inner, runtime.outer):
             raise
         raise Unusable(
-            f"{line_of(error)}. Data come through the oracles' calls alone, and stay as "
-            "they are"
+            f"{line_of(error)}. Data come through the oracles' calls alone, and no step "
+            "may change them"
         ) from error
     still = [
         name
@@ -114,8 +114,8 @@ def seeds(subject):
             where = Text(subject.solver.step).line_with("random")
             raise Failed(
                 f"runtime={name}: two runs with the same seed differ: {where} draws random "
-                "numbers that no seed governs (as it does inner.draw, inner.uniform and "
-                "inner.normal), or keeps something outside the state"
+                "numbers that no seed governs (inner.draw, inner.uniform and inner.normal "
+                "are governed), or keeps something outside the state"
             )
         runtime.start(1)
         runtime.advance(12)
