@@ -60,10 +60,12 @@ class TaskExact:
         )
         value, error, gradient = 0.0, 0.0, torch.zeros_like(x)
         for tasks in self._chunks():
-            inner, outer = ([array[tasks] for array in part] for part in self._samples)
+            leaf = x.clone().requires_grad_()
+            graphs = list(self._batches(leaf, tasks))
+            inner, outer = ([array.detach() for array in part] for part in graphs)
             z[tasks] = rows = self._solution(x, z[tasks], inner)
             v[tasks] = adjoint = self._adjoint(x, rows, v[tasks], inner, outer)
-            leaf = x.clone().requires_grad_()
+            inner, outer = graphs
             losses = problem.outer_loss(rows, leaf, *outer)
             products = (self._residual(rows, leaf, inner) * adjoint).sum(1)
             (part,) = torch.autograd.grad((losses + products).sum() / n, leaf)
@@ -73,6 +75,13 @@ class TaskExact:
         return Evaluation(
             value, gradient.numpy(), z.numpy().ravel(), v.numpy().ravel(), error
         )
+
+    def _batches(self, x, tasks):
+        """What the two losses of `tasks` get after z and x."""
+        represents = self.problem.represent_inner, self.problem.represent_outer
+        for represent, samples in zip(represents, self._samples, strict=True):
+            batch = [array[tasks] for array in samples]
+            yield batch if represent is None else represent(x, *batch)
 
     def _chunks(self):
         dim = self.problem.dim_task

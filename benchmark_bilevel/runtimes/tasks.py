@@ -31,6 +31,7 @@ class TaskRuntime(EagerRuntime):
         inner = TaskInner(
             problem,
             problem.inner_loss,
+            problem.represent_inner,
             problem.inner_samples,
             problem.inner_rows,
             *settings,
@@ -38,6 +39,7 @@ class TaskRuntime(EagerRuntime):
         outer = TaskOuter(
             problem,
             problem.outer_loss,
+            problem.represent_outer,
             problem.outer_samples,
             problem.outer_rows,
             *settings,

@@ -33,6 +33,9 @@ class TaskProblem(Problem):
     inner_rows = outer_rows = 1
     contraction = None
     evaluation_tasks = None
+    # Or methods (x, *batch) -> the tuple that the inner or the outer loss gets in place of
+    # its batch: what depends on x and the data but not on z is computed once for an x.
+    represent_inner = represent_outer = None
 
     # --- to be written by a problem -------------------------------------------------
 

@@ -99,9 +99,13 @@ class Equilibrium(TaskProblem):
 
     # --- losses ---------------------------------------------------------------------
 
-    def fixed_point(self, z, x, a):
-        A, B, c, _, _ = self.parts(x)
-        return (z @ A + (a @ B + c)).tanh()
+    def represent_inner(self, x, a):
+        """Bᵀa + c, which all Picard steps share."""
+        _, B, c, _, _ = self.parts(x)
+        return (a @ B + c,)
+
+    def fixed_point(self, z, x, inputs):
+        return (z @ self.parts(x)[0] + inputs).tanh()
 
     def outer_loss(self, z, x, y):
         from torch.nn.functional import cross_entropy  # torch takes seconds to import
