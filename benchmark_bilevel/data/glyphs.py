@@ -81,7 +81,11 @@ def _mapped(upright):
         matrix = 2.0 / scale * np.array(rotation) @ [[1, shear], [0, 1]]
         offset = middle - matrix @ (SIDE / 2 + shift)
         images[index] = affine_transform(
-            upright[index].astype(np.float32) / 255, matrix, offset, (SIDE, SIDE), order=1
+            upright[index].astype(np.float32) / 255,
+            matrix,
+            offset,
+            (SIDE, SIDE),
+            order=1,
         )
     return images
 

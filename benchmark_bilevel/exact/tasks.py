@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from benchmark_bilevel.exact.linear_systems import InnerSolveError
-from benchmark_bilevel.exact.solve import Evaluation
+from benchmark_bilevel.exact.newton import Evaluation
 from benchmark_bilevel.oracles.autograd import to_tensor
 
 CHUNK_NUMBERS = 2**24  # of the Hessians, or of the rows, that are in memory at once
@@ -73,7 +73,11 @@ class TaskExact:
             value += (losses + products).sum().item() / n
             error += products.abs().sum().item() / n
         return Evaluation(
-            value, gradient.numpy(), z.numpy().ravel(), v.numpy().ravel(), error
+            value=value,
+            error=error,
+            hypergradient=gradient.numpy(),
+            z=z.numpy().ravel(),
+            v=v.numpy().ravel(),
         )
 
     def _batches(self, x, tasks):

@@ -136,12 +136,12 @@ class AutogradInner(_AutogradOracle):
 
     def hessian(self, z, x, i):
         self._count(HESSIAN_VECTOR, i, z.numel())
-        z = _leaf(z)
+        z = leaf(z)
         return _transposed_matrix(self._residual(z, x, i), z, z)
 
     def cross_matrix(self, z, x, i):
         self._count(JACOBIAN_VECTOR, i, z.numel())
-        z, x = _leaf(z), _leaf(x)
+        z, x = leaf(z), leaf(x)
         return _transposed_matrix(self._residual(z, x, i), x, z).T.contiguous()
 
     def cross(self, z, x, v, i):

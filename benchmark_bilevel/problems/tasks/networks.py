@@ -4,6 +4,8 @@ Written out with PyTorch's functions, so that the weights are one vector x and b
 normalisation can be a task's own.
 """
 
+from itertools import pairwise
+
 import numpy as np
 
 
@@ -84,7 +86,7 @@ class Convolutional(Network):
         channels = [1, *[self.n_channels] * 4]
         self.shapes = [
             shape
-            for before, after in zip(channels, channels[1:], strict=False)
+            for before, after in pairwise(channels)
             for shape in ((after, before, 3, 3), (after,), (after,), (after,))
         ]
         side = [size // 16 for size in images.shape[1:]]
@@ -117,5 +119,5 @@ class Convolutional(Network):
 
         key = x.dtype, x.device
         if key not in self._tensors:
-            self._tensors[key] = torch.as_tensor(self.images).to(x)
+            self._tensors[key] = torch.tensor(self.images).to(x)
         return self._tensors[key]
