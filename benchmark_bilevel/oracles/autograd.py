@@ -100,17 +100,17 @@ class AutogradInner(_AutogradOracle):
     def _mark(self, direction, z, x, v=None):
         """Give `direction`, ∇z g or H v, its part that is not sampled."""
         if self.separate_regulariser:
-            z = _leaf(z)
+            z = leaf(z)
             value = self.regulariser(z, x)
             (part,) = torch.autograd.grad(value, z, create_graph=v is not None)
             if v is not None:
-                (part,) = _transposed_product(part, (z,), v)
+                (part,) = transposed_product(part, (z,), v)
             direction.not_sampled = part
         return direction
 
     def grad(self, z, x, i):
         self._count(INNER_GRADIENTS, i)
-        return self._mark(self._residual(_leaf(z), x, i, differentiable=False), z, x)
+        return self._mark(self._residual(leaf(z), x, i, differentiable=False), z, x)
 
     def grad_x(self, z, x, i):
         self._count(INNER_GRADIENTS_X, i)
@@ -123,38 +123,38 @@ class AutogradInner(_AutogradOracle):
         return self._mark(gradient, z, x), gradient_x
 
     def _gradients(self, z, x, i):
-        z, x = _leaf(z), _leaf(x)
+        z, x = leaf(z), leaf(x)
         return torch.autograd.grad(
             self._value(z, x, i), (z, x), allow_unused=True, materialize_grads=True
         )
 
     def hvp(self, z, x, v, i):
         self._count(HESSIAN_VECTOR, i)
-        z = _leaf(z)
-        (product,) = _transposed_product(self._residual(z, x, i), (z,), v)
+        z = leaf(z)
+        (product,) = transposed_product(self._residual(z, x, i), (z,), v)
         return self._mark(product, z, x, v)
 
     def hessian(self, z, x, i):
         self._count(HESSIAN_VECTOR, i, z.numel())
-        z = _leaf(z)
+        z = leaf(z)
         return _transposed_matrix(self._residual(z, x, i), z, z)
 
     def cross_matrix(self, z, x, i):
         self._count(JACOBIAN_VECTOR, i, z.numel())
-        z, x = _leaf(z), _leaf(x)
+        z, x = leaf(z), leaf(x)
         return _transposed_matrix(self._residual(z, x, i), x, z).T.contiguous()
 
     def cross(self, z, x, v, i):
         self._count(JACOBIAN_VECTOR, i)
-        z, x = _leaf(z), _leaf(x)
-        return _transposed_product(self._residual(z, x, i), (x,), v)[0]
+        z, x = leaf(z), leaf(x)
+        return transposed_product(self._residual(z, x, i), (x,), v)[0]
 
     def grad_hvp_cross(self, z, x, v, i):
         for kind in (INNER_GRADIENTS, HESSIAN_VECTOR, JACOBIAN_VECTOR):
             self._count(kind, i)
-        z, x = _leaf(z), _leaf(x)
+        z, x = leaf(z), leaf(x)
         residual = self._residual(z, x, i)
-        product, cross = _transposed_product(residual, (z, x), v)
+        product, cross = transposed_product(residual, (z, x), v)
         return self._mark(residual.detach(), z, x), self._mark(product, z, x, v), cross
 
 
@@ -167,12 +167,12 @@ class AutogradOuter(_AutogradOracle):
 
     def grad(self, z, x, i):
         self._count(OUTER_GRADIENTS, i)
-        z, x = _leaf(z), _leaf(x)
+        z, x = leaf(z), leaf(x)
         value = self._value(z, x, i)
         return torch.autograd.grad(value, (z, x), allow_unused=True)
 
     def memory(self, z, x):
-        z, x = _leaf(z), _leaf(x)
+        z, x = leaf(z), leaf(x)
         (fx,) = torch.autograd.grad(self._value(z, x, 0), x, allow_unused=True)
         return (
             empty_memory(z.detach(), self.n_blocks),
@@ -260,14 +260,15 @@ def to_tensor(array, dtype, device):
     return tensor.to(getattr(torch, dtype)) if tensor.is_floating_point() else tensor
 
 
-def _leaf(y):
+def leaf(y):
+    """`y` as a leaf of a new graph, sharing its memory."""
     return y.detach().requires_grad_()
 
 
-def _transposed_product(residual, variables, v):
+def transposed_product(residual, variables, v, retain_graph=False):
     """(∂residual/∂variable)ᵀ v for each of `variables`, zeros where it is constant."""
     return torch.autograd.grad(
-        residual, variables, v, allow_unused=True, materialize_grads=True
+        residual, variables, v, retain_graph, allow_unused=True, materialize_grads=True
     )
 
 

@@ -1,0 +1,1 @@
+"""Problems made of tasks: many small inner problems that share x."""

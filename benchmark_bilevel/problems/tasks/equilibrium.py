@@ -1,0 +1,157 @@
+"""Equilibrium models: a hidden state a sample, the fixed point of a shared layer."""
+
+from functools import cached_property
+
+import numpy as np
+from scipy.special import logsumexp
+
+from benchmark_bilevel.problems.tasks.base import TaskProblem
+
+HIDDEN = 200  # numbers in a state, as published for MNIST; 50 for small images
+RADIUS = 0.5  # of the spectral norm of A
+STEPS = 20  # Picard steps behind the published test metrics
+
+
+class Equilibrium(TaskProblem):
+    """An equilibrium classifier: each sample's state is a task.
+
+        Φ_i(z_i, x) = tanh(Aᵀz_i + Bᵀa_i + c),   f_i(z_i, x) = ℓ(Dᵀz_i + β, y_i)
+
+    with ℓ the cross-entropy and x = (A, B, c, D, β), flat in this order, feasible where
+    ‖A‖₂ ≤ 1/2: Φ is then a contraction with constant 1/2. All samples of the training
+    part are tasks, in the order that `split_seed` gives; entries of A, B, c and D start
+    from N(0, 0.01²), β from 0. h is not convex, and its infimum not known.
+
+    References
+    ----------
+    R. Grazzi, M. Pontil, S. Salzo, "Bilevel optimization with a lower-level
+    contraction: Optimal sample complexity without warm-start", JMLR 24, 2023, section
+    7.1. (Its code also clips D to [−1, 1].)
+    """
+
+    name = "equilibrium"
+    contraction = RADIUS
+    has_reference = False
+    max_exact_evaluations = 8
+    solver_seconds = 60.0
+
+    @classmethod
+    def unfit(cls, data):
+        if "X_train" not in data:
+            return "needs classification data"
+        if len(data["X_train"].shape) != 2 or not isinstance(
+            data["X_train"], np.ndarray
+        ):
+            return "needs dense features"
+        return None
+
+    # --- samples --------------------------------------------------------------------
+
+    @cached_property
+    def _tasks(self):
+        order = np.random.default_rng(self.split_seed).permutation(
+            len(self.data["y_train"])
+        )
+        X, y = self.data["X_train"][order], self.data["y_train"][order]
+        return X / self._scale, y
+
+    @cached_property
+    def _scale(self):
+        return float(np.abs(self.data["X_train"]).max())
+
+    @property
+    def inner_samples(self):
+        return (self._tasks[0],)
+
+    @property
+    def outer_samples(self):
+        return (self._tasks[1],)
+
+    @property
+    def dim_task(self):
+        return HIDDEN if self.data["X_train"].shape[1] > 100 else HIDDEN // 4
+
+    @cached_property
+    def shapes(self):
+        """Shapes of the parts of x."""
+        p, d = self.data["X_train"].shape[1], self.dim_task
+        n_classes = int(self.data["y_train"].max()) + 1
+        return (d, d), (p, d), (d,), (d, n_classes), (n_classes,)
+
+    @property
+    def dim_x(self):
+        return sum(int(np.prod(shape)) for shape in self.shapes)
+
+    def parts(self, x):
+        """A, B, c, D and β as views of `x`, an array or a tensor."""
+        parts, start = [], 0
+        for shape in self.shapes:
+            stop = start + int(np.prod(shape))
+            parts.append(x[start:stop].reshape(shape))
+            start = stop
+        return parts
+
+    def initial_outer(self):
+        generator = np.random.default_rng(self.split_seed)
+        x = 0.01 * generator.standard_normal(self.dim_x)
+        self.parts(x)[-1][:] = 0
+        return x
+
+    # --- losses ---------------------------------------------------------------------
+
+    def represent_inner(self, x, a):
+        """Bᵀa + c, which all Picard steps share."""
+        _, B, c, _, _ = self.parts(x)
+        return (a @ B + c,)
+
+    def fixed_point(self, z, x, inputs):
+        return (z @ self.parts(x)[0] + inputs).tanh()
+
+    def outer_loss(self, z, x, y):
+        from torch.nn.functional import cross_entropy  # torch takes seconds to import
+
+        *_, D, beta = self.parts(x)
+        return cross_entropy(z @ D + beta, y, reduction="none")
+
+    def project(self, x):
+        """A with its singular values clipped to [0, 1/2]; the rest of x as it is."""
+        import torch
+
+        A = self.parts(x)[0]
+        # ‖A‖₂ is below the Frobenius norm and below √(‖A‖₁ ‖A‖∞): mostly no SVD.
+        sums = A.abs().sum(0).max() * A.abs().sum(1).max()
+        if torch.linalg.norm(A) <= RADIUS or sums <= RADIUS**2:
+            return x
+        U, singular, Vt = torch.linalg.svd(A)
+        if singular[0] <= RADIUS:
+            return x
+        x = x.clone()
+        self.parts(x)[0].copy_((U * singular.clamp(max=RADIUS)) @ Vt)
+        return x
+
+    # --- metrics --------------------------------------------------------------------
+
+    def states(self, x, a, n_steps=STEPS):
+        """The states of inputs `a` after some Picard steps from 0."""
+        A, B, c, _, _ = self.parts(x)
+        inputs = a @ B + c
+        z = np.tanh(inputs)
+        for _ in range(n_steps - 1):
+            z = np.tanh(z @ A + inputs)
+        return z
+
+    def outer_metrics(self, x):
+        """Accuracies and test loss after 20 Picard steps from 0, as published."""
+        if self.data["X_test"] is None:
+            X, y = self._tasks
+            name = "train"
+        else:
+            X, y = self.data["X_test"] / self._scale, self.data["y_test"]
+            name = "test"
+        *_, D, beta = self.parts(x)
+        scores = self.states(x, X) @ D + beta
+        losses = logsumexp(scores, axis=1) - scores[np.arange(len(y)), y]
+        return {
+            f"{name}_accuracy": float(np.mean(scores.argmax(1) == y)),
+            f"{name}_loss": float(losses.mean()),
+        }

@@ -1,0 +1,123 @@
+"""Small networks with flat weights, for representations that tasks share.
+
+Written out with PyTorch's functions, so that the weights are one vector x and batch
+normalisation can be a task's own.
+"""
+
+from itertools import pairwise
+
+import numpy as np
+
+
+class Network:
+    """Flat weights in named parts; a subclass has `shapes` and ``__call__``.
+
+    Attributes
+    ----------
+    shapes : list of tuple
+        Of the parts of the weights, in their order.
+    n_features : int
+    """
+
+    @property
+    def size(self):
+        """Number of weights."""
+        return sum(int(np.prod(shape)) for shape in self.shapes)
+
+    def parts(self, x):
+        """The parts of flat weights `x`, as views."""
+        start = 0
+        for shape in self.shapes:
+            stop = start + int(np.prod(shape))
+            yield x[start:stop].reshape(shape)
+            start = stop
+
+    def initial_weights(self, generator):
+        """Weights uniform within ± 1/√(inputs of a unit), as PyTorch's layers have."""
+        x = np.zeros(self.size)
+        parts = list(self.parts(x))
+        for weight, *others in zip(*[iter(parts)] * self.parts_a_layer, strict=True):
+            bound = np.prod(weight.shape[1:]) ** -0.5
+            weight[:] = generator.uniform(-bound, bound, weight.shape)
+            others[0][:] = generator.uniform(-bound, bound, others[0].shape)
+            if len(others) > 1:
+                others[1][:] = 1.0  # the scale of a normalisation
+        return x
+
+
+class Perceptron(Network):
+    """Two hidden layers of 40 units, the features being those of the second.
+
+    Parameters
+    ----------
+    n_inputs : int
+    """
+
+    n_features = 40
+    parts_a_layer = 2
+
+    def __init__(self, n_inputs):
+        self.shapes = [(40, n_inputs), (40,), (40, 40), (40,)]
+
+    def __call__(self, x, inputs):
+        first, first_bias, second, second_bias = self.parts(x)
+        hidden = (inputs @ first.T + first_bias).relu()
+        return hidden @ second.T + second_bias
+
+
+class Convolutional(Network):
+    """Four blocks of a 3 × 3 convolution with 32 channels, ReLU, pooling, normalisation.
+
+    The features are the tanh of what is left of the image.
+
+    Parameters
+    ----------
+    images : array of shape (images, height, width)
+        Tasks hold indices of images.
+    coupled : bool
+        Whether normalisation is over all tasks of a batch instead of each for itself.
+    """
+
+    n_channels = 32
+    parts_a_layer = 4
+
+    def __init__(self, images, coupled):
+        self.images, self.coupled = images, coupled
+        channels = [1, *[self.n_channels] * 4]
+        self.shapes = [
+            shape
+            for before, after in pairwise(channels)
+            for shape in ((after, before, 3, 3), (after,), (after,), (after,))
+        ]
+        side = [size // 16 for size in images.shape[1:]]
+        self.n_features = self.n_channels * side[0] * side[1]
+        self._tensors = {}
+
+    def __call__(self, x, indices):
+        from torch.nn.functional import conv2d, max_pool2d  # torch takes seconds
+
+        n_tasks, n_rows = indices.shape
+        maps = self._images_like(x)[indices].flatten(0, 1)[:, None]
+        parts = self.parts(x)
+        for kernel, bias, scale, shift in zip(*[parts] * 4, strict=True):
+            maps = max_pool2d(conv2d(maps, kernel, bias, padding=1).relu(), 2)
+            maps = self._normalised(maps, n_tasks)
+            maps = maps * scale[:, None, None] + shift[:, None, None]
+        return maps.tanh().reshape(n_tasks, n_rows, -1)
+
+    def _normalised(self, maps, n_tasks):
+        groups = 1 if self.coupled else n_tasks
+        maps = maps.unflatten(0, (groups, -1))
+        over = (1, 3, 4)
+        mean = maps.mean(over, keepdim=True)
+        variance = maps.var(over, correction=0, keepdim=True)
+        return ((maps - mean) * (variance + 1e-5).rsqrt()).flatten(0, 1)
+
+    def _images_like(self, x):
+        """The images as a tensor of the type and on the device of `x`."""
+        import torch
+
+        key = x.dtype, x.device
+        if key not in self._tensors:
+            self._tensors[key] = torch.tensor(self.images).to(x)
+        return self._tensors[key]
