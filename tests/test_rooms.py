@@ -19,6 +19,7 @@ ROOMS = (
     "solver",
     "exact",
     "problems",
+    "search",
     "verification",
     "report",
     "__main__",
