@@ -27,6 +27,7 @@ ROOMS = (
     "solver",
     "exact",
     "problems",
+    "search",
     "verification",
     "report",
     "__main__",

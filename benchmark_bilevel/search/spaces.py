@@ -1,0 +1,114 @@
+"""Ranges in units of the problem, and quasi-random points in them."""
+
+import hashlib
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse.linalg import LinearOperator, eigsh
+from scipy.stats import qmc
+
+from benchmark_bilevel.exact.solve import Exact
+
+OUTER_STEP = "outer_step"  # searched in place of its quotient `outer_ratio`
+
+
+class Units(NamedTuple):
+    """What a problem measures steps in, at its start (z*(x0), x0)."""
+
+    inner: float  # 1 / L_g, L_g the largest eigenvalue of ∇²zz g
+    outer: float  # u = 1 / ‖∇h(x0)‖∞
+    epoch: float  # inner mini-batches in one pass
+
+    def of(self, name):
+        """Length of the unit `name` of a `benchmark_bilevel.methods.Range`."""
+        return {"1/L": self.inner, "u": self.outer, "epoch": self.epoch}.get(name, 1.0)
+
+
+def units(problem, batch_size):
+    """`Units` of `problem`; the eigenvalue to three digits.
+
+    Parameters
+    ----------
+    problem : Problem
+    batch_size : int
+        Samples of g in a mini-batch.
+    """
+    exact = Exact(problem)
+    _, x = problem.initial_point()
+    start = exact.evaluate(x)
+    hessian = LinearOperator(
+        (start.z.size, start.z.size),
+        matvec=lambda v: exact.losses.hvp(start.z, x, np.ascontiguousarray(v.ravel())),
+        dtype=float,
+    )
+    # ARPACK's own start is random.
+    (largest,) = eigsh(
+        hessian, k=1, which="LA", tol=1e-3, v0=np.ones(start.z.size) / start.z.size,
+        return_eigenvectors=False,
+    )  # fmt: skip
+    steepest = np.abs(start.hypergradient).max()
+    return Units(1 / largest, 1 / steepest, problem.n_inner / batch_size)
+
+
+def trials(solver, units, n_trials):
+    """Parameters of the trials of a solver: the first points of a Sobol sequence.
+
+    Trial k is the same whatever `n_trials` is, so that a search can be extended.
+
+    Parameters
+    ----------
+    solver : subclass of BilevelSolver
+        Its `search_space` maps parameters to `benchmark_bilevel.methods.Range`.
+    units : Units
+    n_trials : int
+
+    Returns
+    -------
+    list of dict
+        Values by parameter; rounded to three significant digits, as they are printed.
+    """
+    space = solver.search_space
+    # Each solver has a scrambling of its own, the same on every machine.
+    seed = int.from_bytes(hashlib.sha256(solver.name.encode()).digest()[:4])
+    sobol = qmc.Sobol(len(space), scramble=True, rng=np.random.default_rng(seed))
+    # Whole powers of two keep the sequence balanced; what is too much is cut off.
+    points = sobol.random_base2(max(n_trials - 1, 0).bit_length())[:n_trials]
+    return [
+        _parameters(
+            {
+                name: bounds.at(share, units)
+                for (name, bounds), share in zip(space.items(), point, strict=True)
+            }
+        )
+        for point in points
+    ]
+
+
+def _parameters(values):
+    """The parameters of a solver: steps of x are given by their ratio."""
+    values = {name: _rounded(value) for name, value in values.items()}
+    if OUTER_STEP in values:
+        outer_step = values.pop(OUTER_STEP)
+        values["outer_ratio"] = _rounded(values["step_size"] / outer_step)
+    return values
+
+
+def _rounded(value):
+    return value if isinstance(value, int) else float(f"{value:.3g}")
+
+
+def edges(solver, parameters, units):
+    """How far parameters are from the edges of their ranges, as shares of the range.
+
+    Returns
+    -------
+    dict
+        By name, 0 at the lower and 1 at the upper edge, on the logarithmic scale.
+    """
+    values = dict(parameters)
+    if OUTER_STEP in solver.search_space:
+        values[OUTER_STEP] = values["step_size"] / values["outer_ratio"]
+    return {
+        name: bounds.share(values[name], units)
+        for name, bounds in solver.search_space.items()
+    }

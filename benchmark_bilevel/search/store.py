@@ -1,0 +1,60 @@
+"""The table of trials: a parquet file that grows by whole runs and survives a kill."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+
+# Of the file: a run's identity, what it was asked for, and what came out.
+COLUMNS = {
+    "solver": "str",
+    "trial": "int64",
+    "stage": "str",  # "tuning" or "safety"
+    "seed": "int64",  # repetition under the stage's base seed
+    "budget": "float64",  # oracle calls
+    "parameters": "str",  # JSON, sorted
+    "score": "float64",  # lower is better; NaN where the run diverged
+    "diverged": "float64",
+    "oracle_calls": "float64",
+    "seconds": "float64",
+    "fingerprint": "str",
+}
+IDENTITY = ["solver", "trial", "stage", "seed", "budget"]
+
+
+class Store:
+    """Rows of finished runs in a parquet file.
+
+    Parameters
+    ----------
+    path : path
+        The file; it need not exist.
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+        if self.path.exists():
+            self.rows = pd.read_parquet(self.path)
+        else:
+            self.rows = pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)
+
+    def append(self, rows):
+        """Add `rows`, dicts with the keys `COLUMNS`; the file has all or none of them."""
+        added = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+        rows = added if self.rows.empty else pd.concat([self.rows, added])
+        if rows.duplicated(IDENTITY).any():
+            raise ValueError(f"{self.path}: a run that the table already has")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            dir=self.path.parent, prefix=f".{self.path.name}.", delete=False
+        ) as temporary:
+            rows.to_parquet(temporary.name, index=False)
+        os.chmod(temporary.name, 0o644)
+        os.replace(temporary.name, self.path)
+        self.rows = rows.reset_index(drop=True)
+
+    def of(self, solver, stage=None):
+        """The rows of a solver, of one stage if it is named."""
+        rows = self.rows[self.rows["solver"] == solver]
+        return rows if stage is None else rows[rows["stage"] == stage]

@@ -1,0 +1,152 @@
+"""The search for steps: ranges, the table of trials, the choice."""
+
+import json
+from itertools import permutations
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from benchmark_bilevel.methods.search_space import COUNT, LINEAR_STEP, OUTER_STEP, STEP
+from benchmark_bilevel.search import protocol
+from benchmark_bilevel.search.protocol import choice, expected_best, next_runs
+from benchmark_bilevel.search.spaces import Units, edges, trials
+from benchmark_bilevel.search.store import Store
+
+UNITS = Units(inner=2.0, outer=30.0, epoch=10.0)
+SOLVER = SimpleNamespace(
+    name="some solver",
+    search_space={
+        "step_size": STEP,
+        "linear_step": LINEAR_STEP,
+        "outer_step": OUTER_STEP,
+        "n_inner": COUNT,
+    },
+)
+
+
+def test_trials_fill_the_ranges_in_units_of_the_problem():
+    found = trials(SOLVER, UNITS, 64)
+    step = np.array([trial["step_size"] for trial in found])
+    outer = step / np.array([trial["outer_ratio"] for trial in found])
+    inner = np.array([trial["n_inner"] for trial in found])
+    assert step.min() >= 2**-6 * 2 * 0.99 and step.max() <= 2 * 2 * 1.01
+    assert outer.min() >= 1e-4 * 30 * 0.98 and outer.max() <= 1e3 * 30 * 1.02
+    assert inner.min() >= 1 and inner.max() <= 100
+    assert all(isinstance(trial["n_inner"], int) for trial in found)
+    # Sobol points: each eighth of the range has an eighth of the trials.
+    counts, _ = np.histogram(np.log(step), np.log(2 * 2.0 ** np.linspace(-6, 1, 9)))
+    assert counts.min() >= 7 and counts.max() <= 9
+
+
+def test_trials_are_the_same_again_and_when_there_are_more():
+    assert trials(SOLVER, UNITS, 20) == trials(SOLVER, UNITS, 64)[:20]
+    other = SimpleNamespace(name="other", search_space=SOLVER.search_space)
+    assert trials(other, UNITS, 4) != trials(SOLVER, UNITS, 4)
+
+
+def test_edges_invert_the_ranges():
+    for trial in trials(SOLVER, UNITS, 16):
+        assert set(edges(SOLVER, trial, UNITS)) == set(SOLVER.search_space)
+        shares = edges(SOLVER, trial, UNITS)
+        step = shares["step_size"]
+        assert STEP.at(step, UNITS) == pytest.approx(trial["step_size"])
+        assert all(-0.01 <= share <= 1.01 for share in shares.values())
+
+
+# --- the protocol, on scores that a function makes up ---
+
+
+def rows_of(run, score, seeds=None):
+    """What a run gives, `score(trial, stage, seed)` NaN for a divergence."""
+    return [
+        {
+            "solver": run.solver,
+            "trial": run.trial,
+            "stage": run.stage,
+            "seed": seed,
+            "budget": run.budget,
+            "parameters": json.dumps({"step_size": 0.1}),
+            "score": score(run.trial, run.stage, seed),
+            "diverged": float(np.isnan(score(run.trial, run.stage, seed))),
+            "oracle_calls": run.budget,
+            "seconds": 1.0,
+            "fingerprint": "abc",
+        }
+        for seed in range(run.n_seeds)
+        if seeds is None or seed not in seeds
+    ]
+
+
+def search(store, score, n_trials=8, limit=10**6):
+    """Run what the protocol asks for, at most `limit` runs; how many it were."""
+    n_runs = 0
+    while n_runs < limit:
+        runs = next_runs(store, "S", n_trials, 1e6)
+        if not runs:
+            break
+        run = runs[0]
+        known = store.of("S", run.stage)
+        seeds = set(known.loc[known["trial"] == run.trial, "seed"])
+        store.append(rows_of(run, score, seeds))
+        n_runs += 1
+    return n_runs
+
+
+def by_trial(trial, stage, seed):
+    """Trial 3 is the best on seed 0 alone, trial 5 on the median of three."""
+    if trial == 3:
+        return [0.0, 9.0, 9.0][seed % 3]
+    return 1.0 + abs(trial - 5) + 0.01 * seed
+
+
+def test_the_median_of_three_seeds_decides(tmp_path):
+    store = Store(tmp_path / "table.parquet")
+    search(store, by_trial)
+    assert choice(store, "S")[:2] == ("S", 5)
+    tuning = store.of("S", "tuning")
+    assert (tuning.groupby("trial")["seed"].count() == 3).sum() == protocol.N_FINALISTS
+    safety = store.of("S", "safety")
+    assert set(safety["trial"]) == {5} and len(safety) == protocol.N_SAFETY
+    assert (safety["budget"] == 1e5).all()
+
+
+@pytest.mark.parametrize("stage, seed", [("tuning", 2), ("safety", 19)])
+def test_a_trial_that_diverges_on_any_seed_does_not_win(tmp_path, stage, seed):
+    def score(trial, at, k):
+        failed = trial == 5 and at == stage and k == seed
+        return np.nan if failed else by_trial(trial, at, k)
+
+    store = Store(tmp_path / "table.parquet")
+    search(store, score)
+    assert choice(store, "S").trial in (4, 6)
+
+
+def test_without_a_trial_that_survives_there_is_no_choice(tmp_path):
+    store = Store(tmp_path / "table.parquet")
+    search(store, lambda *_: np.nan)
+    assert choice(store, "S") is None
+    assert len(store.of("S")) == 8  # nothing but the trials themselves
+
+
+@pytest.mark.parametrize("killed_after", [1, 5, 9, 12])
+def test_a_search_goes_on_from_its_file(tmp_path, killed_after):
+    whole = Store(tmp_path / "whole.parquet")
+    n_runs = search(whole, by_trial)
+    path = tmp_path / "cut.parquet"
+    search(Store(path), by_trial, limit=killed_after)
+    assert search(Store(path), by_trial) == n_runs - killed_after
+    again = Store(path)
+    assert choice(again, "S") == choice(whole, "S")
+    assert again.rows.equals(whole.rows)
+    with pytest.raises(ValueError, match="already has"):
+        again.append(again.rows.iloc[:1].to_dict("records"))
+    assert list(tmp_path.glob(".*")) == []
+
+
+def test_expected_best_of_k_trials_against_all_orders():
+    scores = np.array([3.0, np.nan, 1.0, 2.0, 7.0])
+    orders = np.array(list(permutations(np.where(np.isnan(scores), np.inf, scores))))
+    best = np.minimum.accumulate(orders, axis=1)
+    expected = np.quantile(best, [0.2, 0.5, 0.8], axis=0, method="inverted_cdf").T
+    np.testing.assert_array_equal(expected_best(scores), expected)
