@@ -14,7 +14,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[$(EXTRAS)]"
 	touch $@
 
-# Every solver on data that ship with the dependencies; ends with the site's path.
+# Seven solvers on data that ship with the dependencies; ends with the site's path.
 run: $(READY)
 	$(BIN)/python -m benchmark_bilevel run config/quick.yml
 	$(BIN)/python -m benchmark_bilevel site build/quick outputs/quick.parquet
