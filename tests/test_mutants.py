@@ -526,7 +526,7 @@ def make_mutant(tmp_path, solver, where, edits):
         text = mutated(text, edits)
     else:
         module = types.ModuleType(f"mutant_{tmp_path.name}")
-        vars(module).update(vars(methods))
+        vars(module).update({name: getattr(methods, name) for name in methods.__all__})
         source = mutated((METHODS / f"{where}.py").read_text(), edits)
         exec(compile(source, str(tmp_path / f"{where}.py"), "exec"), vars(module))
         sys.modules[module.__name__] = module
