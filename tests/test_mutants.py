@@ -245,7 +245,7 @@ MUTANTS = {
         "variance_reduction",
         [("average += change / table.shape[0]", "average += change")],
         settled_hypergradient,
-        "∇x f is missing",
+        "z settles",
     ),
     "ALSET's linear system starts at −∇z f": (
         "alset_ls",

@@ -42,7 +42,7 @@ class BoxedQuadratic(SmallQuadratic):
     """The same with x in a box that does not contain the minimum."""
 
     kernels = None
-    radius = 0.3
+    radius = 0.05  # the minimum has entries up to 0.097
 
     def initial_point(self):
         z, x = super().initial_point()
