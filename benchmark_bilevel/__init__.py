@@ -4,4 +4,6 @@ Everything of the benchmark that is mathematics lives in this package; the bench
 plugins (``objective.py``, ``solvers/``, ``datasets/``, ``plots/``) only name it.
 """
 
-__version__ = "0.1.0"
+from benchmark_bilevel.version import __version__
+
+__all__ = ["__version__"]

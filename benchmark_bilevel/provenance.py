@@ -7,8 +7,8 @@ from importlib.metadata import version
 import numpy as np
 from threadpoolctl import threadpool_info
 
-import benchmark_bilevel
 from benchmark_bilevel.fingerprint import PACKAGE, fingerprint
+from benchmark_bilevel.version import __version__
 
 
 @cache
@@ -16,7 +16,7 @@ def provenance():
     """Dict of strings and numbers that names the code which made a result."""
     libraries = ("benchopt", "torch", "numba", "numpy", "scipy")
     return {
-        "benchmark_bilevel": benchmark_bilevel.__version__,
+        "benchmark_bilevel": __version__,
         "fingerprint": fingerprint(),
         "commit": _git_commit(),
         **{name: version(name) for name in libraries},

@@ -28,7 +28,11 @@ class Solver(BilevelSolver):
         "batch_size": ["full"],
         "outer_batch_size": ["full"],
     }
-    test_config = {"n_inner": 3}
+    test_config = {
+        "n_inner": 3,
+        "dataset": {"name": "quadratic"},
+        "objective": {"problem": "quadratic"},
+    }
     shares_samples = False
 
     def skip(self, problem):

@@ -1,5 +1,3 @@
-from math import inf
-
 from benchmark_bilevel.methods import (
     Calls,
     Implicit,
@@ -42,10 +40,10 @@ class Solver(BilevelSolver):
     """
 
     name = "SPABA"
-    parameters = {"probability": [0.1], "radius": [inf]}
+    parameters = {"probability": [0.1], "radius": [1e999]}
     ranges = {
         "probability": Number(above=0, at_most=1),
-        "radius": Number(above=0, also=(inf,)),
+        "radius": Number(above=0, also=(1e999,)),
     }
     test_config = {"probability": 0.25}
     shares_samples = True

@@ -1,5 +1,3 @@
-from math import inf
-
 from benchmark_bilevel.methods import (
     Calls,
     Implicit,
@@ -40,8 +38,8 @@ class Solver(BilevelSolver):
     """
 
     name = "SRBA"
-    parameters = {"period": [128], "radius": [inf]}
-    ranges = {"radius": Number(above=0, also=(inf,))}
+    parameters = {"period": [128], "radius": [1e999]}
+    ranges = {"radius": Number(above=0, also=(1e999,))}
     test_config = {"period": 4}
     shares_samples = True
     variance_reduced = True

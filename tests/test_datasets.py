@@ -149,6 +149,9 @@ def test_check_of_a_data_set(faulty):
         "hyperparameter-selection": "ok",
         "data-hypercleaning": "ok",
         "data-poisoning": "skipped",
+        "deep-hypercleaning": "skipped",
+        "dataset-distillation": "skipped",
+        "hyper-representation": "skipped",
         "quadratic": "skipped",
     }
     assert "30 samples of g, 30 of f; 3 variables z, 3 variables x" in problems[0].text

@@ -1,7 +1,6 @@
 """What single methods promise beyond the checks that all solvers pass."""
 
 import math
-from itertools import combinations
 
 import numpy as np
 import pytest
@@ -123,31 +122,6 @@ def test_vr_biadam_telescopes():
         now = model_of(small_quadratic()).at(*runtime.variables())
         np.testing.assert_allclose(v, now.gz, atol=1e-12)
         np.testing.assert_allclose(w, now.fx - 0.4 * now.J @ now.fz, atol=1e-12)
-
-
-def test_nystrom_of_low_rank():
-    """One iteration against H_k = Cᵀ W⁻¹ C for some set of k columns."""
-    problem, ridge, step = small_quadratic(), 0.3, 0.1
-    runtime = torch_runtime(
-        "nystrom", rank=2, ridge=ridge, step_size=step, outer_ratio=1.0, **FULL
-    )
-    (_, x), seen = runtime.variables(), set()
-    for seed in range(12):
-        runtime.start(seed)
-        runtime.advance(1)
-        z, x_next = runtime.variables()
-        now, found = model_of(problem).at(z, x), (x - x_next) / step
-        errors = {}
-        for columns in combinations(range(problem.dim_z), 2):
-            C = now.H[list(columns)]
-            low_rank = C.T @ np.linalg.solve(C[:, list(columns)], C)
-            inverse = np.linalg.inv(low_rank + ridge * np.eye(problem.dim_z))
-            direction = now.fx - now.J @ inverse @ now.fz
-            errors[columns] = np.abs(found - direction).max()
-        best = min(errors, key=errors.get)
-        assert errors[best] < 1e-10
-        seen.add(best)
-    assert len(seen) > 3
 
 
 def test_a_subset_has_no_number_twice():

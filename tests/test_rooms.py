@@ -8,6 +8,7 @@ import benchmark_bilevel
 PACKAGE = Path(benchmark_bilevel.__file__).parent
 # From the ground up; a room imports from the rooms before it and from itself.
 ROOMS = (
+    "version",
     "notices",
     "folders",
     "plugin_files",

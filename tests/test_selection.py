@@ -6,6 +6,7 @@ import pytest
 from conftest import ROOT, dataset, load_plugin, load_solver, real_selection
 from numba import njit
 
+from benchmark_bilevel.exact.linear_systems import InnerSolveError
 from benchmark_bilevel.exact.published import reference_value
 from benchmark_bilevel.exact.solve import Exact
 from benchmark_bilevel.fingerprint import cached_njit
@@ -277,7 +278,7 @@ def test_one_hessian_serves_many_points(generator):
     """What large problems do: an old factor as preconditioner, to the same result."""
     problem = HyperparameterSelection(make_data(4))
     expected, actual = Exact(problem), Exact(problem)
-    actual._hessian.is_cheap = False
+    actual._solver.hessian.is_cheap = False
     _, x = problem.initial_point()
     for shift in (0.0, 0.1, -1.0, -3.0):
         first, second = (exact.evaluate(x + shift) for exact in (expected, actual))
@@ -301,8 +302,10 @@ def test_vanishing_penalties():
     without = HyperparameterSelection(
         make_data(4, n_samples=600), parametrisation="per-class-lin"
     )
-    limit = Exact(without).evaluate(np.zeros(4), z=result.z)
+    limit = Exact(without).evaluate(np.full(4, 1e-12), z=result.z)
     assert abs(limit.value - values[-1]) <= 1e-8
+    with pytest.raises(InnerSolveError):  # without any penalty the shift is free
+        Exact(without).evaluate(np.zeros(4), z=result.z)
 
 
 def test_accuracies(data, generator):
@@ -353,7 +356,7 @@ def test_both_links_have_one_reference(data):
 def test_bad_parametrisation_is_refused_in_one_line():
     Objective = load_plugin(ROOT / "objective.py").Objective
     with pytest.raises(
-        click.UsageError, match=r"^parametrisation='per-word' is not"
+        click.UsageError, match=r"^Bilevel: parametrisation='per-word' is not"
     ) as e:
         Objective.get_instance(
             problem="hyperparameter-selection", parametrisation="per-word"

@@ -95,7 +95,7 @@ class HyperparameterSelection(Problem):
         if parametrisation not in valid:
             return (
                 f"parametrisation={parametrisation!r} is not known; "
-                f"expected one of {', '.join(valid)}."
+                f"expected one of {', '.join(valid)}"
             )
         return None
 
