@@ -46,8 +46,8 @@ class Solver(BilevelSolver):
         "linear_step": [0.5],
         "inner_weight": [0.9],
         "outer_weight": [0.9],
-        "step_exponent": [1 / 3],
-        "outer_exponent": [1 / 3],
+        "step_exponent": [0.3333333333333333],
+        "outer_exponent": [0.3333333333333333],
     }
     ranges = {
         "inner_weight": Number(above=0, at_most=1),

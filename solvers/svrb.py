@@ -42,8 +42,8 @@ class Solver(BilevelSolver):
     parameters = {
         "weight": [0.9],
         "convexity": [1e-3],
-        "step_exponent": [1 / 3],
-        "outer_exponent": [1 / 3],
+        "step_exponent": [0.3333333333333333],
+        "outer_exponent": [0.3333333333333333],
     }
     ranges = {"weight": Number(above=0, at_most=1), "convexity": Number(above=0)}
     shares_samples = False

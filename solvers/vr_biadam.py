@@ -46,8 +46,8 @@ class Solver(BilevelSolver):
         "weight": [0.9],
         "memory": [0.9],
         "floor": [0.01],
-        "step_exponent": [1 / 3],
-        "outer_exponent": [1 / 3],
+        "step_exponent": [0.3333333333333333],
+        "outer_exponent": [0.3333333333333333],
     }
     ranges = {
         "weight": Number(above=0, at_most=1),

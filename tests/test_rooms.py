@@ -3,6 +3,9 @@
 import ast
 from pathlib import Path
 
+import pytest
+from conftest import ROOT
+
 import benchmark_bilevel
 
 PACKAGE = Path(benchmark_bilevel.__file__).parent
@@ -62,3 +65,21 @@ def test_no_import_goes_upward():
         > ROOMS.index(path.relative_to(PACKAGE).with_suffix("").parts[0])
     }
     assert not upward
+
+
+PLUGINS = [
+    *(ROOT / "solvers").glob("*.py"),
+    *(ROOT / "datasets").glob("*.py"),
+    ROOT / "objective.py",
+]
+
+
+@pytest.mark.parametrize("path", PLUGINS, ids=lambda path: path.name)
+def test_plugins_are_known_where_nothing_is_installed(path):
+    """benchopt reads these attributes from the text where imports fail."""
+    for definition in ast.parse(path.read_text()).body:
+        for line in getattr(definition, "body", ()):
+            if isinstance(line, ast.Assign) and line.targets[0].id in (
+                *("name", "parameters", "requirements", "test_config"),
+            ):
+                ast.literal_eval(line.value)
