@@ -242,7 +242,8 @@ def constraint(subject):
     for t in range(6):
         runtime.advance(t + 1)
         _, x = runtime.variables()
-        if not np.abs(x).max() <= problem.radius:
+        # A convex combination of feasible points rounds.
+        if not np.abs(x).max() <= problem.radius * (1 + 1e-9):
             raise Failed(
                 f"x leaves the feasible set at iteration {t}: it has to move by "
                 "outer.descend, which projects"
