@@ -88,7 +88,7 @@ class HessianSolver:
                 d = precondition(b)
                 return d, b - product(d)
         else:
-            precondition, _ = _factor(self._nearby_hessian(z, x))
+            precondition, _ = factorised(self._nearby_hessian(z, x))
             rough = self._rough(z, x)
         d, residual, n_iterations = conjugate_gradients(
             product,
@@ -105,12 +105,12 @@ class HessianSolver:
         return d, residual
 
     def _factor_at(self, z, x):
-        """`_factor` of H(z, x), remembered for the next system at the same point."""
+        """`factorised` H(z, x), remembered for the next system at the same point."""
         is_known = self._last_point is not None and all(
             map(np.array_equal, self._last_point, (z, x))
         )
         if not is_known:
-            self._last_factor = _factor(self.losses.hessian(z, x))
+            self._last_factor = factorised(self.losses.hessian(z, x))
             self._last_point = z.copy(), x.copy()
         return self._last_factor
 
@@ -138,7 +138,7 @@ class HessianSolver:
         return np.diag(self.problem.regulariser_diagonal(x))
 
 
-def _factor(matrix):
+def factorised(matrix):
     """The function b ↦ matrix⁻¹ b, and whether it is that of `matrix` itself.
 
     The diagonal is scaled to 1: regularisation over a hundred orders of magnitude is no

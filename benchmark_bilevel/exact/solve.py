@@ -100,13 +100,15 @@ class Exact:
         if self.problem.h_unknown is not None:
             raise InnerSolveError(self.problem.h_unknown)
         if z is None:
-            # Shrunk by the regulariser, which may be 1e43 times the data term.
             z, _ = self.problem.initial_point()
-            z = z / (1 + self.problem.regulariser_diagonal(x))
+        # The regulariser, which may be 1e43 times the data term, would decide alone how
+        # long the first step is.
+        ridge = self.problem.regulariser_diagonal(x)
+        z = np.where(ridge * z**2 > 1, z / (1 + ridge), z)
         # Threads of the BLAS only wait for each other on matrices this small.
         with _blas.limit(limits=1), np.errstate(over="ignore", invalid="ignore"):
             try:
-                return self._solver.evaluate(x, z.astype(float), v)
+                return self._solver.evaluate(x, z, v)
             except InnerSolveError:
                 if self._fine_solver is None:
                     raise
