@@ -552,6 +552,15 @@ def unmutated(solver):
     )
 
 
+def test_a_direction_used_too_late_fails(tmp_path):
+    """H v on sparse data refers to v, which ∇z f has moved."""
+    late = "descend(v, steps.linear, fz)\n        descend(v, steps.linear, hv)"
+    edits = [("descend(v, steps.linear, hv, fz)", late)]
+    mutant = Subject(make_mutant(tmp_path, "soba", "solver", edits), runtime="torch")
+    with pytest.raises(ValueError, match="used after the variable has moved"):
+        conduct.problems(mutant)
+
+
 def test_fsla_without_storm_fails(tmp_path):
     edits = [("storm(d, weight * decay(t, outer_exponent), h, h_old)", "assign(d, h)")]
     mutant = Subject(make_mutant(tmp_path, "fsla", "solver", edits), runtime="torch")
