@@ -88,7 +88,8 @@ class HessianSolver:
                 d = precondition(b)
                 return d, b - product(d)
         else:
-            precondition, _ = factorised(self._nearby_hessian(z, x))
+            nearby = self._regular(self._nearby_hessian(z, x), x)
+            precondition, _ = factorised(nearby)
             rough = self._rough(z, x)
         d, residual, n_iterations = conjugate_gradients(
             product,
@@ -110,7 +111,8 @@ class HessianSolver:
             map(np.array_equal, self._last_point, (z, x))
         )
         if not is_known:
-            self._last_factor = factorised(self.losses.hessian(z, x))
+            hessian = self._regular(self.losses.hessian(z, x), x)
+            self._last_factor = factorised(hessian)
             self._last_point = z.copy(), x.copy()
         return self._last_factor
 
@@ -136,6 +138,15 @@ class HessianSolver:
 
     def _ridge(self, x):
         return np.diag(self.problem.regulariser_diagonal(x))
+
+    def _regular(self, matrix, x):
+        """A Hessian at x made regular along the problem's `free_directions`.
+
+        What is solved with it has no part along them, if the right side has none.
+        """
+        free = self.problem.free_directions(x)
+        sizes = free**2 @ np.diag(matrix)
+        return matrix + (free.T * sizes) @ free
 
 
 def factorised(matrix):

@@ -23,6 +23,10 @@ of which the first two terms are the value. Its `error` bounds the rest by the s
 
 Steps go on until the error is 1e-9 max(1, |h|). Where rounding does not let them, they
 go on in the problem's `fine_losses`. Where these end too there is no value.
+
+Along the problem's `free_directions` neither g nor f changes: z*(x) and v are those of
+least norm, as they are in the limit of equal small penalties. h does not depend on the
+choice; ∇h has no meaning there but that limit's.
 """
 
 from functools import cached_property
@@ -105,6 +109,8 @@ class Exact:
         # long the first step is.
         ridge = self.problem.regulariser_diagonal(x)
         z = np.where(ridge * z**2 > 1, z / (1 + ridge), z)
+        free = self.problem.free_directions(x)
+        z, v = (y if y is None else y - (y @ free.T) @ free for y in (z, v))
         # Threads of the BLAS only wait for each other on matrices this small.
         with _blas.limit(limits=1), np.errstate(over="ignore", invalid="ignore"):
             try:
