@@ -4,7 +4,9 @@ Splits, losses, solutions and accuracies are written out once more here, from th
 that a data set returns; nothing is taken from the package but the row.
 """
 
+import inspect
 import json
+import textwrap
 import time
 from pathlib import Path
 
@@ -21,8 +23,12 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
 import benchmark_bilevel
+from benchmark_bilevel.exact.metrics import Evaluator
+from benchmark_bilevel.problems.cross_entropy import model_metrics
+from benchmark_bilevel.problems.hypercleaning.problem import DataHypercleaning
 from benchmark_bilevel.problems.quadratic.problem import random_quadratic
 from benchmark_bilevel.problems.representation.problem import random_representation
+from benchmark_bilevel.problems.selection.problem import HyperparameterSelection
 from benchmark_bilevel.solver import BilevelSolver
 
 COUNTS = {
@@ -528,10 +534,8 @@ Objective = load_plugin(ROOT / "objective.py").Objective
 CASES = [(name, make) for name, makers in PROBLEMS.items() for make in makers]
 
 
-@pytest.mark.parametrize(
-    ("name", "make"), CASES, ids=[make.__name__ for _, make in CASES]
-)
-def test_row(name, make, generator, monkeypatch):
+def check_row(name, make, monkeypatch):
+    """Fail naming the first column that is not what NumPy says."""
     options, data, model = make()
     if model.h_star == H_STAR:
         monkeypatch.setattr(
@@ -540,6 +544,7 @@ def test_row(name, make, generator, monkeypatch):
     objective = Objective.get_instance(problem=name, **options)
     objective.set_data(**data)
     z, x = objective.get_objective()["problem"].initial_point()
+    generator = np.random.default_rng(0)
     z = z + 0.5 * generator.standard_normal(z.size)
     x = model.project(x + model.start + 0.7 * generator.standard_normal(x.size))
     row = objective.evaluate_result(
@@ -555,6 +560,79 @@ def test_row(name, make, generator, monkeypatch):
     known = [row[column] for column in ACCURACIES if not np.isnan(row[column])]
     assert len(set(known)) == len(known)
     assert min(row["inner_distance"], row["hypergradient_norm"]) > 1e-6
+
+
+@pytest.mark.parametrize(
+    ("name", "make"), CASES, ids=[make.__name__ for _, make in CASES]
+)
+def test_row(name, make, monkeypatch):
+    check_row(name, make, monkeypatch)
+
+
+# Mistakes in a column: the function that makes it, an edit, and a case that shows it.
+MISTAKES = {
+    "inner_distance, in the 1-norm": (
+        Evaluator._exact_metrics,
+        ("np.linalg.norm(z - exact.z)", "np.abs(z - exact.z).sum()"),
+        quadratic,
+    ),
+    "train_accuracy_at_solution, at z": (
+        Evaluator._exact_metrics,
+        ("accuracies(exact.z, x)", "accuracies(z, x)"),
+        multiclass,
+    ),
+    "outer_loss, of g": (
+        Evaluator._cheap_metrics,
+        ("losses.outer_value", "losses.inner_value"),
+        quadratic,
+    ),
+    "suboptimality, doubled": (
+        Evaluator._exact_metrics,
+        ("exact.value - self._reference", "2 * (exact.value - self._reference)"),
+        quadratic,
+    ),
+    "hypergradient_norm, squared": (
+        Evaluator._map_norm,
+        ("np.linalg.norm(gradient)", "np.linalg.norm(gradient) ** 2"),
+        quadratic,
+    ),
+    "validation_accuracy, of the training part": (
+        HyperparameterSelection.accuracies,
+        (
+            "self._scores(validation.X, z), validation.y",
+            "self._scores(train.X, z), train.y",
+        ),
+        multiclass,
+    ),
+    "validation_accuracy, of the training part of images": (
+        model_metrics,
+        ("accuracy(model, validation)", "accuracy(model, train)"),
+        poisoning,
+    ),
+    "train_accuracy, of true labels": (
+        DataHypercleaning.accuracies,
+        ("Split(inner.X, self.given_labels)", "inner"),
+        hypercleaning,
+    ),
+}
+
+
+def mutate(monkeypatch, function, old, new):
+    """Replace `old` by `new` in the text of a function, wherever it is referred to."""
+    text = textwrap.dedent(inspect.getsource(function))
+    assert old in text
+    found = {}
+    exec(text.replace(old, new), function.__globals__, found)
+    monkeypatch.setattr(function, "__code__", found[function.__name__].__code__)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_fails(mistake, monkeypatch):
+    function, edit, make = MISTAKES[mistake]
+    mutate(monkeypatch, function, *edit)
+    name = next(name for name, makers in PROBLEMS.items() if make in makers)
+    with pytest.raises(AssertionError, match=rf"\n{mistake.split(',')[0]}\n"):
+        check_row(name, make, monkeypatch)
 
 
 # --- the clock ---------------------------------------------------------------------------
@@ -595,12 +673,8 @@ def evaluate(result):
     ]
 
 
-@pytest.mark.parametrize(
-    ("limits", "iterations"),
-    [({"max_seconds": 10.0}, 40), ({"max_seconds": 1e9, "max_iterations": 30}, 30)],
-)
-def test_time_is_that_of_the_iterations(monkeypatch, limits, iterations):
-    """And nothing else is on the clock by which a run ends."""
+def run_of_a_sleeper(monkeypatch, **limits):
+    """Rows of a run, and the result behind the last one."""
     monkeypatch.setattr(time, "perf_counter", clock.read)
     solver = Sleeper.get_instance(runtime="torch", **limits)
     solver.problem, solver.seed = make_problem("quadratic"), 0
@@ -613,6 +687,28 @@ def test_time_is_that_of_the_iterations(monkeypatch, limits, iterations):
     callback.start()
     solver.run(callback)
     rows, _, last = callback.get_results()
+    return rows, last
+
+
+def check_clock(monkeypatch, iterations, **limits):
+    rows, last = run_of_a_sleeper(monkeypatch, **limits)
     assert last["iterations"] == iterations and last["ended"] == "budget"
     for row in rows:
         assert row["time"] == 0.25 * row["objective_iterations"]
+
+
+@pytest.mark.parametrize(
+    ("limits", "iterations"),
+    [({"max_seconds": 10.0}, 40), ({"max_seconds": 1e9, "max_iterations": 30}, 30)],
+)
+def test_time_is_that_of_the_iterations(monkeypatch, limits, iterations):
+    """And nothing else is on the clock by which a run ends."""
+    check_clock(monkeypatch, iterations, **limits)
+
+
+@pytest.mark.parametrize("factor", [2, 0.5])
+def test_a_clock_of_another_pace_fails(monkeypatch, factor):
+    edit = "self._clock += seconds", f"self._clock += {factor} * seconds"
+    mutate(monkeypatch, BilevelSolver._advance, *edit)
+    with pytest.raises(AssertionError):
+        check_clock(monkeypatch, 40, max_seconds=10.0)
