@@ -5,7 +5,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # a clone is used unin
 
 from benchopt import BaseObjective
 
-from benchmark_bilevel import plugin_files  # first: archives need no more
+# First, as archives need no more; then a line on what is not installed.
+from benchmark_bilevel import plugin_files, prerequisites  # noqa: F401
 from benchmark_bilevel.data import Inadmissible
 from benchmark_bilevel.data.dataset import arrays_of
 from benchmark_bilevel.ends import AnyEnds

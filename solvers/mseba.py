@@ -61,7 +61,6 @@ class Solver(BilevelSolver):
     def step(inner, outer, state, steps, t, weight, probability):
         z, x, v, (d_z, d_v, d_x), memory, (z_old, v_old, x_old) = state
         afresh = t == 0 or flip(inner, probability)
-        afresh = t == 0 or flip(inner, probability)
         k = inner.draw()
         gz, gz_old = inner.grad(z, x, k), inner.grad(z_old, x_old, k)
         zero_sarah(d_z, 1.0 if t == 0 else weight, gz, gz_old, memory, k)
