@@ -6,7 +6,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 EXTRAS ?= dev
 READY := $(VENV)/.ready-$(EXTRAS)
 
-.PHONY: run test lint benchmark reproduce clean
+.PHONY: run test test-generic mutants lint benchmark reproduce clean
 .DEFAULT_GOAL := run
 
 $(READY): pyproject.toml constraints.txt
@@ -23,6 +23,19 @@ run: $(READY)
 # submitit and pages in a browser where the extras and Chromium are (`.ci/run`).
 test: $(READY)
 	PATH="$(BIN):$$PATH" python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
+
+# The numerics for a processor without AVX and FMA.
+GENERIC := kernels oracles samplers directions variance_reduction estimators hooks \
+	runtimes exact selection sparse hypercleaning poisoning
+test-generic: $(READY)
+	PATH="$(BIN):$$PATH" NUMBA_CPU_NAME=generic NUMBA_CPU_FEATURES= python -m pytest \
+		--numprocesses auto --maxprocesses 8 --dist loadfile \
+		$(GENERIC:%=tests/test_%.py)
+
+# Random edits of the numerics that no test notices: half an hour.
+mutants: $(READY)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[mutation]"
+	nice $(BIN)/python benchmarks/mutants.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

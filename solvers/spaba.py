@@ -25,8 +25,8 @@ class Solver(BilevelSolver):
     ----------
     probability : float
         p in (0, 1].
-    radius : float
-        Of the ball around 0 that Π projects on, above that of H⁻¹∇z f; infinity is none.
+    radius : float or None
+        Of the ball around 0 that Π projects on, above ‖H⁻¹∇z f‖; None is no ball.
 
     References
     ----------
@@ -37,10 +37,10 @@ class Solver(BilevelSolver):
     """
 
     name = "SPABA"
-    parameters = {"probability": [0.1], "radius": [1e999]}
+    parameters = {"probability": [0.1], "radius": [None]}
     ranges = {
         "probability": Number(above=0, at_most=1),
-        "radius": Number(above=0, also=(1e999,)),
+        "radius": Number(above=0, also=(None,)),
     }
     test_config = {"probability": 0.25}
     shares_samples = True
@@ -60,7 +60,8 @@ class Solver(BilevelSolver):
         d_z, d_v, d_x = directions
         descend(z, steps.inner, d_z)
         descend(v, steps.linear, d_v)
-        project_ball(v, radius)
+        if radius is not None:
+            project_ball(v, radius)
         outer.descend(x, steps.outer, d_x)
 
     @staticmethod

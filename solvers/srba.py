@@ -24,8 +24,8 @@ class Solver(BilevelSolver):
     period : int
         q, iterations from one pass over all samples to the next; the analysis has the
         number of mini-batches.
-    radius : float
-        Of the ball around 0 that Π projects on, above that of H⁻¹∇z f; infinity is none.
+    radius : float or None
+        Of the ball around 0 that Π projects on, above ‖H⁻¹∇z f‖; None is no ball.
 
     References
     ----------
@@ -35,8 +35,8 @@ class Solver(BilevelSolver):
     """
 
     name = "SRBA"
-    parameters = {"period": [128], "radius": [1e999]}
-    ranges = {"radius": Number(above=0, also=(1e999,))}
+    parameters = {"period": [128], "radius": [None]}
+    ranges = {"radius": Number(above=0, also=(None,))}
     test_config = {"period": 4}
     shares_samples = True
     variance_reduced = True
@@ -55,7 +55,8 @@ class Solver(BilevelSolver):
         d_z, d_v, d_x = directions
         descend(z, steps.inner, d_z)
         descend(v, steps.linear, d_v)
-        project_ball(v, radius)
+        if radius is not None:
+            project_ball(v, radius)
         outer.descend(x, steps.outer, d_x)
 
     @staticmethod
