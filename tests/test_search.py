@@ -2,27 +2,78 @@
 
 import json
 from itertools import permutations
-from types import SimpleNamespace
 
+import click
 import numpy as np
 import pytest
+from benchopt.benchmark import Benchmark
+from conftest import ROOT
 
-from benchmark_bilevel.methods.search_space import COUNT, LINEAR_STEP, OUTER_STEP, STEP
+from benchmark_bilevel.parameters import Number
 from benchmark_bilevel.search import protocol
 from benchmark_bilevel.search.protocol import choice, expected_best, next_runs
+from benchmark_bilevel.search.ranges import RANGES, SCALED_STEP, ranges_of
 from benchmark_bilevel.search.spaces import Units, edges, trials
 from benchmark_bilevel.search.store import Store
+from benchmark_bilevel.solver import BilevelSolver
 
 UNITS = Units(inner=2.0, outer=30.0, epoch=10.0)
-SOLVER = SimpleNamespace(
-    name="some solver",
-    search_space={
-        "step_size": STEP,
-        "linear_step": LINEAR_STEP,
-        "outer_step": OUTER_STEP,
-        "n_inner": COUNT,
-    },
+
+
+def a_solver(space, **attributes):
+    """A solver that declares `space`."""
+    own = {
+        "name": "some solver",
+        "parameters": {"n_inner": [10], "share": [0.5], "length": [2]},
+        "ranges": {"share": Number(above=0, below=1)},
+        "search_space": space,
+    }
+    return type("Solver", (BilevelSolver,), own | attributes)
+
+
+SOLVER = a_solver(["step_size", "linear_step", "outer_step", "n_inner"])
+
+
+@pytest.mark.parametrize(
+    "solver",
+    [s for s in Benchmark(ROOT).get_solvers() if issubclass(s, BilevelSolver)],
+    ids=lambda solver: solver.name,
 )
+def test_all_solvers_have_a_space_of_legal_parameters(solver):
+    assert "search_space" in vars(solver)
+    for units in (UNITS, Units(inner=900.0, outer=7e3, epoch=2.0)):
+        for trial in trials(solver, units, 16):
+            solver.get_instance(**trial)
+
+
+@pytest.mark.parametrize(
+    "space, message",
+    [
+        (["n_iner"], "'n_iner' is no parameter of this solver"),
+        (["length"], "'length' needs its edges: ('length', low, high)"),
+        ([("share", 0.1, 1.0)], "share=1.0 is not valid; expected a number > 0 and < 1"),
+        ([("share", 0.5, 0.1)], "'share' from 0.5 to 0.1 is no positive range"),
+        ([("share", 0.5)], "'share' needs its edges"),
+        (["sampling"], "'sampling' is no number"),
+        (["device"], "'device' is no number"),
+        (None, "not iterable"),
+        (["step_size", "linear_step", "outer_step", "n_inner", ("share", 0.1, 0.9),
+          ("length", 1, 9)], "6 parameters, of 5 at most"),
+    ],
+)  # fmt: skip
+def test_a_wrong_space_is_refused_in_one_line(space, message):
+    with pytest.raises(click.UsageError) as refusal:
+        ranges_of(a_solver(space))
+    assert refusal.value.message.startswith("some solver: search_space: ")
+    assert message in refusal.value.message and "\n" not in refusal.value.message
+
+
+def test_own_ranges_are_of_the_kind_of_the_parameter():
+    ranges = ranges_of(a_solver([("share", 0.1, 0.9), ("length", 1, 9)]))
+    assert [bounds.integer for bounds in ranges.values()] == [False, True]
+    scaled = a_solver(["outer_step"], scales_steps=True)
+    assert ranges_of(scaled) == {"outer_step": SCALED_STEP}
+    assert trials(a_solver([]), UNITS, 32) == [{}]
 
 
 def test_trials_fill_the_ranges_in_units_of_the_problem():
@@ -41,16 +92,16 @@ def test_trials_fill_the_ranges_in_units_of_the_problem():
 
 def test_trials_are_the_same_again_and_when_there_are_more():
     assert trials(SOLVER, UNITS, 20) == trials(SOLVER, UNITS, 64)[:20]
-    other = SimpleNamespace(name="other", search_space=SOLVER.search_space)
+    other = a_solver(SOLVER.search_space, name="other")
     assert trials(other, UNITS, 4) != trials(SOLVER, UNITS, 4)
 
 
 def test_edges_invert_the_ranges():
     for trial in trials(SOLVER, UNITS, 16):
-        assert set(edges(SOLVER, trial, UNITS)) == set(SOLVER.search_space)
+        assert list(edges(SOLVER, trial, UNITS)) == SOLVER.search_space
         shares = edges(SOLVER, trial, UNITS)
         step = shares["step_size"]
-        assert STEP.at(step, UNITS) == pytest.approx(trial["step_size"])
+        assert RANGES["step_size"].at(step, UNITS) == pytest.approx(trial["step_size"])
         assert all(-0.01 <= share <= 1.01 for share in shares.values())
 
 

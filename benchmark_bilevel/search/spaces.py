@@ -1,4 +1,4 @@
-"""Ranges in units of the problem, and quasi-random points in them."""
+"""The units of a problem, and quasi-random points in a solver's ranges."""
 
 import hashlib
 from typing import NamedTuple
@@ -8,8 +8,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from scipy.stats import qmc
 
 from benchmark_bilevel.exact.solve import Exact
-
-OUTER_STEP = "outer_step"  # searched in place of its quotient `outer_ratio`
+from benchmark_bilevel.search.ranges import OUTER_STEP, ranges_of
 
 
 class Units(NamedTuple):
@@ -20,8 +19,14 @@ class Units(NamedTuple):
     epoch: float  # inner mini-batches in one pass
 
     def of(self, name):
-        """Length of the unit `name` of a `benchmark_bilevel.methods.Range`."""
-        return {"1/L": self.inner, "u": self.outer, "epoch": self.epoch}.get(name, 1.0)
+        """Length of the unit `name` of a `ranges.LogUniform`."""
+        return {
+            "": 1.0,
+            "1/L": self.inner,
+            "u": self.outer,
+            "epoch": self.epoch,
+            "1/epoch": 1 / self.epoch,
+        }[name]
 
 
 def units(problem, batch_size):
@@ -58,16 +63,18 @@ def trials(solver, units, n_trials):
     Parameters
     ----------
     solver : subclass of BilevelSolver
-        Its `search_space` maps parameters to `benchmark_bilevel.methods.Range`.
     units : Units
     n_trials : int
+        Where nothing is searched, the only trial is that of the defaults.
 
     Returns
     -------
     list of dict
         Values by parameter; rounded to three significant digits, as they are printed.
     """
-    space = solver.search_space
+    space = ranges_of(solver)
+    if not space:
+        return [{}]
     # Each solver has a scrambling of its own, the same on every machine.
     seed = int.from_bytes(hashlib.sha256(solver.name.encode()).digest()[:4])
     sobol = qmc.Sobol(len(space), scramble=True, rng=np.random.default_rng(seed))
@@ -105,10 +112,7 @@ def edges(solver, parameters, units):
     dict
         By name, 0 at the lower and 1 at the upper edge, on the logarithmic scale.
     """
-    values = dict(parameters)
-    if OUTER_STEP in solver.search_space:
+    values, ranges = dict(parameters), ranges_of(solver)
+    if OUTER_STEP in ranges:
         values[OUTER_STEP] = values["step_size"] / values["outer_ratio"]
-    return {
-        name: bounds.share(values[name], units)
-        for name, bounds in solver.search_space.items()
-    }
+    return {name: bounds.share(values[name], units) for name, bounds in ranges.items()}
