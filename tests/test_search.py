@@ -1,7 +1,6 @@
 """The search for steps: ranges, the table of trials, the choice."""
 
 import json
-from itertools import permutations
 
 import click
 import numpy as np
@@ -11,7 +10,7 @@ from conftest import ROOT
 
 from benchmark_bilevel.parameters import Number
 from benchmark_bilevel.search import protocol
-from benchmark_bilevel.search.protocol import choice, expected_best, next_runs
+from benchmark_bilevel.search.protocol import choice, next_runs
 from benchmark_bilevel.search.ranges import RANGES, SCALED_STEP, ranges_of
 from benchmark_bilevel.search.spaces import Units, edges, trials
 from benchmark_bilevel.search.store import Store
@@ -193,11 +192,3 @@ def test_a_search_goes_on_from_its_file(tmp_path, killed_after):
     with pytest.raises(ValueError, match="already has"):
         again.append(again.rows.iloc[:1].to_dict("records"))
     assert list(tmp_path.glob(".*")) == []
-
-
-def test_expected_best_of_k_trials_against_all_orders():
-    scores = np.array([3.0, np.nan, 1.0, 2.0, 7.0])
-    orders = np.array(list(permutations(np.where(np.isnan(scores), np.inf, scores))))
-    best = np.minimum.accumulate(orders, axis=1)
-    expected = np.quantile(best, [0.2, 0.5, 0.8], axis=0, method="inverted_cdf").T
-    np.testing.assert_array_equal(expected_best(scores), expected)

@@ -6,10 +6,7 @@ the budget. The first whose runs all end without divergence wins. If no finalist
 the next best trials follow. Tuning, safety and report have seeds of their own.
 """
 
-import math
 from typing import NamedTuple
-
-import numpy as np
 
 N_FINALISTS = 4
 N_SEEDS = 3
@@ -105,32 +102,3 @@ def _by_median(tuning, finalists):
     """(trial, median of its scores), the lowest first."""
     medians = tuning.groupby("trial")["score"].median()
     return sorted(((k, medians[k]) for k in finalists), key=lambda pair: pair[::-1])
-
-
-def expected_best(scores, shares=(0.2, 0.5, 0.8)):
-    """Quantiles of the best score after k = 1, 2, … trials in random order.
-
-    The k best-of-k distribution of a sample without replacement is exact: the minimum
-    exceeds the i-th lowest score with probability C(n − i, k) / C(n, k).
-
-    Parameters
-    ----------
-    scores : array of shape (n,)
-        NaN for trials that diverged, which are worse than all others.
-    shares : tuple
-        Quantiles of the best score.
-
-    Returns
-    -------
-    array of shape (n, len(shares))
-        Quantiles of the best of k trials in row k − 1; inf where it diverged.
-    """
-    ordered = np.sort(np.where(np.isnan(scores), np.inf, scores))
-    n = len(ordered)
-    result = np.empty((n, len(shares)))
-    for k in range(1, n + 1):
-        above = [math.comb(n - i, k) / math.comb(n, k) for i in range(1, n + 1)]
-        cumulative = 1 - np.array(above)  # P(best ≤ i-th lowest)
-        for j, share in enumerate(shares):
-            result[k - 1, j] = ordered[np.searchsorted(cumulative, share - 1e-12)]
-    return result
