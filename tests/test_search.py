@@ -8,11 +8,20 @@ import pytest
 from benchopt.benchmark import Benchmark
 from conftest import ROOT
 
+from benchmark_bilevel.exact.solve import Exact
 from benchmark_bilevel.parameters import Number
+from benchmark_bilevel.problems import PROBLEMS
+from benchmark_bilevel.problems.quadratic.problem import random_quadratic
 from benchmark_bilevel.search import protocol
 from benchmark_bilevel.search.protocol import choice, next_runs
-from benchmark_bilevel.search.ranges import RANGES, SCALED_STEP, ranges_of
-from benchmark_bilevel.search.spaces import Units, edges, trials
+from benchmark_bilevel.search.ranges import SCALED_STEP, ranges_of
+from benchmark_bilevel.search.spaces import (
+    Units,
+    parameters_at,
+    shares_of,
+    trials,
+    units_of,
+)
 from benchmark_bilevel.search.store import Store
 from benchmark_bilevel.solver import BilevelSolver
 
@@ -95,13 +104,37 @@ def test_trials_are_the_same_again_and_when_there_are_more():
     assert trials(other, UNITS, 4) != trials(SOLVER, UNITS, 4)
 
 
-def test_edges_invert_the_ranges():
+@pytest.mark.parametrize("scale", [UNITS, Units(inner=0.8, outer=7e3, epoch=300.0)])
+def test_shares_invert_the_ranges(scale):
+    """Winners are carried to another problem by them."""
     for trial in trials(SOLVER, UNITS, 16):
-        assert list(edges(SOLVER, trial, UNITS)) == SOLVER.search_space
-        shares = edges(SOLVER, trial, UNITS)
-        step = shares["step_size"]
-        assert RANGES["step_size"].at(step, UNITS) == pytest.approx(trial["step_size"])
+        shares = shares_of(SOLVER, trial, UNITS)
+        assert list(shares) == SOLVER.search_space
         assert all(-0.01 <= share <= 1.01 for share in shares.values())
+        there = parameters_at(SOLVER, shares, scale)
+        assert there["n_inner"] == trial["n_inner"]
+        assert there["step_size"] == pytest.approx(
+            trial["step_size"] * scale.inner / UNITS.inner, rel=0.01
+        )
+        assert there["step_size"] / there["outer_ratio"] == pytest.approx(
+            trial["step_size"] / trial["outer_ratio"] * scale.outer / UNITS.outer,
+            rel=0.02,
+        )
+
+
+def test_units_are_those_of_a_quadratic_in_closed_form():
+    """H is constant, and ∇h(x0) is what autograd says."""
+    data = random_quadratic(n_samples=64, n_outer_samples=48, dim_inner=6, dim_outer=4)
+    problem = PROBLEMS["quadratic"](data)
+    found = units_of(problem, batch_size=16)
+    exact = Exact(problem)
+    z, x = problem.initial_point()
+    hessian = np.array([exact.losses.hvp(z, x, v) for v in np.eye(6)])
+    assert found.inner == pytest.approx(1 / np.linalg.eigvalsh(hessian)[-1], rel=2e-3)
+    assert found.outer == pytest.approx(
+        1 / np.abs(exact.evaluate(x).hypergradient).max(), rel=2e-3
+    )
+    assert found.epoch == 4.0
 
 
 # --- the protocol, on scores that a function makes up ---
@@ -117,7 +150,9 @@ def rows_of(run, score, seeds=None):
             "seed": seed,
             "budget": run.budget,
             "parameters": json.dumps({"step_size": 0.1}),
+            "shares": json.dumps({"step_size": 0.5}),
             "score": score(run.trial, run.stage, seed),
+            "suboptimality": np.nan,
             "diverged": float(np.isnan(score(run.trial, run.stage, seed))),
             "oracle_calls": run.budget,
             "seconds": 1.0,
@@ -128,11 +163,11 @@ def rows_of(run, score, seeds=None):
     ]
 
 
-def search(store, score, n_trials=8, limit=10**6):
+def search(store, score, n_trials=8, limit=10**6, further=()):
     """Run what the protocol asks for, at most `limit` runs; how many it were."""
     n_runs = 0
     while n_runs < limit:
-        runs = next_runs(store, "S", n_trials, 1e6)
+        runs = next_runs(store, "S", n_trials, 1e6, further)
         if not runs:
             break
         run = runs[0]
@@ -145,6 +180,8 @@ def search(store, score, n_trials=8, limit=10**6):
 
 def by_trial(trial, stage, seed):
     """Trial 3 is the best on seed 0 alone, trial 5 on the median of three."""
+    if stage == "safety":
+        return 0.0
     if trial == 3:
         return [0.0, 9.0, 9.0][seed % 3]
     return 1.0 + abs(trial - 5) + 0.01 * seed
@@ -177,6 +214,25 @@ def test_without_a_trial_that_survives_there_is_no_choice(tmp_path):
     search(store, lambda *_: np.nan)
     assert choice(store, "S") is None
     assert len(store.of("S")) == 8  # nothing but the trials themselves
+
+
+def test_a_divergence_in_the_report_makes_the_next_trial_win(tmp_path):
+    store = Store(tmp_path / "table.parquet")
+    search(store, by_trial)
+    (row,) = rows_of(protocol.Run("S", 5, "report", 1, 1e6), lambda *_: np.nan)
+    store.append([row])
+    search(store, by_trial)
+    assert choice(store, "S").trial in (4, 6)
+
+
+def test_other_parameters_are_run_once_a_choice_is_made(tmp_path):
+    store = Store(tmp_path / "table.parquet")
+    stages = ("defaults", "transfer from elsewhere")
+    assert search(store, by_trial, further=stages) == 8 + 4 + 1 + 2
+    assert choice(store, "S").trial == 5  # though a score of theirs may be lower
+    for stage in stages:
+        assert set(store.of("S", stage)["trial"]) == {-1}
+        assert len(store.of("S", stage)) == protocol.N_SEEDS
 
 
 @pytest.mark.parametrize("killed_after", [1, 5, 9, 12])

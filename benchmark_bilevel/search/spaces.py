@@ -8,6 +8,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from scipy.stats import qmc
 
 from benchmark_bilevel.exact.solve import Exact
+from benchmark_bilevel.parameters import defaults
 from benchmark_bilevel.search.ranges import OUTER_STEP, ranges_of
 
 
@@ -29,8 +30,8 @@ class Units(NamedTuple):
         }[name]
 
 
-def units(problem, batch_size):
-    """`Units` of `problem`; the eigenvalue to three digits.
+def units_of(problem, batch_size):
+    """`Units` of `problem`, to three digits.
 
     Parameters
     ----------
@@ -52,7 +53,9 @@ def units(problem, batch_size):
         return_eigenvectors=False,
     )  # fmt: skip
     steepest = np.abs(start.hypergradient).max()
-    return Units(1 / largest, 1 / steepest, problem.n_inner / batch_size)
+    return Units(
+        *(_rounded(1 / largest), _rounded(1 / steepest), problem.n_inner / batch_size)
+    )
 
 
 def trials(solver, units, n_trials):
@@ -70,7 +73,7 @@ def trials(solver, units, n_trials):
     Returns
     -------
     list of dict
-        Values by parameter; rounded to three significant digits, as they are printed.
+        As `parameters_at` gives them.
     """
     space = ranges_of(solver)
     if not space:
@@ -81,38 +84,48 @@ def trials(solver, units, n_trials):
     # Whole powers of two keep the sequence balanced; what is too much is cut off.
     points = sobol.random_base2(max(n_trials - 1, 0).bit_length())[:n_trials]
     return [
-        _parameters(
-            {
-                name: bounds.at(share, units)
-                for (name, bounds), share in zip(space.items(), point, strict=True)
-            }
-        )
+        parameters_at(solver, dict(zip(space, point, strict=True)), units)
         for point in points
     ]
 
 
-def _parameters(values):
-    """The parameters of a solver: steps of x are given by their ratio."""
-    values = {name: _rounded(value) for name, value in values.items()}
-    if OUTER_STEP in values:
-        outer_step = values.pop(OUTER_STEP)
-        values["outer_ratio"] = _rounded(values["step_size"] / outer_step)
-    return values
+def parameters_at(solver, shares, units):
+    """Parameters by their places in the ranges; steps of x are given by their ratio.
 
-
-def _rounded(value):
-    return value if isinstance(value, int) else float(f"{value:.3g}")
-
-
-def edges(solver, parameters, units):
-    """How far parameters are from the edges of their ranges, as shares of the range.
+    Parameters
+    ----------
+    solver : subclass of BilevelSolver
+    shares : dict
+        By name, 0 at the lower and 1 at the upper edge, on the logarithmic scale.
+    units : Units
 
     Returns
     -------
     dict
-        By name, 0 at the lower and 1 at the upper edge, on the logarithmic scale.
+        Rounded to three significant digits, as they are printed.
     """
+    values = {
+        name: _rounded(bounds.at(shares[name], units))
+        for name, bounds in ranges_of(solver).items()
+    }
+    if OUTER_STEP in values:
+        outer_step = values.pop(OUTER_STEP)
+        step = values.get("step_size", defaults(solver.parameters)["step_size"])
+        values["outer_ratio"] = _rounded(step / outer_step)
+    return values
+
+
+def shares_of(solver, parameters, units):
+    """Where `parameters` are in their ranges: what `parameters_at` takes."""
     values, ranges = dict(parameters), ranges_of(solver)
     if OUTER_STEP in ranges:
-        values[OUTER_STEP] = values["step_size"] / values["outer_ratio"]
-    return {name: bounds.share(values[name], units) for name, bounds in ranges.items()}
+        step = values.get("step_size", defaults(solver.parameters)["step_size"])
+        values[OUTER_STEP] = step / values["outer_ratio"]
+    return {
+        name: round(bounds.share(values[name], units), 4)
+        for name, bounds in ranges.items()
+    }
+
+
+def _rounded(value):
+    return value if isinstance(value, int) else float(f"{value:.3g}")
