@@ -238,6 +238,16 @@ def search(problem, jobs, parallel_config, trials, benchmark):
     click.echo(target)
 
 
+@main.command()
+@in_benchmark
+def small(benchmark):
+    """Write the small version of each configuration, config/small/NAME.yml."""
+    from benchmark_bilevel.search.small import configurations, write_small
+
+    for config in configurations(benchmark.benchmark_dir):
+        write_small(config)
+
+
 def _result_files(files, benchmark):
     """`files`, or the committed ones; ends the program if there are none."""
     committed = benchmark.benchmark_dir / "results"

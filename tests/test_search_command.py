@@ -14,11 +14,13 @@ import pytest
 import yaml
 from benchopt.benchmark import Benchmark
 from click.testing import CliRunner
+from command_line import run as benchopt_run
 from conftest import ROOT, copy_of_the_benchmark
 
 from benchmark_bilevel.__main__ import main
 from benchmark_bilevel.search import cells, command
 from benchmark_bilevel.search.protocol import Run, choice
+from benchmark_bilevel.search.small import configurations, smaller, text_of
 from benchmark_bilevel.search.specification import Specification
 from benchmark_bilevel.search.store import Store
 
@@ -233,3 +235,40 @@ def test_published_searches_can_be_read():
         assert set(specification.transfer_from) <= names - {file.stem}
         benchmark.check_dataset_patterns([specification.dataset])
         benchmark.check_objective_filters([specification.objective])
+
+
+@pytest.mark.parametrize("config", configurations(ROOT), ids=lambda config: config.stem)
+def test_small_configurations_are_those_of_the_large_ones(config):
+    """`make small` writes them anew."""
+    small = config.parent / "small" / config.name
+    assert small.read_text() == text_of(config)
+    assert len(list(small.parent.iterdir())) == len(configurations(ROOT))
+
+
+def test_a_small_configuration_can_be_run(clones):
+    folder = clones("one")
+    config = folder / "config" / "small" / "quadratic.yml"
+    solver = "SOBA[runtime=torch,max_iterations=20]"
+    _, results = benchopt_run(folder, "small", "--config", config, "-s", solver)
+    known = results["objective_value"].notna()
+    assert known.sum() == 1 and known.to_numpy()[-1]
+
+
+def test_a_small_configuration_is_run_by_the_clock():
+    content = {
+        "objective": ["Bilevel", "Bilevel[problem=data-poisoning]"],
+        "dataset": ["mnist"],
+        "solver": ["A", {"B": {"n": 3, "max_seconds": 1e9}}, {"C": {"n": 3}}],
+        "n-repetitions": 10,
+        "output": "name",
+    }
+    assert smaller(content) == {
+        "objective": [
+            "Bilevel[exact_evaluations=never]",
+            "Bilevel[problem=data-poisoning,exact_evaluations=never]",
+        ],
+        "dataset": ["mnist"],
+        "solver": ["A", {"B": {"n": 3, "max_seconds": 0.2}}, {"C": {"n": 3}}],
+        "n-repetitions": 1,
+        "output": "small_name",
+    }

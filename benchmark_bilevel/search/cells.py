@@ -14,7 +14,7 @@ import yaml
 from benchmark_bilevel.exact.metrics import EXACT_METRICS, FINAL, NEVER
 from benchmark_bilevel.fingerprint import fingerprint
 from benchmark_bilevel.search.spaces import shares_of
-from benchmark_bilevel.search.specification import ENDLESS
+from benchmark_bilevel.search.specification import ENDLESS, with_option
 from benchmark_bilevel.search.store import SAFETY
 
 
@@ -102,10 +102,7 @@ def _evaluated(specification, stage):
     # Of all evaluations only the last decides.
     when = 0 if score in EXACT_METRICS or score.endswith("_at_solution") else FINAL
     when = NEVER if stage == SAFETY else when
-    objective, option = specification.objective, f"exact_evaluations={when}"
-    if objective.endswith("]"):
-        return f"{objective[:-1]},{option}]"
-    return f"{objective}[{option}]"
+    return with_option(specification.objective, f"exact_evaluations={when}")
 
 
 def row_of(run, parameters, shares, end, score):

@@ -18,6 +18,7 @@ from benchmark_bilevel.search.protocol import (
     choice,
     next_runs,
 )
+from benchmark_bilevel.search.small import write_small
 from benchmark_bilevel.search.store import REPORT, TUNING
 
 # About as long as what is killed may lose.
@@ -68,9 +69,10 @@ def search(specification, jobs=1, parallel_config=None):
                 bar.write(error.message)
             # There may have been fewer runs, where all diverge.
             done[name] = expected[name]
-    target = specification.benchmark.benchmark_dir / "config"
-    target = target / f"{specification.name}.yml"
+    folder = specification.benchmark.benchmark_dir / "config"
+    target = folder / f"{specification.name}.yml"
     target.write_text(configuration(specification))
+    write_small(target)
     return target, failures
 
 

@@ -20,6 +20,13 @@ BATCHES = ("batch_size", "outer_batch_size")
 ENDLESS = 1e9
 
 
+def with_option(pattern, option):
+    """A pattern of ``benchopt run`` with one more parameter."""
+    if pattern.endswith("]"):
+        return f"{pattern[:-1]},{option}]"
+    return f"{pattern}[{option}]"
+
+
 @dataclass
 class Specification:
     """A search, as its YAML file states it.
