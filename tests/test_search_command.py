@@ -45,7 +45,7 @@ def made_up(specification, runs, parallel=(), log=None, kill_at=None):
         score = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4]) / 2**32
         # The first winner of SOBA diverges on a further seed.
         fails = (run.solver, run.trial, run.stage) == ("SOBA", 4, "safety")
-        for seed in range(run.n_seeds):
+        for seed in run.seeds:
             rows.append(
                 {
                     "solver": run.solver,
@@ -67,7 +67,7 @@ def made_up(specification, runs, parallel=(), log=None, kill_at=None):
         lines = log.read_text().splitlines() if log.exists() else []
         if len(lines) == kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
-        runs = [f"{r.solver} {r.trial} {r.stage} {r.n_seeds}" for r in runs]
+        runs = [f"{r.solver} {r.trial} {r.stage} {r.seeds}" for r in runs]
         log.write_text("\n".join([*lines, ", ".join(runs)]) + "\n")
     return rows
 
@@ -162,6 +162,32 @@ def test_the_configuration_that_is_written(clones, monkeypatch):
     Benchmark(folder).check_solver_patterns(solvers)
 
 
+def test_a_winner_whose_published_runs_diverge_is_replaced(clones, monkeypatch):
+    folder = clones("one")
+    monkeypatch.setattr(command, "execute", made_up)
+    search(folder)
+    store = Store(folder / "results" / "search" / "small.parquet")
+    winner = choice(store, "TTSA")
+    parameters, _ = store.parameters("TTSA", winner.trial)
+    runs = {
+        "solver_name": "TTSA[step_size=0.1]",
+        "idx_rep": [0, 1, 2],
+        "stop_val": 7,
+        "time": 1.0,
+        "objective_diverged": [0.0, 0.0, 1.0],
+        "objective_oracle_calls": 5.0,
+        "p_solver_runtime": "torch",
+        **{f"p_solver_{name}": value for name, value in parameters.items()},
+    }
+    pd.DataFrame(runs).to_parquet(folder / "results" / "small.parquet")
+    before = choice(store, "SOBA")
+    assert search(folder).exit_code == 0
+    store = Store(store.path)
+    assert choice(store, "TTSA").trial != winner.trial
+    assert choice(store, "SOBA") == before
+    assert list(store.of("TTSA", "report")["seed"]) == [2]
+
+
 def test_a_table_of_another_search_is_refused(clones, monkeypatch):
     folder = clones("one")
     monkeypatch.setattr(command, "execute", made_up)
@@ -215,10 +241,10 @@ def test_trials_are_cells_of_benchopt(clones):
     )
     steps = ({"step_size": 0.1, "outer_ratio": 1.0}, {"step_size": 1e9})
     specification.parameters_of = lambda run: steps[run.trial]
-    runs = [Run("SOBA", k, "tuning", 2, 1e4) for k in range(2)]
+    runs = [Run("SOBA", k, "tuning", range(1, 3), 1e4, 3) for k in range(2)]
     rows = pd.DataFrame(cells.execute(specification, runs))
     good, bad = (rows[rows["trial"] == k] for k in range(2))
-    assert list(good["seed"]) == [0, 1] and (good["score"] > 0).all()
+    assert list(good["seed"]) == [1, 2] and (good["score"] > 0).all()
     assert good["score"].nunique() == 2 and (good["suboptimality"] < 1).all()
     assert ((good["oracle_calls"] >= 1e4) & (good["oracle_calls"] < 1.1e4)).all()
     assert (bad["diverged"] == 1).all() and bad["score"].isna().all()

@@ -25,7 +25,7 @@ def execute(specification, runs, parallel=()):
     ----------
     specification : Specification
     runs : list of protocol.Run
-        With the same `solver`, `stage`, `n_seeds` and `budget`.
+        They differ in their trials only.
     parallel : sequence of str
         Options of ``benchopt run``, such as ``("-j", "2")``.
 
@@ -50,7 +50,7 @@ def execute(specification, runs, parallel=()):
         "solver": [
             {first.solver: {**fixed, **parameters[run], **limits}} for run in runs
         ],
-        "n-repetitions": first.n_seeds,
+        "n-repetitions": len(first.seeds),
         "seed": first.base_seed,
         "timeout": "240h",
         "plot": False,
@@ -69,10 +69,10 @@ def execute(specification, runs, parallel=()):
     rows = []
     for run in runs:
         own = ends[is_run(ends, run.solver, parameters[run])]
-        if len(own) < run.n_seeds:
+        if len(own) < len(run.seeds):
             raise click.ClickException(
-                f"{run.solver}, {json.dumps(parameters[run])}: {run.n_seeds - len(own)} "
-                f"of {run.n_seeds} runs ended without a result:\n{said}"
+                f"{run.solver}, {json.dumps(parameters[run])}: {len(own)} of "
+                f"{len(run.seeds)} runs have a result:\n{said}"
             )
         shares = shares_of(solver, parameters[run], specification.scale)
         rows += [
@@ -112,7 +112,7 @@ def row_of(run, parameters, shares, end, score):
         "solver": run.solver,
         "trial": run.trial,
         "stage": run.stage,
-        "seed": int(end["idx_rep"]),
+        "seed": run.seeds[end["idx_rep"]],
         "budget": run.budget,
         "parameters": json.dumps(parameters),
         "shares": json.dumps(shares),

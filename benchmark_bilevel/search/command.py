@@ -1,10 +1,8 @@
 """The loop of ``python -m benchmark_bilevel search``."""
 
 import time
-from itertools import groupby
 
 import click
-import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
@@ -52,7 +50,7 @@ def search(specification, jobs=1, parallel_config=None):
     parallel = ("-j", str(jobs)) if jobs > 1 else ()
     if parallel_config:
         parallel = ("--parallel-config", str(parallel_config))
-    failures = []
+    failures, size = [], jobs
     expected = {name: _expected(specification, name) for name in names}
     done = {name: min(len(store.of(name)), expected[name]) for name in names}
     initial = sum(done.values())
@@ -60,7 +58,11 @@ def search(specification, jobs=1, parallel_config=None):
         for name in names:
             bar.set_description(name)
             try:
-                for _ in _batches(specification, name, jobs, parallel):
+                while batch := _next_batch(specification, name, size):
+                    started = time.monotonic()
+                    store.append(execute(specification, batch, parallel))
+                    quick = time.monotonic() - started < BATCH_SECONDS
+                    size = 2 * size if quick else max(size // 2, jobs)
                     done[name] = min(len(store.of(name)), expected[name])
                     bar.n = sum(done.values())
                     bar.refresh()
@@ -84,32 +86,22 @@ def _expected(specification, name):
     return trials + (finalists + further) * N_SEEDS - finalists + N_SAFETY
 
 
-def _batches(specification, name, jobs, parallel):
-    """Run what a solver needs, batch by batch."""
-    store, size = specification.store, jobs
-    while runs := next_runs(
-        store,
+def _next_batch(specification, name, size):
+    """Up to `size` runs that a solver needs next, of one stage."""
+    runs = next_runs(
+        specification.store,
         name,
         len(specification.trials_of(name)),
         specification.oracle_calls,
         specification.further_stages(name),
-    ):
-        # Runs of one batch share all options of `benchopt run`.
-        _, group = next(groupby(runs, key=lambda run: run[2:]))
-        started = time.monotonic()
-        rows = execute(specification, list(group)[:size], parallel)
-        quick = time.monotonic() - started < BATCH_SECONDS
-        size = 2 * size if quick else max(size // 2, jobs)
-        # Seeds that the table has were answered by benchopt's cache, or run again.
-        keys = ["trial", "stage", "seed"]
-        known = set(store.of(name)[keys].itertuples(index=False, name=None))
-        store.append([row for row in rows if tuple(map(row.get, keys)) not in known])
-        yield
+    )
+    # Runs of one batch share all options of `benchopt run`.
+    return [run for run in runs[:size] if run.stage == runs[0].stage]
 
 
 def _require_same_search(specification):
     """Refuse a table of another budget or of other ranges: nothing could be compared."""
-    store, tolerance = specification.store, 0.02
+    store = specification.store
     budgets = set(store.rows.loc[store.rows["stage"] == TUNING, "budget"])
     differing = None
     if budgets - {specification.oracle_calls}:
@@ -118,17 +110,20 @@ def _require_same_search(specification):
         known = sorted(set(store.of(name, TUNING)["trial"]))
         trials = specification.trials_of(name)
         for trial in (k for k in known if k < len(trials)):
-            values = store.parameters(name, trial)[0]
-            if values.keys() != trials[trial].keys() or not np.allclose(
-                list(values.values()),
-                [trials[trial][key] for key in values],
-                rtol=tolerance,
-            ):
+            if not _agree(store.parameters(name, trial)[0], trials[trial]):
                 differing = differing or f"other parameters of {name}, trial {trial}"
     if differing:
         raise click.ClickException(
             f"{store.path} has {differing}: move it away, or search as it was made."
         )
+
+
+def _agree(parameters, others, tolerance=0.02):
+    """Whether parameters are the same but for rounding, of units and to integers."""
+    return parameters.keys() == others.keys() and all(
+        abs(value - others[name]) <= max(tolerance * value, isinstance(value, int))
+        for name, value in parameters.items()
+    )
 
 
 def _note_divergence_of_report(specification):
@@ -139,12 +134,14 @@ def _note_divergence_of_report(specification):
         return
     ends = ends_of(pd.read_parquet(path))
     ends = ends[ends["objective_diverged"] == 1]
+    seeds = range(ends["idx_rep"].max() + 1) if len(ends) else range(0)
     for name in specification.solver_classes:
         chosen = choice(store, name)
         if chosen is not None:
             parameters, shares = store.parameters(name, chosen.trial)
-            run = Run(name, chosen.trial, REPORT, 0, specification.oracle_calls)
             failed = ends[is_run(ends, name, parameters)]
+            budget = specification.oracle_calls
+            run = Run(name, chosen.trial, REPORT, seeds, budget, base_seed=0)
             store.append(
                 [row_of(run, parameters, shares, end, "value") for end in failed.iloc]
             )

@@ -15,9 +15,9 @@ N_FINALISTS = 4
 N_SEEDS = 3
 N_SAFETY = 20
 SAFETY_SHARE = 0.1
-# benchopt's --seed, not the default that published results have. Trials, defaults and
-# parameters from elsewhere meet the same random numbers.
-SAFETY_SEED, OTHER_SEED = 2, 1
+# benchopt's --seed, not the default that published results have. The finalists' further
+# seeds have one of their own, since benchopt runs repetitions from the first on only.
+FIRST, FURTHER, SAFE = 1, 3, 2
 
 
 class Run(NamedTuple):
@@ -26,12 +26,9 @@ class Run(NamedTuple):
     solver: str
     trial: int
     stage: str
-    n_seeds: int
+    seeds: range  # numbers of the repetitions in the table
     budget: float
-
-    @property
-    def base_seed(self):
-        return SAFETY_SEED if self.stage == SAFETY else OTHER_SEED
+    base_seed: int
 
 
 class Choice(NamedTuple):
@@ -80,19 +77,21 @@ def next_runs(store, solver, n_trials, budget, further=()):
     done = set(tuning.loc[tuning["seed"] == 0, "trial"])
     missing = [k for k in range(n_trials) if k not in done]
     if missing:
-        return [Run(solver, k, TUNING, 1, budget) for k in missing]
+        return [Run(solver, k, TUNING, range(1), budget, FIRST) for k in missing]
 
     finalists = _finalists(store, solver)
     n_done = tuning.groupby("trial")["seed"].count()
+    seeds = range(1, N_SEEDS)
     missing = [k for k in finalists if n_done[k] < N_SEEDS]
     if missing:
-        return [Run(solver, k, TUNING, N_SEEDS, budget) for k in missing]
+        return [Run(solver, k, TUNING, seeds, budget, FURTHER) for k in missing]
 
     for trial, _ in _by_median(tuning, finalists)[:1]:
-        if (safety["trial"] == trial).sum() < N_SAFETY:
-            return [Run(solver, trial, SAFETY, N_SAFETY, SAFETY_SHARE * budget)]
+        if trial not in set(safety["trial"]):
+            share = SAFETY_SHARE * budget
+            return [Run(solver, trial, SAFETY, range(N_SAFETY), share, SAFE)]
     return [
-        Run(solver, NO_TRIAL, stage, N_SEEDS, budget)
+        Run(solver, NO_TRIAL, stage, range(N_SEEDS), budget, FIRST)
         for stage in further
         if store.of(solver, stage).empty
     ]

@@ -19,7 +19,7 @@ COLUMNS = {
     "solver": "str",
     "trial": "int64",
     "stage": "str",
-    "seed": "int64",  # repetition under the stage's base seed
+    "seed": "int64",
     "budget": "float64",  # oracle calls
     "parameters": "str",  # JSON
     "shares": "str",  # JSON: where they are in their ranges, from 0 to 1
