@@ -62,7 +62,7 @@ def search(specification, jobs=1, parallel_config=None):
                     started = time.monotonic()
                     store.append(execute(specification, batch, parallel))
                     quick = time.monotonic() - started < BATCH_SECONDS
-                    size = 2 * size if quick else max(size // 2, jobs)
+                    size = max(size, 2 * len(batch)) if quick else max(size // 2, jobs)
                     done[name] = min(len(store.of(name)), expected[name])
                     bar.n = sum(done.values())
                     bar.refresh()
