@@ -37,6 +37,7 @@ class Solver(BilevelSolver):
     name = "SRBA"
     parameters = {"period": [128], "radius": [None]}
     ranges = {"radius": Number(above=0, also=(None,))}
+    search_space = ["step_size", "linear_step", "outer_step", "period"]
     test_config = {"period": 4}
     shares_samples = True
     variance_reduced = True
