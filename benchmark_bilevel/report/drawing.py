@@ -167,7 +167,7 @@ def draw_strips(ax, strips, xlabel, start=None, named=None):
     for k, (solver, _, values) in enumerate(strips):
         look = style(solver)
         color = look.color if named is None or solver in named else GREY
-        heights = k + np.linspace(-0.2, 0.2, len(values)) if len(values) > 1 else [k]
+        heights = [k] if len(values) == 1 else k + np.linspace(-0.2, 0.2, len(values))
         ax.plot(
             *(values, heights),
             look.symbol,
