@@ -68,6 +68,8 @@ class PowerFormatter(LogFormatterSciNotation):
         self.plain = plain
 
     def __call__(self, x, pos=None):
+        if x <= 0:  # a linear step below the axis
+            return ""
         exponent = math.floor(math.log10(x) + 1e-9)
         if self.plain and -3 <= exponent <= 4:
             return f"{x:g}"

@@ -16,17 +16,18 @@ from benchmark_bilevel.report.panels import (
 
 WIDE = {"width": 5.0, "height": 3.0}  # inches
 SMALL = {"width": 2.9, "height": 2.1}  # one of many
-THUMBNAIL = {"width": 3.3, "height": 2.1}
+SLIM = {"width": 3.3, "height": 2.2}  # for telephones, and the index
 N_ACROSS = 4  # panels of a solver's variants each
 PIXELS = 120  # an inch
 
 
 class Picture(NamedTuple):
-    """A figure in a file of the site."""
+    """A figure in a file of the site, and a smaller one for telephones."""
 
     file: str
     width: int  # pixels
     height: int
+    small: object = None  # a `Picture`, or None
 
 
 @in_look
@@ -51,24 +52,10 @@ def draw_problem(results, problem, folder, names):
     else:
         panels = {axis: curve_panel(results, problem, metric, axis) for axis in AXES}
     return {
-        name: _saved(compose([panel], **WIDE), folder, names("problem", problem, name))
+        name: _both(panel, folder, names, "problem", problem, name)
         for name, panel in panels.items()
         if panel
     }
-
-
-@in_look
-def draw_thumbnail(results, problem, folder, names):
-    """The first of a problem's figures, small; None if there is none."""
-    metric = main_metric(results, problem)
-    if metric is None:
-        panel = next(iter(end_panels(results, problem)), None)
-    else:
-        panel = curve_panel(results, problem, metric, "seconds")
-    if panel is None:
-        return None
-    figure = compose([panel], **THUMBNAIL)
-    return _saved(figure, folder, names("problem", problem, "small"))
 
 
 @in_look
@@ -102,9 +89,14 @@ def draw_solver(results, solver, problem, folder, names):
 def draw_shares(results, folder, names):
     """The distribution over targets against both costs, a `Picture` each."""
     panels = [Panel(*found) for axis in AXES for found in target_panels(results, axis)]
-    return [
-        _saved(compose([panel], **WIDE), folder, names(panel.name)) for panel in panels
-    ]
+    return [_both(panel, folder, names, panel.name) for panel in panels]
+
+
+def _both(panel, folder, names, *parts):
+    """A `Picture` of `panel` that has a smaller one."""
+    small = _saved(compose([panel], **SLIM), folder, names(*parts, "small"))
+    wide = _saved(compose([panel], **WIDE), folder, names(*parts))
+    return wide._replace(small=small)
 
 
 def _saved(figure, folder, name):
