@@ -52,7 +52,7 @@ SITE := build/site
 FIGURES := build/figures
 README_FIGURES := --only "ijcnn1-*-suboptimality-*" --only "mnist-*-suboptimality-*"
 
-.PHONY: results site figures FORCE
+.PHONY: results site figures small FORCE
 .NOTPARALLEL:
 
 # Always run, and answered from benchopt's cache where nothing has changed: an interrupted
@@ -61,6 +61,10 @@ results: $(RESULTS)
 
 results/%.parquet: config/%.yml $(READY) FORCE
 	$(BIN)/python -m benchmark_bilevel results $< -j $(JOBS)
+
+# Versions of the configurations that end in minutes, for tests.
+small: $(READY)
+	$(BIN)/python -m benchmark_bilevel small
 
 site: $(READY)
 	$(BIN)/python -m benchmark_bilevel site $(SITE)

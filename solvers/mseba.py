@@ -46,6 +46,7 @@ class Solver(BilevelSolver):
         "weight": Number(above=0, at_most=1),
         "probability": Number(above=0, at_most=1),
     }
+    search_space = ["step_size", "linear_step", "outer_step", "weight", "probability"]
     test_config = {"weight": 0.1, "probability": 0.25}
     shares_samples = True
     variance_reduced = True

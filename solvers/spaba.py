@@ -45,6 +45,7 @@ class Solver(BilevelSolver):
         "probability": Number(above=0, at_most=1),
         "radius": Number(above=0, also=(1e999,)),
     }
+    search_space = ["step_size", "linear_step", "outer_step", "probability"]
     test_config = {"probability": 0.25}
     shares_samples = True
     variance_reduced = True

@@ -40,6 +40,7 @@ class Solver(BilevelSolver):
     name = "SRBA"
     parameters = {"period": [128], "radius": [1e999]}
     ranges = {"radius": Number(above=0, also=(1e999,))}
+    search_space = ["step_size", "linear_step", "outer_step", "period"]
     test_config = {"period": 4}
     shares_samples = True
     variance_reduced = True
