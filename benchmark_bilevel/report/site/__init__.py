@@ -24,6 +24,7 @@ from benchmark_bilevel.report.site.result_pages import (
     write_result_page,
     write_scripts,
 )
+from benchmark_bilevel.report.site.searches import search_pages
 from benchmark_bilevel.report.site.standings import ranking, standings
 from benchmark_bilevel.report.site.texts import band, cost, plain, scientific
 from benchmark_bilevel.report.styles import style
@@ -87,9 +88,13 @@ def _write_all(results, paths, folder, benchmark, url, log):
     problems = problem_pages(results, files, drawn, names)
     solvers = solver_pages(results, problems, standing, benchmark, drawn, names)
     shares = draw_shares(results, drawn, names)
+    searches = search_pages(files, benchmark, drawn, names)
+    for page in searches.values():
+        shutil.copyfile(page.table, folder / page.data)
 
     log("pages")
     shared = {"files": files, "problems": problems, "solvers": solvers}
+    shared["searches"] = searches
     templates = _templates(url, {page.name: page.path for page in solvers})
     answer = _answer(results, problems, solvers, standing)
     _write(
@@ -104,6 +109,7 @@ def _write_all(results, paths, folder, benchmark, url, log):
         ("problem.html", problems),
         ("solver.html", solvers),
         ("file.html", files),
+        ("search.html", searches.values()),
     ):
         for page in pages:
             _write(templates, folder / page.path, template, page=page, **shared)

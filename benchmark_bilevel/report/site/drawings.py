@@ -6,6 +6,7 @@ from benchmark_bilevel.report.figures import compose
 from benchmark_bilevel.report.look import in_look, save
 from benchmark_bilevel.report.metrics import AXES
 from benchmark_bilevel.report.panels import (
+    LEADERS,
     Panel,
     curve_panel,
     end_panels,
@@ -13,6 +14,7 @@ from benchmark_bilevel.report.panels import (
     target_panels,
     variant_panels,
 )
+from benchmark_bilevel.report.search_panels import best_panel, plane_panels
 
 WIDE = {"width": 5.0, "height": 3.0}  # inches
 SMALL = {"width": 2.9, "height": 2.1}  # one of many
@@ -61,12 +63,10 @@ def draw_problem(results, problem, folder, names):
 @in_look
 def draw_variants(results, problem, folder, names):
     """Small multiples, a panel for each solver that ran with several parameters."""
-    panels = variant_panels(results, problem)
+    panels = variant_panels(results, problem)[:LEADERS]
     if not panels:
         return None
-    n_across = min(N_ACROSS, len(panels))
-    layout = (-(-len(panels) // n_across), n_across)
-    size = {"width": n_across * SMALL["width"], "height": SMALL["height"]}
+    layout, size = _grid(panels)
     figure = compose(panels, layout, **size)
     return _saved(figure, folder, names("problem", problem, "variants"))
 
@@ -90,6 +90,26 @@ def draw_shares(results, folder, names):
     """The distribution over targets against both costs, a `Picture` each."""
     panels = [Panel(*found) for axis in AXES for found in target_panels(results, axis)]
     return [_both(panel, folder, names, panel.name) for panel in panels]
+
+
+@in_look
+def draw_search(search, folder, names):
+    """`Picture` of the best after k trials, and of the planes of steps or None."""
+    panels = plane_panels(search)
+    planes = None
+    if panels:
+        layout, size = _grid(panels)
+        planes = _saved(
+            compose(panels, layout, **size), folder, names("planes", search.name)
+        )
+    return _both(best_panel(search), folder, names, "trials", search.name), planes
+
+
+def _grid(panels):
+    """Rows and columns of small panels, and the arguments of `compose` for them."""
+    n_across = min(N_ACROSS, len(panels))
+    size = {"width": n_across * SMALL["width"], "height": SMALL["height"]}
+    return (-(-len(panels) // n_across), n_across), size
 
 
 def _both(panel, folder, names, *parts):
