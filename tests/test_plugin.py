@@ -1,4 +1,4 @@
-"""A solver and a problem outside the repository, written from the README alone."""
+"""A solver and a problem outside the repository, written from the guides alone."""
 
 import subprocess
 import sys
