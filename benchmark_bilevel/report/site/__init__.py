@@ -10,8 +10,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 import benchmark_bilevel
 from benchmark_bilevel.report.curves import BAND, MIN_POINTS
 from benchmark_bilevel.report.names import FileNames
+from benchmark_bilevel.report.origins import blob_address
 from benchmark_bilevel.report.reading import read
 from benchmark_bilevel.report.results import FURTHER
+from benchmark_bilevel.report.site.citations import cited, suite_bibtex
 from benchmark_bilevel.report.site.content import (
     problem_pages,
     result_files,
@@ -19,19 +21,23 @@ from benchmark_bilevel.report.site.content import (
 )
 from benchmark_bilevel.report.site.docstrings import as_html
 from benchmark_bilevel.report.site.drawings import draw_shares
+from benchmark_bilevel.report.site.guides import colophon, guides
+from benchmark_bilevel.report.site.pages import Pages
+from benchmark_bilevel.report.site.records import results_json
 from benchmark_bilevel.report.site.result_pages import (
     POLICY,
     write_result_page,
     write_scripts,
 )
 from benchmark_bilevel.report.site.standings import ranking
+from benchmark_bilevel.report.site.viewer import write_curves, write_viewer
 from benchmark_bilevel.report.styles import style
 from benchmark_bilevel.report.targets import TARGETS
 
 STATIC = Path(__file__).parent / "static"
 
 
-def build(paths, folder, benchmark, url="", log=print):
+def build(paths, folder, benchmark, url="", site_url="", log=print):
     """Write the site for the result files `paths` into `folder`.
 
     Parameters
@@ -43,6 +49,8 @@ def build(paths, folder, benchmark, url="", log=print):
     benchmark : benchopt.benchmark.Benchmark
     url : str
         Where the repository is on the web; "" if nowhere.
+    site_url : str
+        Where the site itself will be; "" if that is not known.
     log : callable
         Told of each kind of page.
 
@@ -56,7 +64,8 @@ def build(paths, folder, benchmark, url="", log=print):
     folder.parent.mkdir(parents=True, exist_ok=True)
     # Beside the folder: on the same disk, where renaming is all that is left to do.
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".site-") as beside:
-        _write_all(results, sorted(map(Path, paths)), Path(beside), benchmark, url, log)
+        paths = sorted(map(Path, paths))
+        _write_all(results, paths, Path(beside), benchmark, url, site_url, log)
         folder.mkdir(exist_ok=True)
         for part in Path(beside).iterdir():
             place = folder / part.name
@@ -66,12 +75,13 @@ def build(paths, folder, benchmark, url="", log=print):
     return folder / "index.html"
 
 
-def _write_all(results, paths, folder, benchmark, url, log):
+def _write_all(results, paths, folder, benchmark, url, site_url, log):
     for name in ("data", "figures"):
         (folder / name).mkdir()
-    for name in ("style.css", "sort.js"):
+    for name in ("style.css", "sort.js", "search.js", "favicon.svg"):
         shutil.copyfile(STATIC / name, folder / name)
     write_scripts(folder)
+    write_viewer(folder)
     files = result_files(results, benchmark.benchmark_dir)
     path_of = {path.stem: path for path in paths}
     for file in files:
@@ -87,17 +97,30 @@ def _write_all(results, paths, folder, benchmark, url, log):
     shares = draw_shares(results, drawn, names)
 
     log("pages")
-    shared = {"files": files, "problems": problems, "solvers": solvers}
+    groups = {page.name: page.group for page in solvers}
+    blob = blob_address(benchmark.benchmark_dir, url)
+    texts = guides(benchmark.benchmark_dir, blob)
+    more = colophon(benchmark.benchmark_dir, blob)
+    shared = {"files": files, "problems": problems, "solvers": solvers, "guides": texts}
     templates = _templates(url, {page.name: page.path for page in solvers})
-    index = {"ranking": ranking(results), "shares": shares}
-    _write(templates, folder / "index.html", "index.html", **shared, **index)
-    for template, pages in (
-        ("problem.html", problems),
-        ("solver.html", solvers),
-        ("file.html", files),
-    ):
-        for page in pages:
-            _write(templates, folder / page.path, template, page=page, **shared)
+    templates.globals |= {
+        "blob": blob,
+        "site_url": site_url,
+        "colophon": [(text.title, text.path) for text in more],
+        "viewers": write_curves(results, problems, groups, folder, names),
+    }
+    pages = Pages(templates, shared)
+    pages.add("index.html", "index.html", ranking=ranking(results), shares=shares)
+    pages.add_all("problem.html", problems)
+    pages.add_all("solver.html", solvers)
+    pages.add_all("file.html", files)
+    pages.add_all("guide.html", [*texts, *more])
+    if texts:
+        pages.add("guides.html", "guides.html")
+    suite = suite_bibtex(benchmark.benchmark_dir, url)
+    papers = cited([*solvers, *problems])
+    pages.add("cite.html", "cite.html", suite=suite, papers=papers)
+    pages.write(folder, results_json(problems, files, url), site_url)
 
 
 def _templates(url, solver_paths):
@@ -124,12 +147,6 @@ def _templates(url, solver_paths):
         version=benchmark_bilevel.__version__,
     )
     return environment
-
-
-def _write(templates, path, template, **content):
-    path.write_text(
-        templates.get_template(template).render(**content), encoding="utf-8"
-    )
 
 
 def _hex(look):
