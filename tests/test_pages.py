@@ -1,243 +1,285 @@
-"""Texts of the web site: formulas, papers, guides, and what machines read of it."""
+"""What the pages say: verdicts, the matrix, parameters, facts, configurations."""
 
-import ast
-import inspect
 import json
-import re
-from xml.etree import ElementTree
+import math
 
+import pandas as pd
 import pytest
 import synthetic_results as synthetic
+import yaml
+from benchopt.benchmark import Benchmark
 from conftest import ROOT
+from markupsafe import Markup
 
-from benchmark_bilevel.problems import PROBLEMS
-from benchmark_bilevel.report.names import FileNames
-from benchmark_bilevel.report.origins import pages_address
-from benchmark_bilevel.report.reading import read
-from benchmark_bilevel.report.site.citations import cited, suite_bibtex
-from benchmark_bilevel.report.site.content import problem_pages, result_files
-from benchmark_bilevel.report.site.docstrings import as_html
-from benchmark_bilevel.report.site.guides import PageRenderer, colophon, guides
-from benchmark_bilevel.report.site.mathematics import from_text, with_scripts
-from benchmark_bilevel.report.site.records import results_json, site_map
-from benchmark_bilevel.report.site.references import items, papers
-from benchmark_bilevel.report.site.searching import parts_of
-from benchmark_bilevel.version import __version__
+from benchmark_bilevel.report.configuration import differences
+from benchmark_bilevel.report.facts import facts
+from benchmark_bilevel.report.groups import ANEW, GROUPS, OTHER, WARM, group_of
+from benchmark_bilevel.report.results import Ends, prepare
+from benchmark_bilevel.report.settings import settings_of, settings_on
+from benchmark_bilevel.report.site.files import result_files
+from benchmark_bilevel.report.site.matrix import matrix, verdict, winners
+from benchmark_bilevel.report.site.standings import ranking, standings
+from benchmark_bilevel.report.site.texts import band, cost, listed, plain, scientific
 
-SOLVERS = {
-    path.stem: ast.parse(path.read_text())
-    for path in sorted((ROOT / "solvers").glob("*.py"))
-    if not path.stem.startswith("template_")
-}
-ADDRESS = "https://host.org/me/suite/blob/abc"
-
-
-def docstring(name):
-    """Of the class in ``solvers/<name>.py``, which is not loaded for it."""
-    [solver] = [node for node in SOLVERS[name].body if isinstance(node, ast.ClassDef)]
-    return ast.get_docstring(solver)
-
-
-# --- mathematics ------------------------------------------------------------------------
-
-
-def test_formulas_become_mathematics():
-    html = from_text("g(z, x) = 1/n Σ_i ½ (a'_iᵀ X z − ỹ_i)² + λ/2 ‖z‖² + mean of z")
-    root = ElementTree.fromstring(f"<div>{html}</div>")
-    tags = [element.tag.rpartition("}")[2] for element in root.iter()]
-    assert tags.count("math") == 1 and tags.count("mfrac") == 3
-    assert {"munder", "msup", "msubsup", "mover"} < set(tags)
-    text = "".join(root.itertext())
-    assert not set(text) & set("_^\\{}$²½"), "nothing of the notation is left"
-    assert "mean" in text and "λ" in text
-
-
-@pytest.mark.parametrize("text", ["<b>", r"\input{x}", "${}", 'a"b', "x & y", "<!--"])
-def test_other_texts_stay_as_they_are(text):
-    html = from_text(text)
-    assert html.startswith("<pre") and "<b>" not in html and "<!--" not in html
-
-
-@pytest.mark.parametrize("name", PROBLEMS)
-def test_all_formulas_of_problems_become_mathematics(name):
-    html = as_html(PROBLEMS[name].__doc__)
-    assert "<math" in html and "<pre class" not in html
-    ElementTree.fromstring(f"<div>{html}</div>")
-
-
-def test_subscripts_in_running_texts():
-    html = with_scripts("z_T(x) and a'_ij, not n_inner, 10^−3 (t + 1)^(−1/2) <i>_1")
-    assert html == (
-        "<i>z</i><sub>T</sub>(x) and <i>a&#39;</i><sub>ij</sub>, not n_inner, "
-        "10<sup>−3</sup> (t + 1)<sup>−1/2</sup> &lt;i&gt;_1"
-    )
-
-
-# --- papers -----------------------------------------------------------------------------
-
-
-ENTRY = re.compile(r"@\w+\{[a-z]+\d{4}[a-z0-9]+,\n(  \w+ = \{.+\},\n)+\}")
-PLACES = ("https://arxiv.org/abs/", "https://dblp.org/search?q=")
-
-
-@pytest.mark.parametrize("name", SOLVERS)
-def test_each_paper_has_an_entry_of_a_bibliography(name):
-    text = docstring(name)
-    *_, references = text.split("References\n----------\n")
-    found = papers(references)
-    assert len(found) == references.count('"') // 2
-    for paper in found:
-        assert ENTRY.fullmatch(paper.bibtex)
-        assert paper.address.startswith(PLACES)
-        assert "et al" not in paper.authors
-    html = as_html(text)
-    assert html.count("@") == len(found)
-
-
-def test_entries_have_what_the_text_says():
-    text = """A. B. Cee, D.-E. Fé, "On a
-    title", SIAM J. Optim. 33, 2023. Ours.
-    G. H. Aich, "Other: words", AISTATS 2022, arXiv:2102.04671, after
-    I. Jay, "A third", arXiv:2106.11396, 2021.
-    K. Ell, "A fourth", JMLR 24, 2023, section
-    7.3."""
-    text = inspect.cleandoc(text)
-    assert [item[:7] for item in items(text)] == ["A. B. C", "G. H. A", "K. Ell,"]
-    first, second, third, fourth = papers(text)
-    assert first.key == "cee2023title" and first.authors == "A. B. Cee, D.-E. Fé"
-    assert "author = {A. B. Cee and D.-E. Fé}" in first.bibtex
-    assert "journal = {SIAM J. Optim.}" in first.bibtex
-    assert "volume = {33}" in first.bibtex and first.bibtex.startswith("@article")
-    assert "booktitle = {AISTATS}" in second.bibtex and "2102.04671" in second.bibtex
-    assert third.bibtex.startswith("@misc") and "year = {2021}" in third.bibtex
-    assert third.address == "https://arxiv.org/abs/2106.11396"
-    assert "Journal of Machine Learning Research" in fourth.bibtex
-
-
-def test_one_key_is_one_paper():
-    texts = [docstring(name) for name in SOLVERS]
-    texts += [problem.__doc__ for problem in PROBLEMS.values()]
-    titles = {}
-    for paper in papers("\n".join(texts)):
-        assert titles.setdefault(paper.key, paper.title) == paper.title
-
-
-def test_the_suite_can_be_cited():
-    bibtex = suite_bibtex(ROOT, "https://host.org/me/suite")
-    assert f"version = {{{__version__}}}" in bibtex, "CITATION.cff has the version"
-    assert "url = {https://host.org/me/suite}" in bibtex
-    assert suite_bibtex(ROOT / "docs", "") == ""
-
-
-# --- guides -----------------------------------------------------------------------------
-
-
-def test_guides_are_pages_with_links_that_work():
-    found = [*guides(ROOT, ADDRESS), *colophon(ROOT, ADDRESS)]
-    paths = {guide.path for guide in found}
-    assert {"add-a-solver.html", "changes.html", "licence.html"} < paths
-    for guide in found:
-        assert guide.title and len(guide.summary) > 10
-        ids = set(re.findall(r' id="([^"]+)"', guide.html))
-        for address in re.findall(r'href="([^"]+)"', guide.html):
-            if address.startswith(ADDRESS):
-                assert (ROOT / address.removeprefix(f"{ADDRESS}/")).exists(), address
-            elif not address.startswith("https://"):
-                path, _, anchor = address.partition("#")
-                assert path in paths or (not path and anchor in ids), address
-    mathematics = "".join(guide.html for guide in found)
-    assert "<math" in mathematics and "$" not in re.sub(
-        "<pre.*?</pre>", "", mathematics
-    )
-
-
-def test_markdown_becomes_parts_of_a_page():
-    renderer = PageRenderer("docs/a.md", {"docs/b.md": "b.html"}, "")
-    assert renderer.link("b", "b.md#part") == '<a href="b.html#part">b</a>'
-    assert renderer.link("c", "../c.py") == "c", "nowhere on the web"
-    renderer.url = ADDRESS
-    assert renderer.link("c", "../c.py") == f'<a href="{ADDRESS}/c.py">c</a>'
-    assert renderer.heading("More <code>x</code>", 2) == (
-        '<h2 id="more-x">More <code>x</code></h2>\n'
-    )
-    assert renderer.table_cell("a", head=True) == '<th scope="col">a</th>\n'
-    assert "&lt;script" in renderer.block_code("<script>")
-
-
-def test_the_texts_name_every_solver():
-    code = "".join(map(ast.unparse, SOLVERS.values()))
-    names = re.findall(r"^    name = '(.+)'", code, re.MULTILINE)
-    assert len(names) == len(SOLVERS)
-    for path in ("README.md", "docs/solvers.md"):
-        words = set(re.findall(r"[\w†-]+", (ROOT / path).read_text()))
-        assert set(names) <= words, path
-
-
-def test_the_texts_name_every_problem_and_data_set():
-    text = (ROOT / "docs" / "problems.md").read_text()
-    names = [path.stem for path in (ROOT / "datasets").glob("*.py")]
-    for name in [*PROBLEMS, *names]:
-        assert f"`{name}`" in text, name
-
-
-def test_the_readme_is_short():
-    assert len((ROOT / "README.md").read_text().split()) < 1500
-
-
-# --- machines ---------------------------------------------------------------------------
+PROBLEM = "ijcnn1, hyperparameter-selection"
+FINE, LOST = Ends(5, 0, 0), Ends(5, 2, 0)
 
 
 @pytest.fixture(scope="module")
-def contents(tmp_path_factory):
-    """Files and problem pages of a small result file, without its figures."""
-    folder = tmp_path_factory.mktemp("results")
-    runs = synthetic.cells(("SOBA", "SABA"), n_repetitions=3)
-    results = read([synthetic.write(runs, folder / "a.parquet")])
-    files = result_files(results, ROOT)
-    return files, problem_pages(results, files, folder, FileNames())
+def suite():
+    return Benchmark(ROOT)
 
 
-def test_machines_read_the_tables(contents):
-    files, pages = contents
-    content = json.loads(results_json(pages, files, "https://host.org/me/suite"))
-    [case] = pages[0].cases
-    [problem] = content["problems"]
-    assert problem["name"] == case.name and problem["data"] == "data/a.parquet"
-    assert len(problem["solvers"]) == len(case.table) == 2
-    for row, (_, expected) in zip(
-        problem["solvers"], case.table.iterrows(), strict=True
-    ):
-        assert row["solver"] == expected["solver"] and row["runs"] == 3
-        assert row["value"] == expected["value"]
-        assert row["targets"]["seconds"]["1e-01"] == expected["seconds", 0.1]
-        assert row["targets"]["seconds"]["1e-06"] is None, "not reached"
-    [file] = content["files"]
-    assert file["runs"] == 6 and "commit 0000000" in file["made_by"]
+# --- numbers --------------------------------------------------------------------------
 
 
-def test_the_map_has_all_pages():
-    root = ElementTree.fromstring(site_map("https://me.github.io/suite", ["a.html"]))
-    assert "".join(root.itertext()).strip() == "https://me.github.io/suite/a.html"
-    assert pages_address("https://github.com/Me/suite") == "https://me.github.io/suite"
-    assert pages_address("https://host.org/me/suite") == ""
+@pytest.mark.parametrize(
+    ("found", "text"),
+    [
+        (scientific(8.36e-6), "8.4·10⁻⁶"),
+        (scientific(9.96e-1), "1.0·10⁰"),
+        (scientific(-2e12, 1), "−2·10¹²"),
+        (scientific(0.0), "0"),
+        (scientific(math.inf), "–"),
+        (scientific(None), "–"),
+        (plain(-0.8213), "−0.8213"),
+        (plain(math.nan), "–"),
+        (cost(0.04567, "seconds"), "0.046 s"),
+        (cost(4.567, "seconds"), "4.6 s"),
+        (cost(45.67, "seconds"), "46 s"),
+        (cost(4567.0, "seconds"), "4600 s"),
+        (cost(9.96, "seconds"), "10 s"),
+        (cost(1.4e8, "oracle calls"), "1.4·10⁸"),
+        (cost(math.inf, "seconds"), "–"),
+        (band(0.1, 0.2, plain, 1), "[0.1, 0.2]"),
+        (band(0.1, math.inf, plain), ""),
+        (listed(["a"]), "a"),
+        (listed(["a", "b", "c"]), "a, b and c"),
+    ],
+)
+def test_numbers_have_two_digits_and_what_is_unknown_is_a_dash(found, text):
+    assert found == text
 
 
-def test_papers_have_the_pages_that_cite_them(contents):
-    _, pages = contents
-    found = {paper.key: [page.name for page in by] for paper, by in cited(pages)}
-    assert found["ji2021bilevel"] == ["hyperparameter-selection"]
+# --- the verdict ----------------------------------------------------------------------
 
 
-def test_the_search_looks_through_the_parts_of_pages():
-    html = (
-        "<nav>no</nav><h1>A <i>page</i></h1><p>first</p><pre>no</pre>"
-        '<h2 id="b">Part</h2><table><tr><td>no</td></tr></table>second<h3>third</h3>'
-    )
-    first, second = parts_of({"a.html": html})
-    assert first == {
-        "title": "A page",
-        "page": "A page",
-        "address": "a.html",
-        "text": "first",
+def test_only_separate_bands_make_a_winner():
+    bands = {
+        "A": (1.0, 0.9, 1.1, FINE),
+        "B": (1.2, 1.05, 1.3, FINE),
+        "C": (2.0, 1.5, 3.0, FINE),
+        "D": (math.inf, math.inf, math.inf, FINE),
     }
-    assert (second["address"], second["text"]) == ("a.html#b", "second third")
+    assert winners(bands) == ("A", "B"), "a tie"
+    bands["B"] = (1.2, 1.15, 1.3, FINE)
+    assert winners(bands) == ("A",)
+    bands["E"] = (0.1, 0.1, 0.1, LOST)
+    assert winners(bands) == ("A",), "not what diverged"
+    assert winners({"E": bands["E"], "D": bands["D"]}) == ("E",)
+    assert winners({"D": bands["D"]}) == ()
+
+
+def results_of(*rates, dataset="ijcnn1", **options):
+    """Runs of solvers S0, S1, … with these rates."""
+    cells = [
+        synthetic.cell(f"S{k}", rate, repetition, dataset=dataset, **options)
+        for k, rate in enumerate(rates)
+        for repetition in range(5)
+    ]
+    return pd.concat(cells, ignore_index=True)
+
+
+def verdict_of(runs):
+    runs = prepare(runs)
+    problems = list(runs["problem"].unique())
+    shown = {name: name.partition(",")[0] for name in problems}
+    found = verdict(problems, standings(runs), Markup, shown)
+    return [str(sentence) for sentence in found]
+
+
+def test_the_verdict_follows_the_results():
+    assert verdict_of(results_of(1.0, 0.1)) == [
+        "To 1 % of the initial gap h − h*, S0 is fastest on ijcnn1.",
+        "With the whole budget, S0 ends lowest on ijcnn1.",
+    ]
+    both = [results_of(1.0, 0.1), results_of(0.1, 1.0, dataset="covtype")]
+    fastest, _ = verdict_of(pd.concat(both, ignore_index=True))
+    assert fastest == (
+        "To 1 % of the initial gap h − h*, S0 is fastest on ijcnn1; "
+        "S1 is fastest on covtype."
+    )
+    tie, _ = verdict_of(results_of(0.1, 0.1001))
+    assert "on ijcnn1 S" in tie and tie.endswith("tie.")
+    nobody, _ = verdict_of(results_of(1e-5, 1e-6))
+    assert "on ijcnn1 no solver gets to 1 %" in nobody
+    [sentence] = verdict_of(results_of(1.0, 0.1, has_reference=False))
+    assert sentence == (
+        "With the whole budget, where h* is unknown, S0 ends lowest on ijcnn1."
+    )
+
+
+def test_a_diverged_solver_is_no_winner_and_is_named():
+    runs = results_of(1.0, 0.1)
+    last = runs["stop_val"] == runs["stop_val"].max()
+    lost = last & (runs["idx_rep"] == 3) & runs["solver_name"].str.startswith("S0")
+    runs.loc[lost, "objective_diverged"] = 1.0
+    first, unsafe, end = verdict_of(runs)
+    assert "S1 is fastest" in first and "S1 ends lowest" in end
+    assert unsafe == "Faster, but not always: S0 on ijcnn1 (1 of 5 diverged)."
+    found = standings(prepare(runs))
+    assert [found[PROBLEM, name].rank for name in ("S0", "S1")] == [2, 1]
+    assert ranking(prepare(runs), found) == ["S1", "S0"]
+
+
+def test_the_matrix_has_every_problem_and_its_choices():
+    poisoning = {"dataset": "mnist", "problem": "data-poisoning"}
+    runs = [
+        results_of(1.0, 0.1),
+        results_of(0.1, 1.0, has_reference=False, **poisoning),
+    ]
+    runs = prepare(pd.concat([*runs, results_of(1.0, dataset="covtype")]))
+    standing = standings(runs)
+    problems = list(runs["problem"].unique())
+    (one, cells), (other, others) = matrix(["S0", "S1"], problems, standing)
+    assert (one, other) == ("S0", "S1")
+    selection, attack, _ = cells
+    assert selection.best and selection.level == 5 and selection.text.endswith(" s")
+    assert not others[0].best and 0 < others[0].level < 5
+    median, *_ = standing[PROBLEM, "S1"].costs["seconds", 1e-2]
+    assert others[0].text == cost(median, "seconds")
+    for axis in ("seconds", "oracle calls"):
+        for k, target in enumerate((1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)):
+            median, *_ = standing[PROBLEM, "S1"].costs[axis, target]
+            text, *_ = json.loads(others[0].choices)[axis][k]
+            assert text == cost(median, axis)
+    assert attack.small == "h at the end" and not attack.best and others[1].best
+    assert others[2] is None, "not run"
+
+
+# --- parameters -----------------------------------------------------------------------
+
+
+def test_parameters_of_all_solvers_on_a_problem():
+    runs = synthetic.cells(("SOBA", "SABA"), (0.1, 0.5), 2)
+    is_saba = runs["solver_name"].str.startswith("SABA")
+    runs["p_solver_memory"] = is_saba.where(is_saba, None)
+    found = settings_on(prepare(runs), PROBLEM)
+    assert found.columns == ["step_size"]
+    assert found.same == {"batch_size": "64", "max_oracle_calls": "inf"}
+    rows = {label: (texts, others) for _, label, texts, others in found.rows}
+    assert rows["SABA step_size=1"] == (["1"], "memory=True")
+    assert rows["SOBA step_size=0.5"] == (["0.5"], "")
+
+
+def test_parameters_of_a_solver_on_all_problems(suite):
+    """Defaults of the class, then what ran with the lowest end."""
+    runs = [synthetic.cells(("SOBA",), (0.1, 0.5), 2)]
+    runs.append(synthetic.cells(("SOBA",), (0.3,), 2, dataset="covtype"))
+    runs = prepare(pd.concat(runs, ignore_index=True))
+    problems = list(runs["problem"].unique())
+    classes = {solver.name: solver for solver in suite.get_solvers()}
+    found = settings_of(runs, "SOBA", problems, classes["SOBA"])
+    found = {name: (default, values) for name, default, values in found}
+    assert found["step_size"] == ("0.1", ["0.5", "0.3"])
+    assert found["batch_size"] == ("64", ["64", "64"])
+    assert settings_of(runs, "SOBA", problems, None)[0][1] == ""
+
+
+def test_solvers_are_in_groups(suite):
+    """By what they declare; nothing is asked of a solver that declares nothing."""
+    classes = {solver.name: solver for solver in suite.get_solvers()}
+    found = {name: group_of(solver) for name, solver in classes.items()}
+    assert set(found.values()) == set(GROUPS) - {OTHER}
+    assert found["SABA"] == WARM and found["stocBiO"] == ANEW
+    assert found["F2SA"].startswith("Penalty") and found["ITD"].endswith("inner steps")
+    assert group_of(None) == group_of(object) == OTHER
+
+
+# --- how results were made ------------------------------------------------------------
+
+
+def test_facts_are_said_once_with_the_runs_that_differ():
+    runs = synthetic.cells(("SOBA", "SABA"), n_repetitions=4)
+    finals = {
+        (name.partition("[")[0], k): final
+        for name, k, final in zip(
+            runs["solver_name"], runs["idx_rep"], runs["final_results"], strict=True
+        )
+        if final
+    }
+    for key in (("SOBA", 0), ("SOBA", 1), ("SOBA", 3)):
+        finals[key]["provenance"] = {**synthetic.PROVENANCE, "numpy": "2.0"}
+    finals["SABA", 2]["provenance"] = {
+        **synthetic.PROVENANCE,
+        "blas": synthetic.PROVENANCE["blas"][::-1],
+    }
+    found = facts(prepare(runs))
+    by_name = {}
+    for fact in found:
+        by_name.setdefault(fact.name, []).append((fact.value, fact.runs))
+    assert by_name["commit"] == [("0" * 40, "all")]
+    assert by_name["blas"] == [("openblas 0.3, 1 threads", "all")]
+    assert by_name["seed"] == [("0", "all")] and by_name["date"][0][0] == "2026-01-01"
+    assert by_name["numpy"] == [
+        ("2.0", "3 of 8: SOBA 0–1, 3"),
+        ("1.0", "5 of 8: SOBA 2; SABA"),
+    ]
+    assert found[-1].name == "numpy" and "CUDA" not in by_name
+
+
+def configuration(**changes):
+    """A configuration of `synthetic.cells` with SOBA and SABA."""
+    solvers = {"SOBA": {"step_size": 0.1}, "SABA": {"step_size": 0.2}}
+    return yaml.safe_dump(
+        {
+            "objective": ["Bilevel[problem=hyperparameter-selection]"],
+            "dataset": ["ijcnn1"],
+            "solver": [{name: own} for name, own in solvers.items()],
+            "n-repetitions": 5,
+        }
+        | changes
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "lines"),
+    [
+        ({}, []),
+        (
+            {"solver": [{"SOBA": {"step_size": 777}}, {"SABA": {"step_size": 0.2}}]},
+            ["SOBA: step_size is 777, and 0.1 was run"],
+        ),
+        ({"solver": [{"SOBA": {"step_size": 0.1}}]}, ["SABA is not in it"]),
+        ({"n-repetitions": 7}, ["n-repetitions is 7, and 5 were run"]),
+        ({"dataset": ["covtype"]}, ["ijcnn1 is not in it"]),
+        (
+            {"objective": ["Bilevel[problem=data-hypercleaning]"]},
+            [
+                "Bilevel: problem is data-hypercleaning, "
+                "and hyperparameter-selection was run"
+            ],
+        ),
+        ({"solver": ["no such"]}, ["it cannot be read: "]),
+    ],
+)
+def test_a_configuration_that_asks_for_something_else_is_named(suite, changes, lines):
+    rows = prepare(synthetic.cells(("SOBA", "SABA")))
+    found = differences(suite, configuration(**changes), rows)
+    assert len(found) == len(lines)
+    assert all(line.startswith(start) for line, start in zip(found, lines, strict=True))
+
+
+def test_limits_that_limit_nothing_are_no_difference(suite):
+    runs = synthetic.cells(("SOBA", "SABA"))
+    runs["p_solver_max_iterations"] = 10**12
+    assert differences(suite, configuration(), prepare(runs)) == []
+
+
+def test_a_command_has_an_option_a_line(suite):
+    [file] = result_files(prepare(synthetic.cells(("SOBA", "SABA"))), suite)
+    [command] = file.commands
+    first, *lines = command.split(" \\\n    ")
+    assert first == "benchopt run ."
+    assert [line[:2] for line in lines] == ["-d", "-o", "-s", "-s", "-r"]
+    assert lines[2] == "-s 'SOBA[batch_size=64,step_size=0.1]'"

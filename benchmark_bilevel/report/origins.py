@@ -81,22 +81,31 @@ def made_by(runs):
 def provenance_of(runs):
     """Pairs (record of versions, commit and machine; number of its runs).
 
-    The order in which a process loaded its BLAS libraries makes no difference. Runs
-    without a record are counted under an empty one.
+    Runs without a record are counted under an empty one.
     """
     found = {}
     n_unknown = len(prepare(runs)[RUN].drop_duplicates())
     for final in runs["final_results"].dropna() if "final_results" in runs else []:
-        record = final.get("provenance") if isinstance(final, dict) else None
-        if not isinstance(record, dict):
-            continue
-        if isinstance(record.get("blas"), list):
-            record = {**record, "blas": sorted(record["blas"], key=str)}
-        key = json.dumps(record, sort_keys=True, default=str)
-        found.setdefault(key, [record, 0])[1] += 1
-        n_unknown -= 1
+        record = record_of(final)
+        if record:
+            key = json.dumps(record, sort_keys=True, default=str)
+            found.setdefault(key, [record, 0])[1] += 1
+            n_unknown -= 1
     unknown = [({}, n_unknown)] if n_unknown > 0 else []
     return [tuple(pair) for pair in found.values()] + unknown
+
+
+def record_of(final):
+    """The record that a run's final results have; {} if there is none.
+
+    The order in which a process loaded its BLAS libraries makes no difference.
+    """
+    record = final.get("provenance") if isinstance(final, dict) else None
+    if not isinstance(record, dict):
+        return {}
+    if isinstance(record.get("blas"), list):
+        record = {**record, "blas": sorted(record["blas"], key=str)}
+    return record
 
 
 def repository_address(folder):

@@ -6,22 +6,22 @@ import tempfile
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 import benchmark_bilevel
-from benchmark_bilevel.report.curves import BAND, MIN_POINTS
+from benchmark_bilevel.report.curves import BAND, MIN_POINTS, QUANTILES
+from benchmark_bilevel.report.groups import GROUPS
 from benchmark_bilevel.report.names import FileNames
 from benchmark_bilevel.report.origins import blob_address
+from benchmark_bilevel.report.panels import LEADERS
 from benchmark_bilevel.report.reading import read
-from benchmark_bilevel.report.results import FURTHER
 from benchmark_bilevel.report.site.citations import cited, suite_bibtex
-from benchmark_bilevel.report.site.content import (
-    problem_pages,
-    result_files,
-    solver_pages,
-)
+from benchmark_bilevel.report.site.content import problem_pages, solver_pages
 from benchmark_bilevel.report.site.docstrings import as_html
 from benchmark_bilevel.report.site.drawings import draw_shares
+from benchmark_bilevel.report.site.files import result_files
 from benchmark_bilevel.report.site.guides import colophon, guides
+from benchmark_bilevel.report.site.matrix import TARGET, matrix, verdict
 from benchmark_bilevel.report.site.pages import Pages
 from benchmark_bilevel.report.site.records import results_json
 from benchmark_bilevel.report.site.result_pages import (
@@ -29,10 +29,11 @@ from benchmark_bilevel.report.site.result_pages import (
     write_result_page,
     write_scripts,
 )
-from benchmark_bilevel.report.site.standings import ranking
+from benchmark_bilevel.report.site.standings import ranking, standings
+from benchmark_bilevel.report.site.texts import band, cost, plain, scientific
 from benchmark_bilevel.report.site.viewer import write_curves, write_viewer
 from benchmark_bilevel.report.styles import style
-from benchmark_bilevel.report.targets import TARGETS
+from benchmark_bilevel.report.targets import TARGETS, target_text
 
 STATIC = Path(__file__).parent / "static"
 
@@ -78,11 +79,11 @@ def build(paths, folder, benchmark, url="", site_url="", log=print):
 def _write_all(results, paths, folder, benchmark, url, site_url, log):
     for name in ("data", "figures"):
         (folder / name).mkdir()
-    for name in ("style.css", "sort.js", "search.js", "favicon.svg"):
+    for name in ("style.css", "sort.js", "matrix.js", "search.js", "favicon.svg"):
         shutil.copyfile(STATIC / name, folder / name)
     write_scripts(folder)
     write_viewer(folder)
-    files = result_files(results, benchmark.benchmark_dir)
+    files = result_files(results, benchmark)
     path_of = {path.stem: path for path in paths}
     for file in files:
         log(f"{path_of[file.name].name}: result page")
@@ -92,8 +93,9 @@ def _write_all(results, paths, folder, benchmark, url, site_url, log):
 
     log("figures")
     drawn, names = folder / "figures", FileNames()
+    standing = standings(results)
     problems = problem_pages(results, files, drawn, names)
-    solvers = solver_pages(results, problems, benchmark.benchmark_dir, drawn, names)
+    solvers = solver_pages(results, problems, standing, benchmark, drawn, names)
     shares = draw_shares(results, drawn, names)
 
     log("pages")
@@ -110,7 +112,8 @@ def _write_all(results, paths, folder, benchmark, url, site_url, log):
         "viewers": write_curves(results, problems, groups, folder, names),
     }
     pages = Pages(templates, shared)
-    pages.add("index.html", "index.html", ranking=ranking(results), shares=shares)
+    answer = _answer(results, problems, solvers, standing)
+    pages.add("index.html", "index.html", **answer, shares=shares)
     pages.add_all("problem.html", problems)
     pages.add_all("solver.html", solvers)
     pages.add_all("file.html", files)
@@ -123,6 +126,29 @@ def _write_all(results, paths, folder, benchmark, url, site_url, log):
     pages.write(folder, results_json(problems, files, url), site_url)
 
 
+def _answer(results, problems, solvers, standing):
+    """What the index says first: the verdict and the matrix."""
+    cases = [case for page in problems for case in page.cases]
+    names = [case.name for case in cases]
+    shorts = [case.short for case in cases]
+    shown = {
+        case.name: case.short if shorts.count(case.short) == 1 else case.title
+        for case in cases
+    }
+    paths = {page.name: page.path for page in solvers}
+
+    def link(name):
+        return Markup('<a href="{}">{}</a>').format(paths[name], name)
+
+    order = ranking(results, standing)
+    return {
+        "cases": [(page, case) for page in problems for case in page.cases],
+        "rows": matrix(order, names, standing),
+        "verdict": verdict(names, standing, link, shown),
+        "group_of": {page.name: page.group for page in solvers},
+    }
+
+
 def _templates(url, solver_paths):
     environment = Environment(
         loader=PackageLoader(__name__, "templates"),
@@ -132,16 +158,27 @@ def _templates(url, solver_paths):
         lstrip_blocks=True,
     )
     environment.filters.update(
-        doc=as_html, number=number, color=lambda name: _hex(style(name))
+        color=lambda name: _hex(style(name)),
+        cost=cost,
+        doc=as_html,
+        plain=plain,
+        scientific=scientific,
+        target=target_text,
     )
     environment.globals.update(
-        band=BAND,
-        further=FURTHER,
-        infinity=math.inf,
-        nan=math.nan,
+        band=band,
+        bands=BAND,
+        groups=GROUPS,
+        isfinite=math.isfinite,
+        leaders=LEADERS,
         min_points=MIN_POINTS,
+        nan=math.nan,
+        plain=plain,
+        scientific=scientific,
         policy=POLICY,
+        quantiles=QUANTILES,
         solver_paths=solver_paths,
+        target_at_first=TARGET,
         targets=TARGETS,
         url=url,
         version=benchmark_bilevel.__version__,
@@ -151,10 +188,3 @@ def _templates(url, solver_paths):
 
 def _hex(look):
     return "#" + "".join(f"{round(255 * part):02x}" for part in look.color)
-
-
-def number(value, digits=3):
-    """Text of a number for a table: an en dash where there is none."""
-    if value is None or value != value or abs(value) == float("inf"):
-        return "–"
-    return f"{value:.{digits}g}"

@@ -4,7 +4,7 @@ import json
 import math
 
 import benchmark_bilevel
-from benchmark_bilevel.report.curves import AXES
+from benchmark_bilevel.report.metrics import AXES
 from benchmark_bilevel.report.targets import TARGETS
 
 
