@@ -3,6 +3,7 @@
 import math
 import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -21,6 +22,7 @@ from benchmark_bilevel.report.site.docstrings import as_html
 from benchmark_bilevel.report.site.drawings import draw_shares
 from benchmark_bilevel.report.site.files import result_files
 from benchmark_bilevel.report.site.guides import colophon, guides
+from benchmark_bilevel.report.site.mathematics import from_latex
 from benchmark_bilevel.report.site.matrix import TARGET, matrix, verdict
 from benchmark_bilevel.report.site.pages import Pages
 from benchmark_bilevel.report.site.records import results_json
@@ -161,6 +163,7 @@ def _templates(url, solver_paths):
         color=lambda name: _hex(style(name)),
         cost=cost,
         doc=as_html,
+        math=partial(from_latex, display="block"),
         plain=plain,
         scientific=scientific,
         target=target_text,
