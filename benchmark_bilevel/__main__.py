@@ -114,16 +114,26 @@ def _best_points(path, problem, dataset):
 @click.argument("folder", type=click.Path(file_okay=False))
 @click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False))
 @click.option("--url", help="Of the repository, if not that of the checkout's origin.")
+@click.option(
+    "--site-url", help="Of the site itself, if not the origin's GitHub Pages."
+)
 @in_benchmark
-def site(folder, files, url, benchmark):
+def site(folder, files, url, site_url, benchmark):
     """Write the web site of result FILES (results/*.parquet if none) into FOLDER."""
-    from benchmark_bilevel.report.origins import given_address, repository_address
+    from benchmark_bilevel.report import origins
     from benchmark_bilevel.report.site import build
 
     paths = _result_files(files, benchmark)
-    address = given_address(url) if url else repository_address(benchmark.benchmark_dir)
+    if url:
+        url = origins.given_address(url)
+    else:
+        url = origins.repository_address(benchmark.benchmark_dir)
+    if site_url:
+        site_url = origins.given_address(site_url, "--site-url")
+    else:
+        site_url = origins.pages_address(url)
     try:
-        index = build(paths, folder, benchmark, address, click.echo)
+        index = build(paths, folder, benchmark, url, site_url, click.echo)
     except OSError as error:
         raise click.ClickException(f"{folder} cannot be written: {error}") from error
     click.echo(index.as_uri())

@@ -204,11 +204,11 @@ def test_which_code_made_how_many_runs():
     assert origins.made_by(without) == "all runs by unknown code"
 
 
-def test_the_readme_says_which_code_made_each_published_file():
-    text = (ROOT / "README.md").read_text()
+def test_the_texts_say_which_code_made_each_published_file():
+    text = (ROOT / "docs" / "publishing.md").read_text()
     for path in sorted((ROOT / "results").glob("*.parquet")):
         line = f"| `{path.stem}` | {origins.made_by(reading.read([path]))} |"
-        assert line in text, f"README.md needs the line\n{line}"
+        assert line in text, f"docs/publishing.md needs the line\n{line}"
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_without_a_checkout_there_is_no_address(tmp_path):
 
 @pytest.mark.parametrize("url", ["javascript:alert(1)", "x", "https://a:b@c.org/d"])
 def test_an_address_that_no_page_should_link_to_is_refused(url):
-    with pytest.raises(click.UsageError, match="is not the address of a repository"):
+    with pytest.raises(click.UsageError, match="is not an address on the web"):
         origins.given_address(url)
 
 

@@ -124,6 +124,21 @@ def repository_address(folder):
     return address if Path(top).resolve() == Path(folder).resolve() else ""
 
 
+def blob_address(folder, url):
+    """Where the files of the commit that `folder` is at are on the web; "" if nowhere."""
+    try:
+        commit = _output("git", "-C", str(folder), "rev-parse", "HEAD") if url else ""
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return f"{url}/blob/{commit}" if commit else ""
+
+
+def pages_address(url):
+    """Where GitHub publishes the pages of the repository at `url`; "" elsewhere."""
+    parts = re.fullmatch(r"https://github\.com/([\w.-]+)/([\w.-]+)", url)
+    return f"https://{parts[1].lower()}.github.io/{parts[2]}" if parts else ""
+
+
 def _output(*command):
     return subprocess.run(
         command, capture_output=True, text=True, check=True
@@ -144,7 +159,7 @@ def web_address(origin):
     return f"{scheme}://{host}/{parts.path.strip('/').removesuffix('.git')}"
 
 
-def given_address(text):
+def given_address(text, option="--url"):
     """The address that a user gave; refuses what no page should link to."""
     parts = urlsplit(text)
     if (
@@ -153,7 +168,7 @@ def given_address(text):
         or "@" in parts.netloc
     ):
         raise click.UsageError(
-            f"--url {text!r} is not the address of a repository's page; "
+            f"{option} {text!r} is not an address on the web; "
             "expected one such as https://host/owner/name."
         )
     return text.rstrip("/")
