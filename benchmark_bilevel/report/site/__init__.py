@@ -146,7 +146,7 @@ def _answer(results, problems, solvers, standing):
     paths = {page.name: page.path for page in solvers}
 
     def link(name):
-        return Markup('<a href="{}">{}</a>').format(paths[name], name)
+        return Markup('<a href="{}"><b>{}</b></a>').format(paths[name], name)
 
     order = ranking(results, standing)
     return {

@@ -1,7 +1,9 @@
 """The pages' figures: vectors that a browser shows without any script."""
 
+from functools import partial
 from typing import NamedTuple
 
+from benchmark_bilevel.report.drawing import draw_sensitivity
 from benchmark_bilevel.report.figures import compose
 from benchmark_bilevel.report.look import in_look, save
 from benchmark_bilevel.report.metrics import AXES
@@ -15,6 +17,7 @@ from benchmark_bilevel.report.panels import (
     variant_panels,
 )
 from benchmark_bilevel.report.search_panels import best_panel, plane_panels
+from benchmark_bilevel.report.tables import best_rows, sensitivity
 
 WIDE = {"width": 5.0, "height": 3.0}  # inches
 SMALL = {"width": 2.9, "height": 2.1}  # one of many
@@ -69,6 +72,18 @@ def draw_variants(results, problem, folder, names):
     layout, size = _grid(panels)
     figure = compose(panels, layout, **size)
     return _saved(figure, folder, names("problem", problem, "variants"))
+
+
+@in_look
+def draw_steps(results, problem, folder, names):
+    """The ends against the step size; None if no solver ran with several."""
+    points = sensitivity(results, problem)
+    if not points:
+        return None
+    best = [name for name in best_rows(results, problem)["solver"] if name in points]
+    shown = {name: points[name] for name in best[:LEADERS]}
+    panel = Panel("step size", problem, partial(draw_sensitivity, points=shown))
+    return _both(panel, folder, names, "problem", problem, "step size")
 
 
 @in_look
