@@ -63,7 +63,8 @@ RESULTS := $(CONFIGS:config/%.yml=results/%.parquet)
 JOBS := 2
 SITE := build/site
 FIGURES := build/figures
-README_FIGURES := --only "ijcnn1-*-suboptimality-*" --only "mnist-*-suboptimality-*"
+README_FIGURE := --format svg --layout 1x2 --width 8.4 \
+    --only "ijcnn1-*-suboptimality-seconds" --only "mnist-*-suboptimality-seconds"
 
 .PHONY: results site figures small FORCE
 .NOTPARALLEL:
@@ -82,10 +83,10 @@ small: $(READY)
 site: $(READY)
 	$(BIN)/python -m benchmark_bilevel site $(SITE)
 
-# All figures as PDF for papers, and those of the README as SVG.
+# All figures as PDF for papers, and that of the README as SVG.
 figures: $(READY)
 	$(BIN)/python -m benchmark_bilevel figures $(FIGURES)
-	$(BIN)/python -m benchmark_bilevel figures results/figures --format svg $(README_FIGURES)
+	$(BIN)/python -m benchmark_bilevel figures results/figures $(README_FIGURE)
 
 clean:
 	rm -rf $(VENV) __cache__ outputs build *.egg-info

@@ -1,6 +1,5 @@
 # A template to copy to a file of any other name, here or anywhere else; benchopt leaves
-# out files that are called template_*. What it may use is listed in the README, 'Add a
-# solver'. Try it:
+# out files that are called template_*. docs/add-a-solver.md lists what it may use. Try it:
 #   python -m benchmark_bilevel check my_solver.py
 #   benchopt run . -s /path/to/my_solver.py -s SOBA -d quadratic
 from benchmark_bilevel.methods import Calls, Implicit, descend, zeros_like

@@ -112,7 +112,7 @@ def _declared(calls):
     if calls is None:
         raise NotDeclared(
             "add a static method oracle_calls(t, b, c, n, m, …) that returns the calls "
-            "of iteration t: Calls(outer_gradients=c, …), see the README"
+            "of iteration t: Calls(outer_gradients=c, …), see docs/add-a-solver.md"
         )
     if isinstance(calls, Mapping):
         unknown = ", ".join(set(calls) - set(COUNTS))
