@@ -11,7 +11,16 @@ import types
 import numpy as np
 import pytest
 from conftest import ROOT, load_plugin
-from test_methods import biadam_averages, fsla_remembers
+from test_methods import (
+    averages_start_along_fx,
+    biadam_averages,
+    bome_descends_both,
+    fsla_remembers,
+    keeps_v_in_a_ball,
+    pzobo_is_itd,
+    pzobo_shares_samples,
+    stable_projects,
+)
 from test_solvers import elements_of_iterations, mrbo_weights_are_right
 
 from benchmark_bilevel import methods
@@ -502,6 +511,46 @@ MUTANTS = {
         directions,
         "after iteration 0",
     ),
+    "random truncation from 1 to N": (
+        "ttsa",
+        "estimators",
+        [("(inner, inner.uniform(n_terms))", "(inner, 1 + inner.uniform(n_terms))")],
+        directions,
+        "direction of x",
+    ),
+    "HOAG's step made twice": (
+        "hoag",
+        "solver",
+        [
+            (
+                "outer.descend(x, steps.outer, jv, fx)",
+                "outer.descend(x, steps.outer, jv, fx)\n"
+                "        outer.descend(x, steps.outer, jv, fx)",
+            )
+        ],
+        directions,
+        "direction of x",
+    ),
+    "SUSTAIN's cross derivative on the sample of the inner gradient": (
+        "sustain",
+        "solver",
+        [
+            (
+                "i, samples = inner.draw(), draw_hia_hypergradient(inner, outer, n_terms)",
+                "samples = draw_hia_hypergradient(inner, outer, n_terms)\n"
+                "        i = samples[2]",
+            )
+        ],
+        conduct.samples,
+        "one sample serves cross and grad",
+    ),
+    "F2SA's multiplier grows as t^(6/7)": (
+        "f2sa",
+        "solver",
+        [("decay(t, step_exponent - outer_exponent)", "decay(t, -6 / 7)")],
+        settled_hypergradient,
+        "settles",
+    ),
     "∇z g of y taken at z": (
         "f2ba",
         "solver",
@@ -552,16 +601,111 @@ def unmutated(solver):
     )
 
 
-def test_fsla_without_storm_fails(tmp_path):
-    edits = [("storm(d, weight * decay(t, outer_exponent), h, h_old)", "assign(d, h)")]
-    mutant = Subject(make_mutant(tmp_path, "fsla", "solver", edits), runtime="torch")
-    assert fsla_remembers(unmutated("fsla")) and not fsla_remembers(mutant)
+# name: (solver, file of the edit, [(old, new), …], what holds of the solver, settings)
+OWN_MUTANTS = {
+    "MA-SOBA's v starts at random": (
+        "ma_soba",
+        "solver",
+        [("return z, x, zeros_like(z)", "return z, x, inner.normal(z)")],
+        averages_start_along_fx,
+        {},
+    ),
+    "SLIP's v starts at random": (
+        "slip",
+        "solver",
+        [("return z, x, zeros_like(z)", "return z, x, inner.normal(z)")],
+        averages_start_along_fx,
+        {"n_warmup": 0},
+    ),
+    "STABLE without the projection of H": (
+        "stable",
+        "solver",
+        [("        clip_spectrum(H, convexity)\n", "")],
+        stable_projects,
+        {},
+    ),
+    "STABLE without the projection of J": (
+        "stable",
+        "solver",
+        [("        project_spectral_ball(J, cross_bound)\n", "")],
+        stable_projects,
+        {},
+    ),
+    "SRBA without its ball": (
+        "srba",
+        "solver",
+        [("        project_ball(v, radius)\n", "")],
+        keeps_v_in_a_ball,
+        {},
+    ),
+    "SPABA's v clipped entry by entry": (
+        "spaba",
+        "solver",
+        [("project_ball(v, radius)", "v.clamp_(-radius, radius)")],
+        keeps_v_in_a_ball,
+        {},
+    ),
+    "BOME without ∇x f": (
+        "bome",
+        "solver",
+        [
+            (
+                "outer.descend(x, steps.outer, q_x, fx)",
+                "outer.descend(x, steps.outer, q_x)",
+            )
+        ],
+        bome_descends_both,
+        {},
+    ),
+    "PZOBO's directions on the unit sphere": (
+        "pzobo",
+        "solver",
+        [("u = inner.normal(x)", "u = inner.normal(x)\n            u = u / u.norm()")],
+        pzobo_is_itd,
+        {"smoothing": 1.0},
+    ),
+    "PZOBO's perturbed runs on samples of their own": (
+        "pzobo",
+        "solver",
+        [
+            (
+                "sgd_along(inner, z_end, x_near, steps.inner, blocks)",
+                "sgd_along(inner, z_end, x_near, steps.inner, "
+                "draw_blocks(inner, n_inner))",
+            )
+        ],
+        pzobo_shares_samples,
+        {},
+    ),
+    "FSLA without STORM": (
+        "fsla",
+        "solver",
+        [("storm(d, weight * decay(t, outer_exponent), h, h_old)", "assign(d, h)")],
+        fsla_remembers,
+        {},
+    ),
+    "BiAdam's averages keep their first value": (
+        "biadam",
+        "solver",
+        [("else weight * eta", "else 0.0")],
+        biadam_averages,
+        {},
+    ),
+    "FSLA's old value from other samples": (
+        "fsla",
+        "solver",
+        [("z_old, x_old, v_old, i)", "z_old, x_old, v_old, inner.draw())")],
+        fsla_remembers,
+        {},
+    ),
+}
 
 
-def test_biadam_whose_averages_keep_their_first_value_fails(tmp_path):
-    edits = [("else weight * eta", "else 0.0")]
-    mutant = Subject(make_mutant(tmp_path, "biadam", "solver", edits), runtime="torch")
-    assert biadam_averages(unmutated("biadam")) and not biadam_averages(mutant)
+@pytest.mark.parametrize("name", OWN_MUTANTS)
+def test_mutant_lacks_what_its_method_has(tmp_path, name):
+    solver, where, edits, holds, settings = OWN_MUTANTS[name]
+    mutant = Subject(make_mutant(tmp_path, solver, where, edits), runtime="torch")
+    assert holds(unmutated(solver), **settings) and not holds(mutant, **settings)
 
 
 def test_weights_that_do_not_decrease_fail(tmp_path):

@@ -30,6 +30,7 @@ ROOMS = (
     "runtimes",
     "solver",
     "exact",
+    "exact_solver",
     "problems",
     "search",
     "verification",
