@@ -45,6 +45,7 @@ class Solver(BilevelSolver):
         "tolerance": Number(above=0),
         "reduction": Number(above=0, at_most=1),
     }
+    search_space = ["step_size", "outer_step", ("tolerance", 1e-6, 1.0)]
     # As good as exact from the first iteration on, so that each can be compared.
     test_config = {"tolerance": 1e-9}
     unbiased = False  # it solves each batch's system

@@ -49,6 +49,13 @@ class Solver(BilevelSolver):
         "outer_exponent": [0.5],
     }
     ranges = {"ridge": Number(above=0)}
+    search_space = [
+        "step_size",
+        "outer_step",
+        "n_inner",
+        ("rank", 1, 30),
+        ("ridge", 1e-4, 1.0),
+    ]
     test_config = {"n_inner": 2, "rank": 100, "ridge": 0.5}  # of full rank
     shares_samples = False
     unbiased = False  # the mean of H⁻¹ is not that of the mean

@@ -45,6 +45,8 @@ class Solver(BilevelSolver):
         "n_warmup": Integer(at_least=0),
         "memory": Number(at_least=0, below=1),
     }
+    # The step of x is a length.
+    search_space = ["step_size", "linear_step", ("outer_step", 1e-4, 10.0)]
     test_config = {"n_warmup": 3, "memory": 0.5}
     shares_samples = True
 
