@@ -248,6 +248,51 @@ def results(config, jobs, benchmark):
     click.echo(publish(file, published.parent))
 
 
+@main.command()
+@click.argument("problem", metavar="PROBLEM-OR-CONFIG")
+@jobs
+@click.option(
+    "--parallel-config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Of a benchopt backend, in place of -j.",
+)
+@click.option(
+    "--trials", type=click.IntRange(1), help="A solver, if not as many as it says."
+)
+@in_benchmark
+def search(problem, jobs, parallel_config, trials, benchmark):
+    """Tune all solvers on a problem: config/search/PROBLEM.yml, or a file like it.
+
+    Goes on from results/search/PROBLEM.parquet and writes config/PROBLEM.yml.
+    """
+    from benchmark_bilevel.search.command import search
+    from benchmark_bilevel.search.specification import Specification
+
+    folder = benchmark.benchmark_dir / "config" / "search"
+    path = Path(problem)
+    if not path.exists():
+        path = folder / f"{problem}.yml"
+    if not path.exists():
+        known = ", ".join(sorted(file.stem for file in folder.glob("*.yml")))
+        raise click.UsageError(f"no search is called {problem}: {known}, or a file.")
+    specification = Specification.read(benchmark, path)
+    specification.trials = trials or specification.trials
+    target, failures = search(specification, jobs, parallel_config)
+    if failures:
+        raise click.ClickException(f"{len(failures)} solvers have errors, see above.")
+    click.echo(target)
+
+
+@main.command()
+@in_benchmark
+def small(benchmark):
+    """Write the small version of each configuration, config/small/NAME.yml."""
+    from benchmark_bilevel.search.small import configurations, write_small
+
+    for config in configurations(benchmark.benchmark_dir):
+        write_small(config)
+
+
 def _result_files(files, benchmark):
     """`files`, or the committed ones; ends the program if there are none."""
     committed = benchmark.benchmark_dir / "results"

@@ -98,6 +98,10 @@ class BilevelSolver(CheckedParameters, BaseSolver):
         What a plugin's own parameters may be (`benchmark_bilevel.parameters`); where it
         says nothing, what is of the kind of the default: a number, a positive integer
         or integer, True or False.
+    search_space : list
+        At most five parameters that `benchmark_bilevel.search` tunes: names for which
+        it has ranges, ``"outer_step"`` for step_size / outer_ratio among them, or
+        ``(name, low, high)`` with the edges of a logarithmic range.
     unbiased : bool
         With batches drawn with replacement, the mean of the iterates on a quadratic is
         the run with full batches. False for a method whose paper states a bias.
@@ -143,6 +147,7 @@ class BilevelSolver(CheckedParameters, BaseSolver):
         "max_oracle_calls": Integer(at_least=1, also=(None,)),
         "max_seconds": Number(above=0, also=(None,)),
     }
+    search_space = ["step_size", "outer_step"]
     unbiased = True
     shares_samples = None
     variance_reduced = False

@@ -24,6 +24,8 @@ class Solver(BilevelSolver):
     parameters = {"momentum": [0.5]}
     # Optional: what they may be; anything else is refused before a run.
     ranges = {"momentum": Number(at_least=0, below=1)}
+    # Optional: what `search` tunes, by name or with the edges of a logarithmic range.
+    search_space = ["step_size", "linear_step", "outer_step", ("momentum", 0.1, 0.99)]
 
     # z and x are the initial point; return all that an iteration needs, z and x first.
     @staticmethod

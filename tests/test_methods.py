@@ -4,10 +4,11 @@ import math
 
 import numpy as np
 import pytest
-import torch
-from test_solvers import solver
+from conftest import load_plugin
+from test_solvers import FILES, solver
 
 from benchmark_bilevel.methods import draw_subset
+from benchmark_bilevel.runtimes import arrays
 from benchmark_bilevel.verification.cases import (
     CONSTANT,
     FULL,
@@ -24,17 +25,91 @@ def torch_runtime(name, problem=None, **parameters):
     return subject.runtime(problem or small_quadratic(), **CONSTANT, **parameters)
 
 
-def fsla_remembers(subject):
-    """With weight 0 in effect, d at a frozen point stays what its first samples said."""
-    runtime = subject.runtime(small_quadratic(), weight=1e-12, **RAGGED)
+# Settings by which no estimate forgets, and by file.
+REMEMBERING = {
+    "fsla": {"weight": 1e-12},
+    "mrbo": {"inner_momentum": 0.0, "outer_momentum": 0.0},
+    "spaba": {"probability": 1e-12},
+    "srba": {"period": 100},
+    "stable": {"weight": 1e-12},
+    "sustain": {"inner_weight": 1e-12, "outer_weight": 1e-12},
+    "svrb": {"weight": 1e-12},
+    "vr_biadam": {"weight": 1e-12, "memory": 1 - 1e-12},
+    "vrbo": {"period": 100, "large_fraction": 0.3},
+}
+
+
+def remembers(subject, **settings):
+    """Whether at a frozen point all estimates stay what their first samples said.
+
+    They do if the samples of each are the same at the old and at the new point.
+    """
+    runtime = subject.runtime(small_quadratic(), **settings, **RAGGED)
     runtime.schedule = runtime.schedule._replace(inner=0.0, linear=0.0, outer=0.0)
     runtime.advance(1)
-    d = runtime.state[3].clone()
-    for t in range(1, 8):
+    before = [np.array(y) for y in arrays(runtime.state)]
+    runtime.advance(8)
+    after = [np.array(y) for y in arrays(runtime.state)]
+    return all(map(np.allclose, after, before))
+
+
+def mrbo_weights_are_right(subject):
+    """At a frozen point, with full batches, errors of u and d shrink by 1 − weight.
+
+    The weights are β t^(−2/3) and α t^(−2/3).
+    """
+    weights = {"inner_momentum": 0.8, "outer_momentum": 0.3}
+    runtime = subject.runtime(small_quadratic(), **weights, **FULL)
+    runtime.schedule = runtime.schedule._replace(inner=0.0, outer=0.0)
+    runtime.advance(1)
+    estimates = runtime.state[2:4]
+    right = [np.array(y) for y in estimates]
+    for y in estimates:
+        y += 1
+    expected = np.ones(2)
+    for t in range(1, 9):
         runtime.advance(t + 1)
-        if not torch.allclose(runtime.state[3], d):
-            return False
+        expected *= 1 - np.array([*weights.values()]) * t ** (-2 / 3)
+        for y, end, error in zip(estimates, right, expected, strict=True):
+            if not np.allclose(y - end, error, atol=1e-12):
+                return False
     return True
+
+
+def first_calls(subject, **settings):
+    """Oracle calls of iteration 0, on 60 samples of g and 40 of f."""
+    batches = {"batch_size": 10, "outer_batch_size": 8}
+    runtime = subject.runtime(small_quadratic(), **settings, **batches)
+    runtime.advance(1)
+    return runtime.counts.tolist()
+
+
+# Of the methods with lengths that scale with others: settings and their first calls.
+LENGTHS = {
+    "bsgm": ({"n_steps": 4, "mean_ratio": 0.5}, [16, 40, 0, 40, 20, 0]),
+    "vrbo": (
+        {"n_inner": 3, "n_neumann": 3, "large_fraction": 0.5},
+        [88, 110, 0, 330, 110, 0],
+    ),
+}
+# Steps fall as (t + 1)^−exponent: of z and v, and of x. All others are constant.
+EXPONENTS = {
+    **dict.fromkeys(
+        ("ALSET", "ALSET-dagger", "BiAdam", "FSLA", "SOBA", "SOBA-Adam", "T1-T2"),
+        (1 / 2, 1 / 2),
+    ),
+    **dict.fromkeys(("MRBO", "SUSTAIN", "SVRB", "VR-BiAdam"), (1 / 3, 1 / 3)),
+    "BSA": (0, 1 / 2),
+    "F2SA": (4 / 7, 5 / 7),
+    "F3SA": (2 / 5, 3 / 5),
+    "TTSA": (2 / 5, 3 / 5),
+}
+
+
+def default_exponents(*solvers):
+    """By the names of solver classes, what `EXPONENTS` has."""
+    instances = [solver.get_instance() for solver in solvers]
+    return {s.name: (s.step_exponent, s.outer_exponent) for s in instances}
 
 
 def biadam_averages(subject):
@@ -52,6 +127,27 @@ def biadam_averages(subject):
         if not np.allclose(w, expected, atol=1e-12):
             return False
     return True
+
+
+@pytest.mark.parametrize("name", REMEMBERING)
+def test_estimates_remember(name):
+    assert remembers(solver(name, runtime="torch"), **REMEMBERING[name])
+
+
+def test_mrbo_weights():
+    assert mrbo_weights_are_right(solver("MRBO", runtime="torch"))
+
+
+@pytest.mark.parametrize("name", LENGTHS)
+def test_lengths_follow_others(name):
+    settings, calls = LENGTHS[name]
+    assert first_calls(solver(name, runtime="torch"), **settings) == calls
+
+
+def test_default_exponents_are_those_of_the_papers():
+    found = default_exponents(*(load_plugin(path).Solver for path in FILES))
+    constant = {name: steps for name, steps in found.items() if not any(steps)}
+    assert found == constant | EXPONENTS
 
 
 @pytest.mark.parametrize("outer_ratio", [1e12, 4.0, 0.4])

@@ -11,8 +11,17 @@ import types
 import numpy as np
 import pytest
 from conftest import ROOT, load_plugin
-from test_methods import biadam_averages, fsla_remembers
-from test_solvers import elements_of_iterations, mrbo_weights_are_right
+from test_methods import (
+    EXPONENTS,
+    LENGTHS,
+    REMEMBERING,
+    biadam_averages,
+    default_exponents,
+    first_calls,
+    mrbo_weights_are_right,
+    remembers,
+)
+from test_solvers import elements_of_iterations
 
 from benchmark_bilevel import methods
 from benchmark_bilevel.exact import newton
@@ -552,22 +561,96 @@ def unmutated(solver):
     )
 
 
-def test_fsla_without_storm_fails(tmp_path):
-    edits = [("storm(d, weight * decay(t, outer_exponent), h, h_old)", "assign(d, h)")]
-    mutant = Subject(make_mutant(tmp_path, "fsla", "solver", edits), runtime="torch")
-    assert fsla_remembers(unmutated("fsla")) and not fsla_remembers(mutant)
+def test_a_direction_used_too_late_fails(tmp_path):
+    """H v on sparse data refers to v, which ∇z f has moved."""
+    late = "descend(v, steps.linear, fz)\n        descend(v, steps.linear, hv)"
+    edits = [("descend(v, steps.linear, hv, fz)", late)]
+    mutant = Subject(make_mutant(tmp_path, "soba", "solver", edits), runtime="torch")
+    with pytest.raises(ValueError, match="used after the variable has moved"):
+        conduct.problems(mutant)
+
+
+FORGETFUL = {
+    "FSLA without STORM": (
+        "fsla",
+        ("storm(d, weight * decay(t, outer_exponent), h, h_old)", "assign(d, h)"),
+    ),
+    "MRBO's u of other samples at the old point": (
+        "mrbo",
+        ("inner.grad(z_old, x_old, i)", "inner.grad(z_old, x_old, inner.draw())"),
+    ),
+    "MRBO's d of other samples at the old point": (
+        "mrbo",
+        (
+            "inner, outer, z_old, x_old, linear_step, samples\n",
+            "inner, outer, z_old, x_old, linear_step,\n"
+            "                draw_hypergradient(inner, outer, n_neumann),\n",
+        ),
+    ),
+    "VRBO's u of other samples at the old point": (
+        "vrbo",
+        ("inner.grad(z_old, x_old, i)", "inner.grad(z_old, x_old, inner.draw())"),
+    ),
+    "VRBO's d of other samples at the old point": (
+        "vrbo",
+        (
+            "inner, outer, z_old, x_old, linear_step, samples",
+            "inner, outer, z_old, x_old, linear_step, "
+            "draw_hypergradient(inner, outer, n_neumann)",
+        ),
+    ),
+}
+
+
+def torch_mutant(tmp_path, solver, *edits):
+    return Subject(make_mutant(tmp_path, solver, "solver", edits), runtime="torch")
+
+
+@pytest.mark.parametrize("name", FORGETFUL)
+def test_a_forgetful_estimate_fails(tmp_path, name):
+    solver, edit = FORGETFUL[name]
+    assert not remembers(torch_mutant(tmp_path, solver, edit), **REMEMBERING[solver])
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        ("storm_momentum(t, ", "storm_momentum(1, "),
+        ("storm_momentum(t, outer_momentum,", "storm_momentum(t, inner_momentum,"),
+        ("storm_momentum(t, outer_momentum, step_exponent)", "outer_momentum"),
+        ("storm_momentum(t, inner_momentum, step_exponent)", "inner_momentum"),
+    ],
+)
+def test_wrong_weights_of_mrbo_fail(tmp_path, edit):
+    assert not mrbo_weights_are_right(torch_mutant(tmp_path, "mrbo", edit))
+
+
+@pytest.mark.parametrize(
+    ("solver", "edits"),
+    [
+        ("bsgm", [("mean_ratio * n_steps", "n_steps")]),
+        ("vrbo", [("n_blocks_of(inner, large_fraction)", "n_blocks_of(inner, 1.0)")]),
+        ("vrbo", [("n_neumann, large_fraction)", "n_neumann, 1.0)")]),
+    ],
+)
+def test_lengths_that_are_ignored_fail(tmp_path, solver, edits):
+    settings, calls = LENGTHS[solver]
+    assert first_calls(torch_mutant(tmp_path, solver, *edits), **settings) != calls
+
+
+@pytest.mark.parametrize("name", ["step_exponent", "outer_exponent"])
+@pytest.mark.parametrize("solver", ["soba", "mrbo", "ttsa"])
+def test_other_default_exponents_fail(tmp_path, solver, name):
+    mutant = torch_mutant(
+        tmp_path, solver, (f'"{name}": [0.', f'"{name}": [0.1')
+    ).solver
+    assert default_exponents(mutant)[mutant.name] != EXPONENTS[mutant.name]
 
 
 def test_biadam_whose_averages_keep_their_first_value_fails(tmp_path):
     edits = [("else weight * eta", "else 0.0")]
     mutant = Subject(make_mutant(tmp_path, "biadam", "solver", edits), runtime="torch")
     assert biadam_averages(unmutated("biadam")) and not biadam_averages(mutant)
-
-
-def test_weights_that_do_not_decrease_fail(tmp_path):
-    edits = [("storm_momentum(t, ", "storm_momentum(1, ")]
-    mutant = Subject(make_mutant(tmp_path, "mrbo", "solver", edits), runtime="torch")
-    assert not mrbo_weights_are_right(mutant)
 
 
 def test_copied_tables_are_seen(tmp_path):

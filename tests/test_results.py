@@ -494,16 +494,14 @@ def test_metrics_at_fewer_than_four_points_have_no_figure():
 
 
 def costs_of(runs, target, column):
-    """Of each run: np.interp of logarithms, over the points where the gap falls."""
+    """Of each run: np.interp of logarithms between the evaluations around the target."""
     found = []
     for _, run in runs.groupby("idx_rep"):
-        gaps = run["objective_suboptimality"].to_numpy()
-        best = np.minimum.accumulate(gaps)
-        falls = (np.diff(best, prepend=np.inf) < 0) & (run[column] > 0)
-        x = np.log(run[column][falls])
-        found.append(
-            np.exp(np.interp(-np.log(target * gaps[0]), -np.log(best[falls]), x))
-        )
+        best = run["objective_suboptimality"].cummin().to_numpy()
+        goal = target * best[0]
+        around = slice(np.argmax(best <= goal) - 1, np.argmax(best <= goal) + 1)
+        x, y = np.log(run[column].to_numpy()[around]), np.log(best[around])
+        found.append(np.exp(np.interp(-math.log(goal), -y, x)))
     return found
 
 

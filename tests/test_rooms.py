@@ -15,6 +15,7 @@ ROOMS = (
     "notices",
     "folders",
     "plugin_files",
+    "prerequisites",
     "numba_cache",
     "workers",
     "fingerprint",

@@ -103,35 +103,6 @@ def test_growing_and_decreasing_bsgm():
         np.testing.assert_allclose(runtime.variables()[1], x, rtol=1e-10)
 
 
-def mrbo_weights_are_right(subject):
-    """At a frozen point u_t − u_{t−1} = β_t (∇z g_i − u_{t−1}), β_t = β t^(−2/3)."""
-    problem = small_quadratic()
-    runtime = subject.runtime(problem, inner_momentum=0.8, **RAGGED)
-    runtime.schedule = runtime.schedule._replace(inner=0.0, outer=0.0)
-    z, x = runtime.variables()
-    A, B, c = problem.inner_samples
-    blocks = [slice(k, k + 8) for k in range(0, 60, 8)]
-    gradients = [
-        8 / 60 * A[block].T @ (A[block] @ z + B[block] @ x - c[block])
-        for block in blocks
-    ]
-    previous = None
-    for t in range(12):
-        runtime.advance(t + 1)
-        u = runtime._to_numpy(runtime.state[2])
-        if t:
-            weight = min(1.0, 0.8 * t ** (-2 / 3))
-            candidates = [previous + weight * (g - previous) for g in gradients]
-            if min(np.abs(u - candidate).max() for candidate in candidates) > 1e-10:
-                return False
-        previous = u
-    return True
-
-
-def test_mrbo_weights():
-    assert mrbo_weights_are_right(solver("MRBO"))
-
-
 class Elements(TorchDispatchMode):
     """Counts the numbers that torch's operations write."""
 

@@ -15,7 +15,8 @@ from benchmark_bilevel.report.names import FileNames
 from benchmark_bilevel.report.origins import pages_address
 from benchmark_bilevel.report.reading import read
 from benchmark_bilevel.report.site.citations import cited, suite_bibtex
-from benchmark_bilevel.report.site.content import problem_pages, result_files
+from benchmark_bilevel.report.site.content import problem_pages
+from benchmark_bilevel.report.site.files import result_files
 from benchmark_bilevel.report.site.docstrings import as_html
 from benchmark_bilevel.report.site.guides import PageRenderer, colophon, guides
 from benchmark_bilevel.report.site.mathematics import from_text, with_scripts

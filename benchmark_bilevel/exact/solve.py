@@ -23,6 +23,10 @@ of which the first two terms are the value. Its `error` bounds the rest by the s
 
 Steps go on until the error is 1e-9 max(1, |h|). Where rounding does not let them, they
 go on in the problem's `fine_losses`. Where these end too there is no value.
+
+Along the problem's `free_directions` neither g nor f changes: z*(x) and v are those of
+least norm, as they are in the limit of equal small penalties. h does not depend on the
+choice; ∇h has no meaning there but that limit's.
 """
 
 from functools import cached_property
@@ -100,13 +104,17 @@ class Exact:
         if self.problem.h_unknown is not None:
             raise InnerSolveError(self.problem.h_unknown)
         if z is None:
-            # Shrunk by the regulariser, which may be 1e43 times the data term.
             z, _ = self.problem.initial_point()
-            z = z / (1 + self.problem.regulariser_diagonal(x))
+        # The regulariser, which may be 1e43 times the data term, would decide alone how
+        # long the first step is.
+        ridge = self.problem.regulariser_diagonal(x)
+        z = np.where(ridge * z**2 > 1, z / (1 + ridge), z)
+        free = self.problem.free_directions(x)
+        z, v = (y if y is None else y - (y @ free.T) @ free for y in (z, v))
         # Threads of the BLAS only wait for each other on matrices this small.
         with _blas.limit(limits=1), np.errstate(over="ignore", invalid="ignore"):
             try:
-                return self._solver.evaluate(x, z.astype(float), v)
+                return self._solver.evaluate(x, z, v)
             except InnerSolveError:
                 if self._fine_solver is None:
                     raise

@@ -1,12 +1,14 @@
 """Whether a configuration of today asks for what a result file has."""
 
+import math
+
 import yaml
 from benchopt.benchmark import _list_parametrized_classes
 
 from benchmark_bilevel.report.names import parameter_text, parameters_of
 
-# Parameters of which any number this large is no limit, like None.
-NO_LIMIT = 1e12
+# Limits so high that they are none.
+NO_LIMIT = {"max_iterations": 1e12, "max_oracle_calls": 1e15, "max_seconds": 1e9}
 PARTS = (
     ("solver", "solver_name", "p_solver_", "check_solver_patterns"),
     ("dataset", "dataset_name", "p_dataset_", "check_dataset_patterns"),
@@ -85,13 +87,11 @@ def _differences(today, rows, column, prefix):
 
 def _settings(row, keys):
     """Texts of the parameters `keys`; limits that are none are all the same."""
-    return tuple(
-        _limit(row[key]) if key.startswith("max_") else row[key] for key in keys
-    )
+    return tuple(_limit(key, row[key]) for key in keys)
 
 
-def _limit(text):
+def _limit(key, text):
     try:
-        return "None" if float(text) >= NO_LIMIT else text
+        return "None" if float(text) >= NO_LIMIT.get(key, math.inf) else text
     except ValueError:
         return text

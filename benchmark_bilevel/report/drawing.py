@@ -110,10 +110,11 @@ def _set_values(ax, found, log, left):
     values = [curve.y[curve.x >= left] for curve in usual if curve.x.size]
     values += [curve.y[:1] for curve in usual if curve.x.size]
     values = np.concatenate(values) if values else np.ones(1)
-    _set_range(ax, "y", values, log and values.min() > 0)
+    set_range(ax, "y", values, log and values.min() > 0)
 
 
-def _set_range(ax, which, values, log):
+def set_range(ax, which, values, log):
+    """The axis `which` ("x" or "y") from below the least of `values` to above the most."""
     values = np.log10(values) if log else values
     low, high = values.min(), values.max()
     pad = PAD * (high - low) or (0.3 if log else PAD * abs(high) or 1.0)
@@ -167,7 +168,7 @@ def draw_strips(ax, strips, xlabel, start=None, named=None):
     for k, (solver, _, values) in enumerate(strips):
         look = style(solver)
         color = look.color if named is None or solver in named else GREY
-        heights = k + np.linspace(-0.2, 0.2, len(values)) if len(values) > 1 else [k]
+        heights = [k] if len(values) == 1 else k + np.linspace(-0.2, 0.2, len(values))
         ax.plot(
             *(values, heights),
             look.symbol,
@@ -202,9 +203,9 @@ def draw_sensitivity(ax, points):
     """Final suboptimality against the step size; crosses at the top where all diverged."""
     medians = np.concatenate([found.median for found in points.values()])
     alive = medians[np.isfinite(medians) & (medians > 0)]
-    _set_range(ax, "y", alive if alive.size else np.ones(1), log=True)
+    set_range(ax, "y", alive if alive.size else np.ones(1), log=True)
     steps = np.concatenate([found.steps for found in points.values()])
-    _set_range(ax, "x", steps, log=True)
+    set_range(ax, "x", steps, log=True)
     names = []
     for solver, (steps, y, low, high, ends) in points.items():
         look = style(solver)

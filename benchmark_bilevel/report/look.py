@@ -68,11 +68,13 @@ class PowerFormatter(LogFormatterSciNotation):
         self.plain = plain
 
     def __call__(self, x, pos=None):
+        if x <= 0:  # a linear step below the axis
+            return ""
         exponent = math.floor(math.log10(x) + 1e-9)
         if self.plain and -3 <= exponent <= 4:
             return f"{x:g}"
-        factor = round(x / 10.0**exponent)
-        return (f"{factor}×" if factor != 1 else "") + power(exponent)
+        factor = f"{x / 10.0**exponent:.3g}"
+        return (f"{factor}×" if factor != "1" else "") + power(exponent)
 
 
 def set_log(ax, which, low, high):
@@ -86,8 +88,8 @@ def set_log(ax, which, low, high):
         axis.set_minor_locator(LogLocator(subs="auto", numticks=7))
         axis.set_major_formatter(PowerFormatter(plain=False))
     else:
-        steps = (1, 2, 5) if n_decades > 0.5 else (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9)
-        axis.set_major_locator(LogLocator(subs=steps, numticks=20))
+        wide = LogLocator(subs=(1, 2, 5), numticks=20)
+        axis.set_major_locator(wide if n_decades > 0.7 else MaxNLocator(4))
         axis.set_minor_locator(NullLocator())
         axis.set_major_formatter(PowerFormatter(plain=True))
     axis.set_minor_formatter(NullFormatter())

@@ -15,7 +15,7 @@ from benchmark_bilevel.report.labels import inches
 from benchmark_bilevel.report.metrics import AXES, FURTHER, METRICS, known, metric_on
 from benchmark_bilevel.report.names import FileNames
 from benchmark_bilevel.report.results import problems, titles
-from benchmark_bilevel.report.tables import best_rows, sensitivity
+from benchmark_bilevel.report.tables import best_rows, sensitivity, summary
 from benchmark_bilevel.report.targets import (
     TARGETS,
     empirical_distribution,
@@ -25,6 +25,7 @@ from benchmark_bilevel.report.targets import (
 
 # Solvers in colour; further ones are grey, as their names would have no room.
 LEADERS = 10
+LONGEST = 18  # characters of parameters beside a curve
 LEFT = 0.68  # inches, of numbers and the label beside an axis
 
 
@@ -150,12 +151,18 @@ def variant_panels(results, problem):
     metric = main_metric(results, problem)
     if metric is None:
         return []
-    found = curves(results, problem, metric, "seconds")
+    by_name = {
+        curve.name: curve for curve in curves(results, problem, metric, "seconds")
+    }
+    table = summary(results, problem)
     panels = []
-    for solver in dict.fromkeys(curve.solver for curve in found):
-        own = [curve for curve in found if curve.solver == solver]
+    for solver, rows in table.groupby("solver", sort=False):
+        places = zip(rows.index + 1, rows["name"], strict=True)
+        own = [(place, by_name[name]) for place, name in places if name in by_name]
         if len(own) > 1:
-            shorter = [curve._replace(label=_settings(curve)) for curve in own]
+            shorter = [
+                curve._replace(label=_settings(curve, place)) for place, curve in own
+            ]
             draw = partial(
                 draw_curves,
                 found=shorter,
@@ -167,8 +174,10 @@ def variant_panels(results, problem):
     return panels
 
 
-def _settings(curve):
-    return curve.label.removeprefix(curve.solver).strip() or curve.label
+def _settings(curve, place):
+    """The parameters that vary if they are short, or the place in the table."""
+    text = curve.label.removeprefix(curve.solver).strip()
+    return text if 0 < len(text) <= LONGEST else f"no. {place}"
 
 
 def target_panels(results, axis):

@@ -20,6 +20,7 @@ from benchmark_bilevel.verification.cases import (
     relative,
     small_problems,
     small_quadratic,
+    small_sparse,
 )
 from benchmark_bilevel.verification.means import mean_and_error
 
@@ -55,9 +56,12 @@ def runtimes(subject, problems=None):
 
 
 def problems(subject):
-    """Every kind of problem runs under torch, and x stays feasible."""
+    """Every kind of problem runs under torch, and x stays feasible.
+
+    Sparse data are among them, on which directions refer to where they were taken.
+    """
     names = []
-    for problem in small_problems():
+    for problem in (*small_problems(), small_sparse()):
         runtime = subject.runtime(problem, runtime="torch", **STEPS, **RAGGED)
         runtime.advance(12)
         _, x = runtime.state[:2]

@@ -31,6 +31,7 @@ from benchmark_bilevel.report.site.result_pages import (
     write_result_page,
     write_scripts,
 )
+from benchmark_bilevel.report.site.searches import search_pages
 from benchmark_bilevel.report.site.standings import ranking, standings
 from benchmark_bilevel.report.site.texts import band, cost, plain, scientific
 from benchmark_bilevel.report.site.viewer import write_curves, write_viewer
@@ -99,6 +100,9 @@ def _write_all(results, paths, folder, benchmark, url, site_url, log):
     problems = problem_pages(results, files, drawn, names)
     solvers = solver_pages(results, problems, standing, benchmark, drawn, names)
     shares = draw_shares(results, drawn, names)
+    searches = search_pages(files, benchmark, drawn, names)
+    for page in searches.values():
+        shutil.copyfile(page.table, folder / page.data)
 
     log("pages")
     groups = {page.name: page.group for page in solvers}
@@ -106,6 +110,7 @@ def _write_all(results, paths, folder, benchmark, url, site_url, log):
     texts = guides(benchmark.benchmark_dir, blob)
     more = colophon(benchmark.benchmark_dir, blob)
     shared = {"files": files, "problems": problems, "solvers": solvers, "guides": texts}
+    shared["searches"] = searches
     templates = _templates(url, {page.name: page.path for page in solvers})
     templates.globals |= {
         "blob": blob,
@@ -119,6 +124,7 @@ def _write_all(results, paths, folder, benchmark, url, site_url, log):
     pages.add_all("problem.html", problems)
     pages.add_all("solver.html", solvers)
     pages.add_all("file.html", files)
+    pages.add_all("search.html", searches.values())
     pages.add_all("guide.html", [*texts, *more])
     if texts:
         pages.add("guides.html", "guides.html")
@@ -140,7 +146,7 @@ def _answer(results, problems, solvers, standing):
     paths = {page.name: page.path for page in solvers}
 
     def link(name):
-        return Markup('<a href="{}">{}</a>').format(paths[name], name)
+        return Markup('<a href="{}"><b>{}</b></a>').format(paths[name], name)
 
     order = ranking(results, standing)
     return {

@@ -19,7 +19,7 @@ from benchmark_bilevel.report.site.drawings import (
     Picture,
     draw_problem,
     draw_solver,
-    draw_thumbnail,
+    draw_steps,
     draw_variants,
 )
 from benchmark_bilevel.report.site.files import File, text_below
@@ -45,7 +45,7 @@ class Case:
     metrics: dict  # `Metric` by column of the table, but suboptimality
     targets: list  # those that some solver reaches
     pictures: dict
-    thumbnail: Picture | None
+    steps: Picture | None  # ends against the step size
     variants: Picture | None  # small multiples of all parameters
     settings: Settings
     unknown: list  # titles of what is known at too few points for curves
@@ -54,6 +54,11 @@ class Case:
     def short(self):
         """The name of the data set alone, where there is one."""
         return self.title.rpartition(" · ")[2]
+
+    @property
+    def thumbnail(self):
+        """The first picture, small; None if there is none."""
+        return next((picture.small for picture in self.pictures.values()), None)
 
     @property
     def result(self):
@@ -140,7 +145,7 @@ def _case(results, case, runs, file, folder, names):
             if has_reference and table["seconds", target].map(math.isfinite).any()
         ],
         pictures=draw_problem(results, case, folder, names),
-        thumbnail=draw_thumbnail(results, case, folder, names),
+        steps=draw_steps(results, case, folder, names),
         variants=draw_variants(results, case, folder, names),
         settings=settings_on(results, case),
         unknown=unknown(results, case),

@@ -1,11 +1,14 @@
 """The pages' figures: vectors that a browser shows without any script."""
 
+from functools import partial
 from typing import NamedTuple
 
+from benchmark_bilevel.report.drawing import draw_sensitivity
 from benchmark_bilevel.report.figures import compose
 from benchmark_bilevel.report.look import in_look, save
 from benchmark_bilevel.report.metrics import AXES
 from benchmark_bilevel.report.panels import (
+    LEADERS,
     Panel,
     curve_panel,
     end_panels,
@@ -13,20 +16,23 @@ from benchmark_bilevel.report.panels import (
     target_panels,
     variant_panels,
 )
+from benchmark_bilevel.report.search_panels import best_panel, plane_panels
+from benchmark_bilevel.report.tables import best_rows, sensitivity
 
 WIDE = {"width": 5.0, "height": 3.0}  # inches
 SMALL = {"width": 2.9, "height": 2.1}  # one of many
-THUMBNAIL = {"width": 3.3, "height": 2.1}
+SLIM = {"width": 3.3, "height": 2.2}  # for telephones, and the index
 N_ACROSS = 4  # panels of a solver's variants each
 PIXELS = 120  # an inch
 
 
 class Picture(NamedTuple):
-    """A figure in a file of the site."""
+    """A figure in a file of the site, and a smaller one for telephones."""
 
     file: str
     width: int  # pixels
     height: int
+    small: object = None  # a `Picture`, or None
 
 
 @in_look
@@ -51,37 +57,33 @@ def draw_problem(results, problem, folder, names):
     else:
         panels = {axis: curve_panel(results, problem, metric, axis) for axis in AXES}
     return {
-        name: _saved(compose([panel], **WIDE), folder, names("problem", problem, name))
+        name: _both(panel, folder, names, "problem", problem, name)
         for name, panel in panels.items()
         if panel
     }
 
 
 @in_look
-def draw_thumbnail(results, problem, folder, names):
-    """The first of a problem's figures, small; None if there is none."""
-    metric = main_metric(results, problem)
-    if metric is None:
-        panel = next(iter(end_panels(results, problem)), None)
-    else:
-        panel = curve_panel(results, problem, metric, "seconds")
-    if panel is None:
+def draw_variants(results, problem, folder, names):
+    """Small multiples, a panel for each solver that ran with several parameters."""
+    panels = variant_panels(results, problem)[:LEADERS]
+    if not panels:
         return None
-    figure = compose([panel], **THUMBNAIL)
-    return _saved(figure, folder, names("problem", problem, "small"))
+    layout, size = _grid(panels)
+    figure = compose(panels, layout, **size)
+    return _saved(figure, folder, names("problem", problem, "variants"))
 
 
 @in_look
-def draw_variants(results, problem, folder, names):
-    """Small multiples, a panel for each solver that ran with several parameters."""
-    panels = variant_panels(results, problem)
-    if not panels:
+def draw_steps(results, problem, folder, names):
+    """The ends against the step size; None if no solver ran with several."""
+    points = sensitivity(results, problem)
+    if not points:
         return None
-    n_across = min(N_ACROSS, len(panels))
-    layout = (-(-len(panels) // n_across), n_across)
-    size = {"width": n_across * SMALL["width"], "height": SMALL["height"]}
-    figure = compose(panels, layout, **size)
-    return _saved(figure, folder, names("problem", problem, "variants"))
+    best = [name for name in best_rows(results, problem)["solver"] if name in points]
+    shown = {name: points[name] for name in best[:LEADERS]}
+    panel = Panel("step size", problem, partial(draw_sensitivity, points=shown))
+    return _both(panel, folder, names, "problem", problem, "step size")
 
 
 @in_look
@@ -102,9 +104,34 @@ def draw_solver(results, solver, problem, folder, names):
 def draw_shares(results, folder, names):
     """The distribution over targets against both costs, a `Picture` each."""
     panels = [Panel(*found) for axis in AXES for found in target_panels(results, axis)]
-    return [
-        _saved(compose([panel], **WIDE), folder, names(panel.name)) for panel in panels
-    ]
+    return [_both(panel, folder, names, panel.name) for panel in panels]
+
+
+@in_look
+def draw_search(search, folder, names):
+    """`Picture` of the best after k trials, and of the planes of steps or None."""
+    panels = plane_panels(search)
+    planes = None
+    if panels:
+        layout, size = _grid(panels)
+        planes = _saved(
+            compose(panels, layout, **size), folder, names("planes", search.name)
+        )
+    return _both(best_panel(search), folder, names, "trials", search.name), planes
+
+
+def _grid(panels):
+    """Rows and columns of small panels, and the arguments of `compose` for them."""
+    n_across = min(N_ACROSS, len(panels))
+    size = {"width": n_across * SMALL["width"], "height": SMALL["height"]}
+    return (-(-len(panels) // n_across), n_across), size
+
+
+def _both(panel, folder, names, *parts):
+    """A `Picture` of `panel` that has a smaller one."""
+    small = _saved(compose([panel], **SLIM), folder, names(*parts, "small"))
+    wide = _saved(compose([panel], **WIDE), folder, names(*parts))
+    return wide._replace(small=small)
 
 
 def _saved(figure, folder, name):
