@@ -241,7 +241,8 @@ def test_trials_are_cells_of_benchopt(clones):
     specification = Specification.read(
         Benchmark(folder := clones("one")), folder / "config" / "search" / "small.yml"
     )
-    steps = ({"step_size": 0.1, "outer_ratio": 1.0}, {"step_size": 1e9})
+    steps = ({"step_size": 0.1}, {"step_size": 1e9})
+    steps = [{**step, "linear_step": 0.1, "outer_ratio": 1.0} for step in steps]
     specification.parameters_of = lambda run: steps[run.trial]
     runs = [Run("SOBA", k, "tuning", range(1, 3), 1e4, 3) for k in range(2)]
     rows = pd.DataFrame(cells.execute(specification, runs))
@@ -250,6 +251,11 @@ def test_trials_are_cells_of_benchopt(clones):
     assert good["score"].nunique() == 2 and (good["suboptimality"] < 1).all()
     assert ((good["oracle_calls"] >= 1e4) & (good["oracle_calls"] < 1.1e4)).all()
     assert (bad["diverged"] == 1).all() and bad["score"].isna().all()
+    specification.parameters_of = lambda run: {}
+    (row,) = cells.execute(
+        specification, [Run("SOBA", -1, "defaults", range(1), 1e4, 1)]
+    )
+    assert row["parameters"] == row["shares"] == "{}" and row["score"] > 0
 
 
 def test_published_searches_can_be_read():
