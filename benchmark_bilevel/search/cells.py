@@ -83,8 +83,9 @@ def execute(specification, runs, parallel=()):
 
 
 def ends_of(table):
-    """The last row of each run in a result file."""
-    return table.sort_values("stop_val").groupby(["solver_name", "idx_rep"]).tail(1)
+    """The last row of each run in a result file, by repetition."""
+    ordered = table.sort_values(["idx_rep", "stop_val"])
+    return ordered.groupby(["solver_name", "idx_rep"]).tail(1)
 
 
 def is_run(ends, solver, parameters):
