@@ -124,6 +124,9 @@ class ProfilePlot(SharePlot):
     options = {"target": [f"{target:.0e}" for target in TARGETS], "cost": list(AXES)}
 
     def plot(self, df, target, cost):
+        # Of a single problem it would be the ranking once more.
+        if with_reference(df)["problem"].nunique() < 2:
+            return []
         return self.traces(performance_profile(df, float(target), cost))
 
     def get_metadata(self, df, target, cost):
@@ -198,6 +201,7 @@ class SummaryPlot(BasePlot):
         ]
 
     def get_metadata(self, df, problem, cost):
+        unit = "s" if cost == "seconds" else "calls"
         return {
             "title": describe(
                 problem,
@@ -212,7 +216,7 @@ class SummaryPlot(BasePlot):
                 "Test accuracy",
                 "Test loss",
                 "log10 of h − h*",
-                *map(target_text, TARGETS),
+                *(f"{unit} to {target_text(target)}" for target in TARGETS),
                 "All parameters",
             ],
             "default_order_column": "Rank",

@@ -173,7 +173,7 @@ window.chart = (() => {
     svg.replaceChildren();
     svg.setAttribute("viewBox", `0 0 ${size.width} ${size.height}`);
     const range = ranges(curves, {logX, logY});
-    if (!range) return [];
+    if (!range || !size.width) return []; // nothing known, or no place on the page yet
     const [right, bottom] = [size.width - MARGIN.right, size.height - MARGIN.bottom];
     const along = scale(...range.x, MARGIN.left, right, logX);
     // What is before the range is at its edge: curves start there, level.
