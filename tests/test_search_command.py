@@ -32,7 +32,6 @@ trials: 5
 units: {inner: 1.0, outer: 2.0}
 solvers: [SOBA, TTSA]
 fixed: {runtime: torch, batch_size: 16}
-others: [AID-CG]
 comment: A small one.
 """
 
@@ -148,13 +147,13 @@ def test_the_configuration_that_is_written(clones, monkeypatch):
     monkeypatch.setattr(command, "execute", made_up)
     assert search(folder).stdout == f"{folder}/config/small.yml\n"
     text = (folder / "config" / "small.yml").read_text()
-    for line in ("# A small one.", "5 scrambled Sobol trials", "of code abc."):
+    for line in ("# A small one.", "5 scrambled Sobol trials", "# abc."):
         assert line in text
     content = yaml.safe_load(text)
     store = Store(folder / "results" / "search" / "small.parquet")
     solvers = content["solver"]
     assert [next(iter(s)) for s in solvers[:4]] == ["SOBA", "SOBA", "TTSA", "TTSA"]
-    assert solvers[4] == "AID-CG"
+    assert {"L-BFGS-B", "Random"} <= {next(iter(s)) for s in solvers[4:]}
     winner, _ = store.parameters("TTSA", choice(store, "TTSA").trial)
     limits = {"max_oracle_calls": 10000, "max_seconds": 1e9}
     fixed = {"runtime": "torch", "batch_size": 16}
