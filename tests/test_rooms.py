@@ -31,6 +31,7 @@ ROOMS = (
     "runtimes",
     "solver",
     "exact",
+    "exact_solver",
     "problems",
     "search",
     "verification",

@@ -79,6 +79,8 @@ def test_a_wrong_space_is_refused_in_one_line(space, message):
 def test_own_ranges_are_of_the_kind_of_the_parameter():
     ranges = ranges_of(a_solver([("share", 0.1, 0.9), ("length", 1, 9)]))
     assert [bounds.integer for bounds in ranges.values()] == [False, True]
+    own = ranges_of(a_solver([("outer_step", 0.1, 2.0)]))["outer_step"]
+    assert (own.low, own.high, own.unit) == (0.1, 2.0, "")
     scaled = a_solver(["outer_step"], scales_steps=True)
     assert ranges_of(scaled) == {"outer_step": SCALED_STEP}
     assert trials(a_solver([]), UNITS, 32) == [{}]

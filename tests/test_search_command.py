@@ -67,7 +67,9 @@ def made_up(specification, runs, parallel=(), log=None, kill_at=None):
         lines = log.read_text().splitlines() if log.exists() else []
         if len(lines) == kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
-        runs = [f"{r.solver} {r.trial} {r.stage} {r.seeds}" for r in runs]
+        runs = [
+            f"{r.solver} {r.trial} {r.stage} {r.base_seed} {len(r.seeds)}" for r in runs
+        ]
         log.write_text("\n".join([*lines, ", ".join(runs)]) + "\n")
     return rows
 

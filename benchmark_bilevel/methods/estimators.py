@@ -183,8 +183,10 @@ def hia(inner, z, x, b, step, samples):
 
 
 @piece
-def conjugate_gradient(inner, z, x, v, b, n_steps, batch):
+def conjugate_gradient(inner, z, x, v, b, n_steps, batch, tolerance=0.0):
     """`n_steps` of conjugate gradients for H v = −b, H on one batch, in place from `v`.
+
+    Fewer where ‖H v + b‖ is within the `tolerance` before.
 
     References
     ----------
@@ -196,7 +198,7 @@ def conjugate_gradient(inner, z, x, v, b, n_steps, batch):
     assign(p, r)
     rr = dot(r, r)
     for _ in range(n_steps):
-        if rr == 0:
+        if not rr > tolerance * tolerance:
             break
         hp = mean_hvp(inner, z, x, p, batch)
         a = rr / dot(p, hp)

@@ -113,7 +113,8 @@ class Problem:
     def fine_losses(self):
         """Losses in long double, for the exact layer where float64 ends; None if none.
 
-        They have the methods of `FineLosses` of `benchmark_bilevel.problems.selection`.
+        They have the methods of `FineLosses` of `benchmark_bilevel.problems.selection`,
+        and its `counts`.
         """
         return None
 

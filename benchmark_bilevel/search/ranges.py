@@ -99,11 +99,11 @@ def ranges_of(solver):
 
 def _range(solver, name, edges):
     """The range of the parameter `name`; `ValueError` where it cannot be one."""
-    if name == OUTER_STEP:
+    if name == OUTER_STEP and not edges:
         return SCALED_STEP if solver.scales_steps else RANGES[name]
-    if name not in solver.parameters:
+    if name not in (OUTER_STEP, *solver.parameters):
         raise ValueError(f"{name!r} is no parameter of this solver")
-    legal = solver.ranges.get(name)
+    legal = Number(above=0) if name == OUTER_STEP else solver.ranges.get(name)
     if not isinstance(legal, Number):
         raise ValueError(f"{name!r} is no number")
     if len(edges) == 2:
