@@ -20,6 +20,7 @@ from benchmark_bilevel.verification.cases import (
     relative,
     small_problems,
     small_quadratic,
+    small_task_problems,
 )
 from benchmark_bilevel.verification.means import mean_and_error
 
@@ -56,8 +57,9 @@ def runtimes(subject, problems=None):
 
 def problems(subject):
     """Every kind of problem runs under torch, and x stays feasible."""
-    names = []
-    for problem in small_problems():
+    names, solver = [], subject.instance(runtime="torch", **STEPS, **RAGGED)
+    fitting = (p for p in small_task_problems() if not solver.skip(p)[0])
+    for problem in (*small_problems(), *fitting):
         runtime = subject.runtime(problem, runtime="torch", **STEPS, **RAGGED)
         runtime.advance(12)
         _, x = runtime.state[:2]
