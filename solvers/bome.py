@@ -46,6 +46,7 @@ class Solver(BilevelSolver):
     ranges = {"barrier": Number(above=0)}
     test_config = {"n_inner": 4}
     unbiased = False  # λ is a ratio
+    needs_all_of_z = True
 
     @staticmethod
     def init(inner, outer, z, x):

@@ -33,6 +33,7 @@ class Solver(BilevelSolver):
     }
     ranges = {"penalty": Number(above=0)}
     test_config = {"n_inner": 3, "penalty": 5.0}
+    needs_minimisation = True
 
     @staticmethod
     def init(inner, outer, z, x):

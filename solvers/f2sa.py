@@ -46,6 +46,7 @@ class Solver(BilevelSolver):
     ranges = {"penalty": Number(above=0)}
     test_config = {"n_inner": 3, "penalty": 5.0}
     shares_samples = False
+    needs_minimisation = True
 
     @staticmethod
     def init(inner, outer, z, x):

@@ -47,6 +47,7 @@ class Solver(BilevelSolver):
     ranges = {"penalty": Number(above=0), "weight": Number(at_least=0, at_most=1)}
     test_config = {"penalty": 5.0}
     shares_samples = False
+    needs_all_of_z = True
 
     @staticmethod
     def init(inner, outer, z, x):

@@ -37,6 +37,7 @@ class Solver(BilevelSolver):
     parameters = {"weight": [0.5], "step_exponent": [0.5], "outer_exponent": [0.5]}
     ranges = {"weight": Number(above=0, at_most=1)}
     shares_samples = False
+    needs_all_of_z = True
 
     @staticmethod
     def init(inner, outer, z, x):

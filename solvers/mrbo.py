@@ -53,6 +53,7 @@ class Solver(BilevelSolver):
     }
     test_config = {"n_neumann": 3}
     shares_samples = False
+    needs_all_of_z = True
 
     @staticmethod
     def init(inner, outer, z, x):

@@ -55,6 +55,7 @@ class Solver(BilevelSolver):
     }
     test_config = {"n_terms": 4}
     shares_samples = False
+    needs_all_of_z = True
 
     @staticmethod
     def init(inner, outer, z, x):

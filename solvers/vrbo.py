@@ -57,6 +57,7 @@ class Solver(BilevelSolver):
     ranges = {"large_fraction": Number(above=0, at_most=1)}
     test_config = {"n_inner": 3, "n_neumann": 3, "period": 4}
     shares_samples = False
+    needs_all_of_z = True
 
     @staticmethod
     def init(inner, outer, z, x):
