@@ -6,7 +6,8 @@ from benchopt.results import read_results
 from command_line import run, status_lines
 from conftest import copy_of_the_benchmark
 
-DATA_SETS = ("digits", "diabetes", "shallow_representation")
+TASKS = ("multi_task_ridge[n_tasks=6]", "sinusoid[n_tasks=9,n_test_tasks=3]")
+DATA_SETS = ("digits", "diabetes", "shallow_representation", *TASKS)
 # What runs; every other pair is skipped with its reason.
 PAIRS = {
     ("digits", "hyperparameter-selection"),
@@ -15,7 +16,12 @@ PAIRS = {
     ("diabetes", "hyperparameter-selection"),
     ("shallow_representation", "hyper-representation"),
 }
-PROBLEMS = sorted({problem for _, problem in PAIRS})
+TASK_PAIRS = {
+    ("digits", "equilibrium"),
+    ("multi_task_ridge[n_tasks=6]", "multi-task-ridge"),
+    ("sinusoid[n_tasks=9,n_test_tasks=3]", "few-shot"),
+}
+PROBLEMS = sorted({problem for _, problem in PAIRS | TASK_PAIRS})
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +34,7 @@ def outcome(tmp_path_factory):
         *(part for name in DATA_SETS for part in ("-d", name)),
         *("-o", f"Bilevel[problem=[{','.join(PROBLEMS)}]]"),
         *("-s", "SOBA[max_iterations=3,step_size=0.001,runtime=torch]"),
+        *("-s", "stocBiO[max_iterations=2,step_size=0.001,task_state=fresh]"),
     )
     return lines, read_results(benchmark / "outputs" / "pairs.parquet")
 
@@ -38,14 +45,38 @@ def rows(results, problem):
 
 def test_pairs(outcome):
     lines, results = outcome
-    assert set(results.groupby(["dataset_name", "p_obj_problem"]).groups) == PAIRS
-    assert sum(": done" in line for line in status_lines(lines)) == len(PAIRS)
-    n_skipped = len(DATA_SETS) * len(PROBLEMS) - len(PAIRS)
+    pairs = PAIRS | TASK_PAIRS
+    assert set(results.groupby(["dataset_name", "p_obj_problem"]).groups) == pairs
+    n_done = len(PAIRS) + 2 * len(TASK_PAIRS)  # rows are fresh on tasks only
+    assert sum(": done" in line for line in status_lines(lines)) == n_done
+    n_skipped = len(DATA_SETS) * len(PROBLEMS) - len(pairs) + len(PAIRS)
     assert sum(line.rstrip().endswith(" skip") for line in lines) == n_skipped, (
         "\n".join(lines)
     )
-    for reason in ("needs a representation to learn", "needs classification data"):
+    for reason in (
+        "needs a representation to learn",
+        "needs classification data",
+        "needs regression tasks",
+        "needs tasks with a support and a query",
+        "is not made of tasks: task_state=kept",
+    ):
         assert any(reason in line for line in lines), reason
+
+
+def test_rows_of_tasks(outcome):
+    _, results = outcome
+    for _, name in TASK_PAIRS:
+        ends = rows(results, name).groupby("p_solver_task_state").last()
+        assert np.isfinite(ends["objective_value"]).all()
+        assert np.isfinite(ends["objective_hypergradient_norm"]).all()
+        assert ends.loc["kept", "objective_row_bytes"] > 0
+        assert ends.loc["fresh", "objective_row_bytes"] == 0
+        assert np.isfinite(ends.loc["kept", "objective_inner_distance"])
+        assert np.isnan(ends.loc["fresh", "objective_inner_distance"])
+    ridge = rows(results, "multi-task-ridge")
+    assert (ridge["objective_suboptimality"] > 0).all()
+    others = results[~results["p_obj_problem"].isin([name for _, name in TASK_PAIRS])]
+    assert others["objective_row_bytes"].isna().all()
 
 
 def test_columns_that_do_not_apply_are_empty(outcome):
