@@ -5,11 +5,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # a clone is used unin
 
 from benchopt import BaseObjective
 
-from benchmark_bilevel import plugin_files  # first: archives need no more
+# First, as archives need no more; then a line on what is not installed.
+from benchmark_bilevel import plugin_files, prerequisites  # noqa: F401
 from benchmark_bilevel.data import Inadmissible
 from benchmark_bilevel.data.dataset import arrays_of
 from benchmark_bilevel.ends import AnyEnds
-from benchmark_bilevel.exact.metrics import Evaluator
+from benchmark_bilevel.exact.metrics import FINAL, NEVER, Evaluator
 from benchmark_bilevel.exact.published import lack_of_reference, reference_value
 from benchmark_bilevel.fingerprint import fingerprint
 from benchmark_bilevel.folders import move_cache, require_outputs
@@ -44,8 +45,10 @@ class Objective(CheckedParameters, BaseObjective):
         "pip::click",
         "pip::filelock",
         "pip::jinja2",
+        "pip::latex2mathml",
         "pip::libsvmdata",
         "pip::matplotlib",
+        "pip::mistune",
         "pip::numba",
         "pip::numpy",
         "pip::pandas",
@@ -87,11 +90,16 @@ class Objective(CheckedParameters, BaseObjective):
         "parametrisation": ["default"],
         "constraint": ["l2-then-box"],
         "normalisation": ["per-task"],
+        # Of h before the end of a run, where there is one more; None is as many as the
+        # problem affords, "final" none but what else it measures at the end, "never"
+        # not even that.
+        "exact_evaluations": [None],
     }
 
     ranges = {
         "problem": problem_name,
         "split_seed": Integer(at_least=0, at_most=2**32 - 1, also=(None,)),
+        "exact_evaluations": Integer(at_least=0, also=(None, FINAL, NEVER)),
     }
 
     def invalid(self):
@@ -145,7 +153,7 @@ class Objective(CheckedParameters, BaseObjective):
         self.bilevel_problem = problem(
             problem.admit(data), split_seed=self.split_seed, **options
         )
-        self.evaluator = Evaluator(self.bilevel_problem)
+        self.evaluator = Evaluator(self.bilevel_problem, self.exact_evaluations)
         if self._state is None:  # not in the workers, which get it
             self._state = {
                 "fingerprint": fingerprint(),

@@ -102,6 +102,10 @@ class BilevelSolver(CheckedParameters, BaseSolver):
         What a plugin's own parameters may be (`benchmark_bilevel.parameters`); where it
         says nothing, what is of the kind of the default: a number, a positive integer
         or integer, True or False.
+    search_space : list
+        At most five parameters that `benchmark_bilevel.search` tunes: names for which
+        it has ranges, ``"outer_step"`` for step_size / outer_ratio among them, or
+        ``(name, low, high)`` with the edges of a logarithmic range.
     unbiased : bool
         With batches drawn with replacement, the mean of the iterates on a quadratic is
         the run with full batches. False for a method whose paper states a bias.
@@ -115,9 +119,9 @@ class BilevelSolver(CheckedParameters, BaseSolver):
         It moves x by `outer.scaled_descend`: a problem that has no projection in such a
         metric is skipped.
     needs_all_of_z : bool
-        It compares directions of z at two points, keeps them for later, or takes their
-        inner products: a problem made of tasks is skipped, as an iteration has the rows
-        of some tasks only, which are of different ages.
+        It compares directions of z at two points, keeps them for later, takes their
+        inner products, or prepares z at first: a problem made of tasks is skipped, as an
+        iteration has the rows of some tasks only, which are of different ages.
     needs_minimisation : bool
         It uses g itself or ∇x g, or that ∇²zz g is symmetric: a problem whose inner
         problem is a fixed point is skipped.
@@ -156,6 +160,7 @@ class BilevelSolver(CheckedParameters, BaseSolver):
         "max_oracle_calls": Integer(at_least=1, also=(None,)),
         "max_seconds": Number(above=0, also=(None,)),
     }
+    search_space = ["step_size", "outer_step"]
     unbiased = True
     shares_samples = None
     variance_reduced = False
@@ -230,8 +235,8 @@ class BilevelSolver(CheckedParameters, BaseSolver):
         """The same of a `problem` made of tasks."""
         if self.needs_all_of_z:
             return (
-                f"{self.name} relates directions of all of z; {problem.name} is made of "
-                "tasks, and an iteration has the rows of a few, of different ages"
+                f"{self.name} needs all of z at a time; {problem.name} is made of tasks, "
+                "and an iteration has the rows of a few, of different ages"
             )
         if self.needs_minimisation and problem.contraction is not None:
             return (

@@ -44,6 +44,7 @@ class Solver(BilevelSolver):
         "outer_batch_size": ["full"],
     }
     ranges = {"barrier": Number(above=0)}
+    search_space = ["step_size", "linear_step", "outer_step", "n_inner"]
     test_config = {"n_inner": 4}
     unbiased = False  # λ is a ratio
     needs_all_of_z = True

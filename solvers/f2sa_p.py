@@ -38,6 +38,7 @@ class Solver(BilevelSolver):
     name = "F2SA-p"
     parameters = {"order": [2], "n_inner": [10], "penalty": [10.0]}
     ranges = {"penalty": Number(above=0)}
+    search_space = ["step_size", "outer_step", "n_inner", "penalty"]
     test_config = {"n_inner": 3, "penalty": 8.0, "order": 3}
     shares_samples = False
     needs_minimisation = True

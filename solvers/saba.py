@@ -24,6 +24,7 @@ class Solver(BilevelSolver):
 
     name = "SABA"
     parameters = {"full_memory": [True]}
+    search_space = ["step_size", "linear_step", "outer_step"]
     shares_samples = True
     variance_reduced = True
 

@@ -46,6 +46,7 @@ class Solver(BilevelSolver):
         "convexity": Number(above=0),
         "cross_bound": Number(above=0),
     }
+    search_space = ["step_size", "outer_step", "weight"]
     shares_samples = False
     unbiased = False  # the mean of Ĥ⁻¹ is not H⁻¹
     needs_matrices = True

@@ -13,11 +13,14 @@ from benchmark_bilevel.exact.solve import Exact, InnerSolveError
 from benchmark_bilevel.faults import Fault
 from benchmark_bilevel.notices import say_once
 from benchmark_bilevel.oracles import COUNTS
+from benchmark_bilevel.parameters import LARGEST
 from benchmark_bilevel.solver import evaluation_points
 
 EXACT_METRICS = (
     *("value", "value_error", "suboptimality", "hypergradient_norm", "inner_distance"),
 )
+# No evaluation of h: with the problem's own metrics at the end of a run, or without.
+FINAL, NEVER = "final", "never"
 ACCURACIES = ("train_accuracy", "validation_accuracy", "test_accuracy", "test_loss")
 # The evaluation of the last point that a run started from; `Evaluator._evaluate_cold`.
 _last_cold_start = {}
@@ -29,10 +32,16 @@ class Evaluator:
     Parameters
     ----------
     problem : Problem
+    exact_evaluations : int or {"final", "never"}, optional
+        Evaluations of h in a run of a million iterations, before its end. The problem's
+        `max_exact_evaluations` if left out.
     """
 
-    def __init__(self, problem):
+    def __init__(self, problem, exact_evaluations=None):
         self.problem = problem
+        self._when = exact_evaluations
+        if exact_evaluations is None:
+            self._when = problem.max_exact_evaluations
         self._warm_start = {}
         self._has_warned = False
 
@@ -101,9 +110,9 @@ class Evaluator:
         finite = all(np.isfinite(y).all() for y in (z, x) if y is not None)
         if finite:
             metrics.update(self._cheap_metrics(z, x))
-            if ended is not None or self._is_exact_point(iterations):
+            if self._is_exact_point(iterations, ended):
                 metrics.update(self._exact_metrics(z, x))
-            if ended is not None:
+            if ended is not None and self._when != NEVER:
                 metrics.update(self.problem.final_metrics(x))
         counts = counts or {}
         missing = 0 if counts.keys() & set(COUNTS) else np.nan
@@ -115,10 +124,17 @@ class Evaluator:
         metrics["end"] = ended
         return metrics
 
-    def _is_exact_point(self, iterations):
-        """Whether the exact metrics are due, as they are at the end of a run anyway."""
+    def _is_exact_point(self, iterations, ended):
+        """Whether the exact metrics are due."""
+        if self._when in (FINAL, NEVER):
+            return False
         points = self._exact_points
-        return points is None or iterations is None or iterations in points
+        return (
+            points is None
+            or iterations is None
+            or ended is not None
+            or iterations in points
+        )
 
     @cached_property
     def _reference(self):
@@ -126,15 +142,14 @@ class Evaluator:
 
     @cached_property
     def _exact_points(self):
-        """Iterations that `max_exact_evaluations` leaves; None if all.
-
-        Evenly spread over the evaluation points of a run of a million iterations.
-        """
-        limit = self.problem.max_exact_evaluations
-        if limit is None:
+        """Iterations that the limit leaves, evenly spread; None if all."""
+        if self._when is None:
             return None
-        points = [0, *evaluation_points(10**6)]
-        return set(points[:: math.ceil(len(points) / limit)])
+        if self._when == 0:
+            return set()
+        points = [0, *evaluation_points(LARGEST)]
+        n_usual = 1 + points.index(10**6)
+        return set(points[:: math.ceil(n_usual / self._when)])
 
     def _cheap_metrics(self, z, x):
         with np.errstate(over="ignore", invalid="ignore"):

@@ -45,6 +45,10 @@ is the full loss exactly (`samplers.Partition`). Only F and products with the tr
 of its Jacobians occur, so that an inner problem stated as a fixed point z = Φ(z, x) fits
 with F = z − Φ.
 
+A direction is to be used before the variable moves at which its oracle was called, z for
+∇z g and v for H v: on sparse data it refers to that variable and is no copy. Moving the
+variable itself by it is fine; two directions go in one ``descend(y, a, d, e)``.
+
 Every call counts its per-sample evaluations in ``oracle.counts``, an int64 array that
 both oracles share, in the order of `COUNTS`; padding is never counted.
 """

@@ -98,8 +98,13 @@ class AutogradInner(_AutogradOracle):
         return residual
 
     def _mark(self, direction, z, x, v=None):
-        """Give `direction`, ∇z g or H v, its part that is not sampled."""
+        """Give `direction`, ∇z g or H v, its part that is not sampled.
+
+        In the numba runtime that part refers to z or v, `directions.require_unmoved`.
+        """
         if self.separate_regulariser:
+            point = z if v is None else v
+            direction.taken_at = point, point._version
             z = leaf(z)
             value = self.regulariser(z, x)
             (part,) = torch.autograd.grad(value, z, create_graph=v is not None)

@@ -92,6 +92,13 @@ class Problem:
         """
         return np.zeros(self.dim_z)
 
+    def free_directions(self, x):
+        """Directions of z along which neither g(·, x) nor f changes, (k, dim_z).
+
+        They are orthonormal; the exact layer takes no step along them.
+        """
+        return np.empty((0, self.dim_z))
+
     project = None  # or a method x -> the nearest feasible x
     # Or a method (x, weights) -> the feasible point nearest to x in the norm
     # √(Σ weights (·)²), for methods whose steps differ between entries. Of a box it is
@@ -108,7 +115,8 @@ class Problem:
     def fine_losses(self):
         """Losses in long double, for the exact layer where float64 ends; None if none.
 
-        They have the methods of `FineLosses` of `benchmark_bilevel.problems.selection`.
+        They have the methods of `FineLosses` of `benchmark_bilevel.problems.selection`,
+        and its `counts`.
         """
         return None
 

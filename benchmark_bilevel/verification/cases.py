@@ -3,10 +3,12 @@
 from functools import cache
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from benchmark_bilevel.data import Inadmissible
 from benchmark_bilevel.problems import PROBLEMS
 from benchmark_bilevel.problems.quadratic.problem import Quadratic, random_quadratic
+from benchmark_bilevel.problems.selection.problem import HyperparameterSelection
 from benchmark_bilevel.runtimes.gate import option_names
 from benchmark_bilevel.verification.model import Model
 
@@ -84,6 +86,20 @@ def small_classification(n_classes=2):
     X = generator.standard_normal((90, 4))
     scores = X[:, :n_classes] + generator.standard_normal((90, n_classes))
     return {"X_train": X, "y_train": scores.argmax(1), "X_test": None, "y_test": None}
+
+
+@cache
+def small_sparse():
+    """Hyper-parameter selection on a few random sparse samples of three classes."""
+    generator = np.random.default_rng(5)
+    X, y = generator.standard_normal((90, 7)), np.arange(90) % 3
+    X[generator.random(X.shape) < 0.6] = 0
+    X[np.arange(90), y] += 1
+    train, test = slice(0, 72), slice(72, 90)
+    parts = {"train": train, "test": test}
+    data = {f"X_{name}": csr_matrix(X[part]) for name, part in parts.items()}
+    data |= {f"y_{name}": y[part] for name, part in parts.items()}
+    return HyperparameterSelection(HyperparameterSelection.admit(data))
 
 
 def small_images():

@@ -1,0 +1,104 @@
+from benchmark_bilevel.methods import (
+    Calls,
+    Implicit,
+    as_variable,
+    assign,
+    descend,
+    dot,
+    draw_subset,
+    scale,
+    sgd,
+    solve_spd,
+    zero_matrix,
+    zeros_like,
+)
+from benchmark_bilevel.parameters import Number
+from benchmark_bilevel.solver import BilevelSolver
+
+
+class Solver(BilevelSolver):
+    """Nyström: SGD on z, warm-started, and ∇²zz g inverted from a few of its columns.
+
+    z takes `n_inner` steps of SGD on g. C being k rows of H = ∇²zz g, drawn uniformly
+    without replacement and computed as products with unit vectors on one fresh sample,
+    and W their entries in the k columns, H_k = Cᵀ W⁻¹ C has rank k, and by Woodbury
+    v = −(ε I + H_k)⁻¹ ∇z f = −(∇z f − Cᵀ (ε W + C Cᵀ)⁻¹ C ∇z f) / ε; then
+    x ← P(x − γ (∇x f + J v)).
+
+    Parameters
+    ----------
+    n_inner : int
+        T, number of steps on z.
+    rank : int
+        k; the whole of H if z has not as many numbers.
+    ridge : float
+        ε.
+
+    References
+    ----------
+    R. Hataya, M. Yamada, "Nyström method for accurate and scalable implicit
+    differentiation", AISTATS 2023. The constants are ours.
+    """
+
+    name = "Nyström"
+    parameters = {
+        "n_inner": [10],
+        "rank": [10],
+        "ridge": [0.01],
+        "step_exponent": [0.5],
+        "outer_exponent": [0.5],
+    }
+    ranges = {"ridge": Number(above=0)}
+    search_space = [
+        "step_size",
+        "outer_step",
+        "n_inner",
+        ("rank", 1, 30),
+        ("ridge", 1e-4, 1.0),
+    ]
+    test_config = {"n_inner": 2, "rank": 100, "ridge": 0.5}  # of full rank
+    shares_samples = False
+    unbiased = False  # the mean of H⁻¹ is not that of the mean
+    needs_minimisation = True
+
+    @staticmethod
+    def init(inner, outer, z, x):
+        return z, x
+
+    @staticmethod
+    def step(inner, outer, state, steps, t, n_inner, rank, ridge):
+        z, x = state
+        sgd(inner, z, x, steps.inner, n_inner)
+        fz, fx = outer.grad(z, x, outer.draw())
+        v, i = as_variable(fz, z), inner.draw()
+        C, W = zero_matrix(z[:rank], z), zero_matrix(z[:rank], z[:rank])
+        b = zeros_like(z[:rank])
+        columns = draw_subset(inner, len(z), len(C))
+        for k in range(len(C)):
+            unit = zeros_like(z)
+            unit[columns[k]] = 1.0
+            assign(C[k], inner.hvp(z, x, unit, i))
+        # A library's C @ C.T rounds as the arrays happen to lie in memory.
+        for k in range(len(C)):
+            b[k] = dot(C[k], v)
+            for j in range(len(C)):
+                W[k, j] = ridge * C[k, columns[j]] + dot(C[k], C[j])
+        y = solve_spd(W, b)
+        for k in range(len(C)):
+            descend(v, y[k], C[k])
+        scale(v, -1.0 / ridge)
+        jv = inner.cross(z, x, v, inner.draw())
+        outer.descend(x, steps.outer, jv, fx)
+
+    @staticmethod
+    def oracle_calls(t, b, c, n, m, n_inner, rank, dim_z):
+        return Calls(
+            outer_gradients=c,
+            inner_gradients=n_inner * b,
+            hessian_vector_products=min(rank, dim_z) * b,
+            jacobian_vector_products=b,
+        )
+
+    @staticmethod
+    def estimate(t, n_inner, ridge):
+        return Implicit(n_inner, None, ridge=ridge)
