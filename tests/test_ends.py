@@ -12,7 +12,7 @@ from test_benchopt import benchmark, run, status_lines  # noqa: F401
 
 from benchmark_bilevel.ends import PATIENCE, AnyEnds
 from benchmark_bilevel.exact.metrics import Evaluator
-from benchmark_bilevel.faults import Fault
+from benchmark_bilevel.notices import Fault
 from benchmark_bilevel.oracles import COUNTS
 from benchmark_bilevel.solver import CHUNK_SECONDS, evaluation_points
 from benchmark_bilevel.verification.cases import small_problems
@@ -38,6 +38,8 @@ class Runtime:
     oracle_calls = property(lambda self: self.t)
     diverged = property(lambda self: self.t >= self.diverges_at)
     counts = property(lambda self: np.full(len(COUNTS), self.t))
+
+    row_bytes = None
 
     def variables(self):
         return np.zeros(6), np.zeros(4)
