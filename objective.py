@@ -77,6 +77,9 @@ class Objective(CheckedParameters, BaseObjective):
             "data-poisoning",
             "dataset-distillation",
             "hyper-representation",
+            "equilibrium",
+            "few-shot",
+            "multi-task-ridge",
             "quadratic",
         ],
         "split_seed": [None],
@@ -86,6 +89,7 @@ class Objective(CheckedParameters, BaseObjective):
         "protocol": ["default"],
         "parametrisation": ["default"],
         "constraint": ["l2-then-box"],
+        "normalisation": ["per-task"],
         # Of h before the end of a run, where there is one more; None is as many as the
         # problem affords, "final" none but what else it measures at the end, "never"
         # not even that.
@@ -126,7 +130,13 @@ class Objective(CheckedParameters, BaseObjective):
         return reason is not None, reason
 
     def _unused_parameter(self, problem):
-        for name in ("corruption", "protocol", "parametrisation", "constraint"):
+        for name in (
+            "corruption",
+            "protocol",
+            "parametrisation",
+            "constraint",
+            "normalisation",
+        ):
             value, default = getattr(self, name), self.parameters[name][0]
             if name not in problem.options and value != default:
                 return f"{problem.name} does not use {name}={value}"
@@ -166,9 +176,18 @@ class Objective(CheckedParameters, BaseObjective):
         return {"problem": self.bilevel_problem}
 
     def evaluate_result(
-        self, z, x, iterations=None, counts=None, diverged=None, ended=None
+        self,
+        z,
+        x,
+        iterations=None,
+        counts=None,
+        diverged=None,
+        ended=None,
+        row_bytes=None,
     ):
-        return self.evaluator.metrics(z, x, iterations, counts, diverged, ended)
+        return self.evaluator.metrics(
+            z, x, iterations, counts, diverged, ended, row_bytes
+        )
 
     def get_one_result(self):
         z, x = self.bilevel_problem.initial_point()

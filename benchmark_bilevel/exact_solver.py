@@ -55,6 +55,11 @@ class ExactSolver(CheckedParameters, BaseSolver):
         """What `problem` lacks that this solver needs; None if nothing."""
         if problem.h_unknown is not None:
             return f"{self.name} needs h, and of {problem.name} {problem.h_unknown}"
+        if problem.made_of_tasks:
+            return (
+                f"{self.name} counts what exact inner solves cost, which is not known of "
+                f"the tasks of {problem.name}"
+            )
         return None
 
     # --- benchopt's protocol --------------------------------------------------------
@@ -177,12 +182,15 @@ class BoxSearch(ExactSolver):
         return f"low={self.low:g} is not below high={self.high:g}"
 
     def lack(self, problem):
+        reason = super().lack(problem)
+        if reason is not None:
+            return reason
         lower, upper = self.box(problem)
         if (lower >= upper).any():
             return (
                 f"{problem.name} has no x from low={self.low:g} to high={self.high:g}"
             )
-        return super().lack(problem)
+        return None
 
     def box(self, problem):
         """Arrays of the lower and upper edges."""

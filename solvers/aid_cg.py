@@ -47,6 +47,7 @@ class Solver(BilevelSolver):
     test_config = {"n_inner": 3, "n_linear": 2, "warm_linear": False}
     shares_samples = False
     unbiased = False  # with small batches: the mean of H⁻¹ is not that of the mean
+    needs_minimisation = True
 
     @staticmethod
     def init(inner, outer, z, x):

@@ -34,6 +34,7 @@ class Solver(BilevelSolver):
     ranges = {"penalty": Number(above=0)}
     search_space = ["step_size", "outer_step", "n_inner", "penalty"]
     test_config = {"n_inner": 3, "penalty": 5.0}
+    needs_minimisation = True
 
     @staticmethod
     def init(inner, outer, z, x):

@@ -47,6 +47,7 @@ class Solver(BilevelSolver):
     search_space = ["step_size", "outer_step", "n_inner", "penalty"]
     test_config = {"n_inner": 3, "penalty": 5.0}
     shares_samples = False
+    needs_minimisation = True
 
     @staticmethod
     def init(inner, outer, z, x):

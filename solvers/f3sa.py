@@ -48,6 +48,7 @@ class Solver(BilevelSolver):
     search_space = ["step_size", "outer_step", "penalty", "weight"]
     test_config = {"penalty": 5.0}
     shares_samples = False
+    needs_all_of_z = True
 
     @staticmethod
     def init(inner, outer, z, x):

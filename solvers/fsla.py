@@ -38,6 +38,7 @@ class Solver(BilevelSolver):
     ranges = {"weight": Number(above=0, at_most=1)}
     search_space = ["step_size", "linear_step", "outer_step", "weight"]
     shares_samples = False
+    needs_all_of_z = True
 
     @staticmethod
     def init(inner, outer, z, x):

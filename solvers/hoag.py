@@ -49,6 +49,7 @@ class Solver(BilevelSolver):
     # As good as exact from the first iteration on, so that each can be compared.
     test_config = {"tolerance": 1e-9}
     unbiased = False  # it solves each batch's system
+    needs_minimisation = True
 
     @staticmethod
     def init(inner, outer, z, x):

@@ -54,6 +54,7 @@ class Solver(BilevelSolver):
     search_space = ["step_size", "linear_step", "outer_step", "n_neumann"]
     test_config = {"n_neumann": 3}
     shares_samples = False
+    needs_all_of_z = True
 
     @staticmethod
     def init(inner, outer, z, x):

@@ -50,6 +50,7 @@ class Solver(BilevelSolver):
     test_config = {"weight": 0.1, "probability": 0.25}
     shares_samples = True
     variance_reduced = True
+    needs_all_of_z = True
 
     @staticmethod
     def init(inner, outer, z, x):

@@ -59,6 +59,7 @@ class Solver(BilevelSolver):
     test_config = {"n_inner": 2, "rank": 100, "ridge": 0.5}  # of full rank
     shares_samples = False
     unbiased = False  # the mean of H⁻¹ is not that of the mean
+    needs_minimisation = True
 
     @staticmethod
     def init(inner, outer, z, x):

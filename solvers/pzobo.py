@@ -49,6 +49,7 @@ class Solver(BilevelSolver):
     ]
     test_config = {"n_inner": 3, "n_perturbations": 2}
     shares_samples = False
+    needs_all_of_z = True
 
     @staticmethod
     def init(inner, outer, z, x):

@@ -38,6 +38,7 @@ class Solver(BilevelSolver):
     test_config = {"weight": 0.1}
     shares_samples = True
     variance_reduced = True
+    needs_all_of_z = True
 
     @staticmethod
     def init(inner, outer, z, x):

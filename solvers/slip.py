@@ -49,6 +49,7 @@ class Solver(BilevelSolver):
     search_space = ["step_size", "linear_step", ("outer_step", 1e-4, 10.0)]
     test_config = {"n_warmup": 3, "memory": 0.5}
     shares_samples = True
+    needs_all_of_z = True
 
     @staticmethod
     def init(inner, outer, z, x):

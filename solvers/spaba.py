@@ -46,6 +46,7 @@ class Solver(BilevelSolver):
     test_config = {"probability": 0.25}
     shares_samples = True
     variance_reduced = True
+    needs_all_of_z = True
 
     @staticmethod
     def init(inner, outer, z, x):

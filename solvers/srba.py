@@ -41,6 +41,7 @@ class Solver(BilevelSolver):
     test_config = {"period": 4}
     shares_samples = True
     variance_reduced = True
+    needs_all_of_z = True
 
     @staticmethod
     def init(inner, outer, z, x):

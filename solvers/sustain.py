@@ -56,6 +56,7 @@ class Solver(BilevelSolver):
     search_space = ["step_size", "linear_step", "outer_step", "n_terms"]
     test_config = {"n_terms": 4}
     shares_samples = False
+    needs_all_of_z = True
 
     @staticmethod
     def init(inner, outer, z, x):

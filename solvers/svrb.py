@@ -50,6 +50,7 @@ class Solver(BilevelSolver):
     shares_samples = False
     unbiased = False  # the mean of Ĥ⁻¹ is not H⁻¹
     needs_matrices = True
+    needs_all_of_z = True
 
     @staticmethod
     def init(inner, outer, z, x):

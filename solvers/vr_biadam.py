@@ -58,6 +58,7 @@ class Solver(BilevelSolver):
     test_config = {"n_terms": 4, "weight": 0.5, "floor": 0.1}
     shares_samples = False
     scales_steps = True
+    needs_all_of_z = True
 
     @staticmethod
     def init(inner, outer, z, x):

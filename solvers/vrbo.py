@@ -58,6 +58,7 @@ class Solver(BilevelSolver):
     search_space = ["step_size", "linear_step", "outer_step", "n_neumann", "period"]
     test_config = {"n_inner": 3, "n_neumann": 3, "period": 4}
     shares_samples = False
+    needs_all_of_z = True
 
     @staticmethod
     def init(inner, outer, z, x):

@@ -39,6 +39,8 @@ class Runtime:
     diverged = property(lambda self: self.t >= self.diverges_at)
     counts = property(lambda self: np.full(len(COUNTS), self.t))
 
+    row_bytes = None
+
     def variables(self):
         return np.zeros(6), np.zeros(4)
 

@@ -42,16 +42,35 @@ class Evaluator:
         self._when = exact_evaluations
         if exact_evaluations is None:
             self._when = problem.max_exact_evaluations
-        self.exact = Exact(problem)
         self._warm_start = {}
         self._has_warned = False
 
-    def metrics(self, z, x, iterations=None, counts=None, diverged=None, ended=None):
+    @cached_property
+    def exact(self):
+        """The exact evaluation of the problem."""
+        if not self.problem.made_of_tasks:
+            return Exact(self.problem)
+        from benchmark_bilevel.exact.tasks import TaskExact  # torch takes seconds
+
+        return TaskExact(self.problem)
+
+    def metrics(
+        self,
+        z,
+        x,
+        iterations=None,
+        counts=None,
+        diverged=None,
+        ended=None,
+        row_bytes=None,
+    ):
         """Metrics at (z, x), all floats but ``end``; NaN where they do not exist.
 
         Parameters
         ----------
         z, x : arrays
+            z is None where a problem is made of tasks and their rows are not kept:
+            nothing is known at z then.
         iterations : int, optional
             Who does not tell gets exact metrics at every point.
         counts : dict, optional
@@ -60,6 +79,8 @@ class Evaluator:
             Whether a variable is not finite; that of z and x counts in any case.
         ended : str, optional
             What ended the run if this is its last point: one of `ENDS`.
+        row_bytes : int, optional
+            Memory of the rows that are kept of tasks, which is a metric itself.
 
         Returns
         -------
@@ -76,13 +97,9 @@ class Evaluator:
         """
         if ended is not None and ended not in ENDS:
             raise Fault(f"ended={ended!r} is none of {', '.join(ENDS)} and not None")
-        z, x = (
-            _vector(name, y, dim)
-            for name, y, dim in (
-                ("z", z, self.problem.dim_z),
-                ("x", x, self.problem.dim_x),
-            )
-        )
+        x = _vector("x", x, self.problem.dim_x)
+        if z is not None or not self.problem.made_of_tasks:
+            z = _vector("z", z, self.problem.dim_z)
         if not iterations:
             # Each run starts cold, so that its metrics do not depend on other runs.
             self._warm_start, self._has_warned = {}, False
@@ -90,7 +107,7 @@ class Evaluator:
             (*EXACT_METRICS, "inner_loss", "outer_loss", *ACCURACIES), np.nan
         )
         metrics.update(dict.fromkeys((f"{k}_at_solution" for k in ACCURACIES), np.nan))
-        finite = np.isfinite(z).all() and np.isfinite(x).all()
+        finite = all(np.isfinite(y).all() for y in (z, x) if y is not None)
         if finite:
             metrics.update(self._cheap_metrics(z, x))
             if self._is_exact_point(iterations, ended):
@@ -103,6 +120,7 @@ class Evaluator:
         metrics["oracle_calls"] = sum(metrics[kind] for kind in COUNTS)
         metrics["iterations"] = np.nan if iterations is None else float(iterations)
         metrics["diverged"] = float(bool(diverged) or not finite)
+        metrics["row_bytes"] = np.nan if row_bytes is None else float(row_bytes)
         metrics["end"] = ended
         return metrics
 
@@ -135,11 +153,14 @@ class Evaluator:
 
     def _cheap_metrics(self, z, x):
         with np.errstate(over="ignore", invalid="ignore"):
+            of_x = self.problem.outer_metrics(x)
+            if z is None:
+                return of_x
             return {
                 "inner_loss": self.exact.losses.inner_value(z, x),
                 "outer_loss": self.exact.losses.outer_value(z, x),
                 **self.problem.accuracies(z, x),
-                **self.problem.outer_metrics(x),
+                **of_x,
             }
 
     def _exact_metrics(self, z, x):
@@ -161,12 +182,13 @@ class Evaluator:
             self._warn("∇h is unknown, its linear system could not be solved")
         self._warm_start = {"z": exact.z, "v": exact.v}
         at_solution = self.problem.accuracies(exact.z, x)
+        distance = np.nan if z is None else float(np.linalg.norm(z - exact.z))
         return {
             "value": exact.value,
             "value_error": exact.error,
             "suboptimality": exact.value - self._reference,
             "hypergradient_norm": self._map_norm(x, exact.hypergradient),
-            "inner_distance": float(np.linalg.norm(z - exact.z)),
+            "inner_distance": distance,
             **{f"{name}_at_solution": value for name, value in at_solution.items()},
         }
 

@@ -15,6 +15,9 @@ from benchmark_bilevel.problems.poisoning.problem import DataPoisoning
 from benchmark_bilevel.problems.quadratic.problem import Quadratic
 from benchmark_bilevel.problems.representation.problem import HyperRepresentation
 from benchmark_bilevel.problems.selection.problem import HyperparameterSelection
+from benchmark_bilevel.problems.tasks.equilibrium import Equilibrium
+from benchmark_bilevel.problems.tasks.few_shot import FewShot
+from benchmark_bilevel.problems.tasks.ridge import MultiTaskRidge
 
 PROBLEMS = {
     cls.name: cls
@@ -25,6 +28,9 @@ PROBLEMS = {
         DataPoisoning,
         DatasetDistillation,
         HyperRepresentation,
+        Equilibrium,
+        FewShot,
+        MultiTaskRidge,
         Quadratic,
     )
 }
