@@ -54,6 +54,7 @@ benchmark: $(READY)
 # Published figures beside what is seen here: real data, one thread, a quarter of an hour.
 reproduce: $(READY)
 	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python benchmarks/reproductions.py
+	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python benchmarks/images.py
 
 # --- results: from config/*.yml to tables, figures and pages ----------------------------
 
@@ -63,9 +64,10 @@ RESULTS := $(CONFIGS:config/%.yml=results/%.parquet)
 JOBS := 2
 SITE := build/site
 FIGURES := build/figures
-README_FIGURES := --only "ijcnn1-*-suboptimality-*" --only "mnist-*-suboptimality-*"
+README_FIGURE := --format svg --layout 1x2 --width 8.4 \
+    --only "ijcnn1-*-suboptimality-seconds" --only "mnist-*-suboptimality-seconds"
 
-.PHONY: results site figures FORCE
+.PHONY: results site figures small FORCE
 .NOTPARALLEL:
 
 # Always run, and answered from benchopt's cache where nothing has changed: an interrupted
@@ -75,13 +77,17 @@ results: $(RESULTS)
 results/%.parquet: config/%.yml $(READY) FORCE
 	$(BIN)/python -m benchmark_bilevel results $< -j $(JOBS)
 
+# Versions of the configurations that end in minutes, for tests.
+small: $(READY)
+	$(BIN)/python -m benchmark_bilevel small
+
 site: $(READY)
 	$(BIN)/python -m benchmark_bilevel site $(SITE)
 
-# All figures as PDF for papers, and those of the README as SVG.
+# All figures as PDF for papers, and that of the README as SVG.
 figures: $(READY)
 	$(BIN)/python -m benchmark_bilevel figures $(FIGURES)
-	$(BIN)/python -m benchmark_bilevel figures results/figures --format svg $(README_FIGURES)
+	$(BIN)/python -m benchmark_bilevel figures results/figures $(README_FIGURE)
 
 clean:
 	rm -rf $(VENV) __cache__ outputs build *.egg-info

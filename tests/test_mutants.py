@@ -15,11 +15,17 @@ from test_methods import (
     EXPONENTS,
     LENGTHS,
     REMEMBERING,
+    averages_start_along_fx,
     biadam_averages,
+    bome_descends_both,
     default_exponents,
     first_calls,
+    keeps_v_in_a_ball,
     mrbo_weights_are_right,
+    pzobo_is_itd,
+    pzobo_shares_samples,
     remembers,
+    stable_projects,
 )
 from test_solvers import elements_of_iterations
 
@@ -511,6 +517,46 @@ MUTANTS = {
         directions,
         "after iteration 0",
     ),
+    "random truncation from 1 to N": (
+        "ttsa",
+        "estimators",
+        [("(inner, inner.uniform(n_terms))", "(inner, 1 + inner.uniform(n_terms))")],
+        directions,
+        "direction of x",
+    ),
+    "HOAG's step made twice": (
+        "hoag",
+        "solver",
+        [
+            (
+                "outer.descend(x, steps.outer, jv, fx)",
+                "outer.descend(x, steps.outer, jv, fx)\n"
+                "        outer.descend(x, steps.outer, jv, fx)",
+            )
+        ],
+        directions,
+        "direction of x",
+    ),
+    "SUSTAIN's cross derivative on the sample of the inner gradient": (
+        "sustain",
+        "solver",
+        [
+            (
+                "i, samples = inner.draw(), draw_hia_hypergradient(inner, outer, n_terms)",
+                "samples = draw_hia_hypergradient(inner, outer, n_terms)\n"
+                "        i = samples[2]",
+            )
+        ],
+        conduct.samples,
+        "one sample serves cross and grad",
+    ),
+    "F2SA's multiplier grows as t^(6/7)": (
+        "f2sa",
+        "solver",
+        [("decay(t, step_exponent - outer_exponent)", "decay(t, -6 / 7)")],
+        settled_hypergradient,
+        "settles",
+    ),
     "∇z g of y taken at z": (
         "f2ba",
         "solver",
@@ -647,10 +693,97 @@ def test_other_default_exponents_fail(tmp_path, solver, name):
     assert default_exponents(mutant)[mutant.name] != EXPONENTS[mutant.name]
 
 
-def test_biadam_whose_averages_keep_their_first_value_fails(tmp_path):
-    edits = [("else weight * eta", "else 0.0")]
-    mutant = Subject(make_mutant(tmp_path, "biadam", "solver", edits), runtime="torch")
-    assert biadam_averages(unmutated("biadam")) and not biadam_averages(mutant)
+# name: (solver, file of the edit, [(old, new), …], what holds of the solver, settings)
+OWN_MUTANTS = {
+    "MA-SOBA's v starts at random": (
+        "ma_soba",
+        "solver",
+        [("return z, x, zeros_like(z)", "return z, x, inner.normal(z)")],
+        averages_start_along_fx,
+        {},
+    ),
+    "SLIP's v starts at random": (
+        "slip",
+        "solver",
+        [("return z, x, zeros_like(z)", "return z, x, inner.normal(z)")],
+        averages_start_along_fx,
+        {"n_warmup": 0},
+    ),
+    "STABLE without the projection of H": (
+        "stable",
+        "solver",
+        [("        clip_spectrum(H, convexity)\n", "")],
+        stable_projects,
+        {},
+    ),
+    "STABLE without the projection of J": (
+        "stable",
+        "solver",
+        [("        project_spectral_ball(J, cross_bound)\n", "")],
+        stable_projects,
+        {},
+    ),
+    "SRBA without its ball": (
+        "srba",
+        "solver",
+        [("            project_ball(v, radius)\n", "            pass\n")],
+        keeps_v_in_a_ball,
+        {},
+    ),
+    "SPABA's v clipped entry by entry": (
+        "spaba",
+        "solver",
+        [("project_ball(v, radius)", "v.clamp_(-radius, radius)")],
+        keeps_v_in_a_ball,
+        {},
+    ),
+    "BOME without ∇x f": (
+        "bome",
+        "solver",
+        [
+            (
+                "outer.descend(x, steps.outer, q_x, fx)",
+                "outer.descend(x, steps.outer, q_x)",
+            )
+        ],
+        bome_descends_both,
+        {},
+    ),
+    "PZOBO's directions on the unit sphere": (
+        "pzobo",
+        "solver",
+        [("u = inner.normal(x)", "u = inner.normal(x)\n            u = u / u.norm()")],
+        pzobo_is_itd,
+        {"smoothing": 1.0},
+    ),
+    "PZOBO's perturbed runs on samples of their own": (
+        "pzobo",
+        "solver",
+        [
+            (
+                "sgd_along(inner, z_end, x_near, steps.inner, blocks)",
+                "sgd_along(inner, z_end, x_near, steps.inner, "
+                "draw_blocks(inner, n_inner))",
+            )
+        ],
+        pzobo_shares_samples,
+        {},
+    ),
+    "BiAdam's averages keep their first value": (
+        "biadam",
+        "solver",
+        [("else weight * eta", "else 0.0")],
+        biadam_averages,
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OWN_MUTANTS)
+def test_mutant_lacks_what_its_method_has(tmp_path, name):
+    solver, where, edits, holds, settings = OWN_MUTANTS[name]
+    mutant = Subject(make_mutant(tmp_path, solver, where, edits), runtime="torch")
+    assert holds(unmutated(solver), **settings) and not holds(mutant, **settings)
 
 
 def test_copied_tables_are_seen(tmp_path):

@@ -50,7 +50,7 @@ class HessianSolver:
     def _rough_losses(self):
         if self.problem.kernels is None:
             return None
-        return CompiledLosses(self.problem, "float32")
+        return CompiledLosses(self.problem, self.losses.counts, "float32")
 
     def solve(self, z, x, b, rtol, start=None, floor=0.0):
         """d with H d = b, and its residual b − H d.

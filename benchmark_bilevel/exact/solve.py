@@ -37,6 +37,7 @@ from threadpoolctl import ThreadpoolController
 from benchmark_bilevel.exact.linear_systems import HessianSolver, InnerSolveError
 from benchmark_bilevel.exact.losses import AutogradLosses, CompiledLosses, full_losses
 from benchmark_bilevel.exact.newton import Evaluation, NewtonSolver
+from benchmark_bilevel.oracles import COUNTS
 
 __all__ = [
     "AutogradLosses",
@@ -55,15 +56,21 @@ class Exact:
     Parameters
     ----------
     problem : Problem
+
+    Attributes
+    ----------
+    counts : int64 array
+        Per-sample evaluations so far, in the order of `COUNTS`: what it has cost.
     """
 
     def __init__(self, problem):
         self.problem = problem
+        self.counts = np.zeros(len(COUNTS), np.int64)
 
     @cached_property
     def losses(self):
         """Full-batch oracle, built at the first evaluation."""
-        return full_losses(self.problem)
+        return full_losses(self.problem, self.counts)
 
     @cached_property
     def _solver(self):
@@ -76,6 +83,7 @@ class Exact:
         losses = self.problem.fine_losses()
         if losses is None:
             return None
+        losses.counts = self.counts
         hessian = HessianSolver(self.problem, losses)
         return NewtonSolver(self.problem, losses, hessian, is_fine=True)
 

@@ -37,7 +37,8 @@ over many samples. With i the index of a mini-batch (a *block*):
     norm √(Σ (√a + floor) (·)²).
 
 ``inner.memory(z, x)``, ``outer.memory(z, x)``
-    empty SAGA memories for the oracle's directions (`variance_reduction.saga`).
+    empty SAGA memories for the oracle's directions (`variance_reduction.saga`), None
+    for those that are not sampled.
 
 The estimates of a block are unbiased under uniform draws and their mean over all blocks
 is the full loss exactly (`samplers.Partition`). Only F and products with the transposes

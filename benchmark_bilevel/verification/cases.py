@@ -148,17 +148,26 @@ def small_instance(problem):
 
 @cache
 def small_problems():
-    """One small instance of each problem that a small data set fits and has an h."""
-    instances = [
-        small_instance(problem)
-        for problem in PROBLEMS.values()
-        if problem is not Quadratic
-    ]
-    return small_quadratic(), *(
-        problem
-        for problem in instances
-        if problem is not None and problem.h_unknown is None
-    )
+    """One small instance of each problem that a small data set fits and has an h.
+
+    Those made of tasks, which runtimes see otherwise, are `small_task_problems`.
+    """
+    return small_quadratic(), *_instances(made_of_tasks=False)
+
+
+@cache
+def small_task_problems():
+    """One small instance of each problem made of tasks."""
+    return tuple(_instances(made_of_tasks=True))
+
+
+def _instances(made_of_tasks):
+    for problem in PROBLEMS.values():
+        if problem is Quadratic or problem.made_of_tasks != made_of_tasks:
+            continue
+        instance = small_instance(problem)
+        if instance is not None and instance.h_unknown is None:
+            yield instance
 
 
 # Values of the objective's parameters for the problems that use them.
@@ -167,6 +176,7 @@ _OPTIONS = {
     "protocol": "default",
     "parametrisation": "default",
     "constraint": "l2-then-box",
+    "normalisation": "per-task",
 }
 
 
@@ -213,8 +223,9 @@ class Subject:
         parameters.setdefault("runtime", self.preferred)
         solver = self.instance(**parameters)
         runtime = solver.make_runtime(problem)
-        key = type(runtime), problem.kernels
-        runtime.loop = self._loops.setdefault(key, runtime.loop)
+        if not problem.made_of_tasks:  # there the loop is bound to its runtime
+            key = type(runtime), problem.kernels
+            runtime.loop = self._loops.setdefault(key, runtime.loop)
         runtime.start(seed)
         return runtime
 
