@@ -18,7 +18,7 @@ from benchmark_bilevel.exact.solve import Exact, InnerSolveError
 from benchmark_bilevel.problems.selection.problem import HyperparameterSelection
 
 REAL = np.longdouble
-LEAST_CHANGE = 1e-17  # of a difference of scores, where the truth ends
+LEAST_CHANGE = 1e-17  # of a score, relative to the largest: the truth ends there
 
 
 def main():
@@ -66,7 +66,8 @@ def truth(problem, x, z):
         step = newton_step(Z, X, y, ridge)
         Z = Z - step
         change = scores(X, step)
-        if np.abs(change - change[:, :1]).max() < LEAST_CHANGE:
+        size = max(1, np.abs(scores(X, Z)).max())
+        if np.abs(change - change[:, :1]).max() < LEAST_CHANGE * size:
             break
     else:
         warnings.warn("the truth moves still", stacklevel=2)
