@@ -32,7 +32,7 @@ class Solver(BilevelSolver):
 
     References
     ----------
-    M. Ye, B. Liu, S. Wright, P. Stone, Q. Liu, "BOME! Bilevel optimization made easy: A
+    M. Ye, B. Liu, S. Wright, P. Stone, Q. Liu, "BOME! Bilevel optimization made easy: a
     simple first-order approach", NeurIPS 2022.
     """
 

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 import synthetic_results as synthetic
+from benchopt.benchmark import Benchmark
 from conftest import ROOT
 
 from benchmark_bilevel.problems import PROBLEMS
@@ -196,7 +197,7 @@ def contents(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
     runs = synthetic.cells(("SOBA", "SABA"), n_repetitions=3)
     results = read([synthetic.write(runs, folder / "a.parquet")])
-    files = result_files(results, ROOT)
+    files = result_files(results, Benchmark(ROOT))
     return files, problem_pages(results, files, folder, FileNames())
 
 

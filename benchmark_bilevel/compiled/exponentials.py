@@ -38,8 +38,7 @@ def _make_exp(real, word, mantissa, bias, bounds, log2_parts, polynomial):
     high, low = (real(part) for part in log2_parts)
     least, greatest = (real(bound) for bound in bounds)
     first, *others = (real(coefficient) for coefficient in polynomial)
-    others = tuple(others)  # numba takes no list
-    unit = real(1)
+    others, unit = tuple(others), real(1)
     # Floats of this size are 1 apart. Adding it rounds x / log 2 to the integer n, and
     # leaves n + 2 bias in the low bits: the sum of the biased exponents of two powers
     # of two. One power could reach neither overflow (n = 128) nor denormal results.

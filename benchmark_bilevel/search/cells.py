@@ -68,23 +68,24 @@ def execute(specification, runs, parallel=()):
         ends = ends_of(pd.read_parquet(output))
     rows = []
     for run in runs:
-        own = ends[is_run(ends, run.solver, parameters[run])]
-        if len(own) < len(run.seeds):
+        own = parameters[run]
+        found = ends[is_run(ends, run.solver, own)]
+        if len(found) < len(run.seeds):
             raise click.ClickException(
-                f"{run.solver}, {json.dumps(parameters[run])}: {len(own)} of "
-                f"{len(run.seeds)} runs have a result:\n{said}"
+                f"{run.solver}, {json.dumps(own)}: {len(found)} of {len(run.seeds)} "
+                f"runs have a result:\n{said}"
             )
-        shares = shares_of(solver, parameters[run], specification.scale)
-        rows += [
-            row_of(run, parameters[run], shares, end, specification.score)
-            for end in own.iloc
-        ]
+        # Defaults are in no range.
+        shares = shares_of(solver, own, specification.scale) if own else {}
+        score = specification.score
+        rows += [row_of(run, own, shares, end, score) for end in found.iloc]
     return rows
 
 
 def ends_of(table):
-    """The last row of each run in a result file."""
-    return table.sort_values("stop_val").groupby(["solver_name", "idx_rep"]).tail(1)
+    """The last row of each run in a result file, by repetition."""
+    ordered = table.sort_values(["idx_rep", "stop_val"])
+    return ordered.groupby(["solver_name", "idx_rep"]).tail(1)
 
 
 def is_run(ends, solver, parameters):

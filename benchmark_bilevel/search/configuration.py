@@ -15,7 +15,8 @@ Written by `python -m benchmark_bilevel search {name}`; not edited by hand.
 {trials} scrambled Sobol trials a solver (config/search/{name}.yml), {calls:.3g} oracle
 calls each; the lowest {score} at the end, median of three seeds over the four best, won;
 winners do not diverge on 20 further seeds. After each of them stands the solver with its
-defaults. All trials: results/search/{name}.parquet, of code {fingerprints}.
+defaults, at the end yardsticks. All trials: results/search/{name}.parquet, of code
+{fingerprints}.
 1/L = {scale.inner:.3g}, 1/‖∇h(x0)‖∞ = {scale.outer:.3g}, {scale.epoch:.4g} batches a pass.
 """
 
@@ -52,7 +53,7 @@ def configuration(specification):
     content = {
         "objective": [specification.objective],
         "dataset": [specification.dataset],
-        "solver": solvers + specification.others,
+        "solver": solvers + [{name: limits} for name in specification.yardsticks],
         "n-repetitions": specification.repetitions,
         "timeout": "240h",
         "output": specification.name,

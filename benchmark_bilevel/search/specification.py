@@ -9,6 +9,7 @@ import yaml
 from benchopt.benchmark import Benchmark, _list_parametrized_classes
 
 from benchmark_bilevel.data.dataset import arrays_of
+from benchmark_bilevel.exact_solver import ExactSolver
 from benchmark_bilevel.parameters import defaults
 from benchmark_bilevel.search.protocol import choice
 from benchmark_bilevel.search.spaces import Units, parameters_at, trials, units_of
@@ -53,8 +54,6 @@ class Specification:
         ``inner`` and ``outer`` of `spaces.Units`, where h cannot be computed.
     transfer_from : list of str
         Names of other searches, whose winners are run here too.
-    others : list
-        Solvers that are not searched, for the configuration that is written.
     repetitions : int
         Of the configuration that is written.
     comment : str
@@ -72,7 +71,6 @@ class Specification:
     solvers: list = field(default_factory=list)
     units: dict = field(default_factory=dict)
     transfer_from: list = field(default_factory=list)
-    others: list = field(default_factory=list)
     repetitions: int = 10
     comment: str = ""
 
@@ -154,6 +152,19 @@ class Specification:
             else:
                 chosen[solver.name] = solver
         return chosen
+
+    @cached_property
+    def yardsticks(self):
+        """Names of the solvers of h itself, which have nothing to search."""
+        found = []
+        for solver in self.benchmark.get_solvers():
+            if issubclass(solver, ExactSolver):
+                skipped, reason = solver.get_instance().skip(self.problem)
+                if skipped:
+                    click.echo(f"{solver.name}: skipped, {reason}")
+                else:
+                    found.append(solver.name)
+        return found
 
     def fixed_of(self, solver):
         """Those of the fixed parameters that `solver` is run with."""
