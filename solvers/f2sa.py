@@ -71,8 +71,8 @@ class Solver(BilevelSolver):
         for _ in range(n_inner):
             fz, _ = outer.grad(y, x, outer.draw())
             gz = inner.grad(y, x, inner.draw())
-            descend(y, steps.inner / (2.0 * multiplier), fz)
             descend(y, steps.inner / 2.0, gz)
+            descend(y, steps.inner / (2.0 * multiplier), fz)
             descend(z, steps.inner, inner.grad(z, x, inner.draw()))
         _, fx = outer.grad(y, x, outer.draw())
         i = inner.draw()

@@ -60,8 +60,8 @@ class Solver(BilevelSolver):
                 y = rows[k]
                 fz, _ = outer.grad(y, x, j)
                 gz = inner.grad(y, x, i)
-                descend(y, steps.inner * (first + k) / penalty, fz)
                 descend(y, steps.inner, gz)
+                descend(y, steps.inner * (first + k) / penalty, fz)
         assign(z, rows[-first])
         i, d, weights = inner.draw(), zeros_like(x), difference_weights(order)
         _, fx = outer.grad(z, x, outer.draw())

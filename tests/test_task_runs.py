@@ -1,5 +1,7 @@
 """Runs on tasks: where methods rest, what they count and keep, and what is skipped."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -70,7 +72,7 @@ RESTS = {
     ),
     "amigo": ({"n_inner": 5, "n_linear": 4}, (None, None), (5, 4)),
     "aid_fp": ({"n_inner": 5, "n_linear": 4}, (None, 4), (5, 4)),
-    "aid_cg": ({"n_inner": 5, "n_linear": 30}, (None, None), (5, None)),
+    "aid_cg": ({"n_inner": 5, "n_linear": 20}, (None, None), (5, None)),
     "itd": ({"n_inner": 5}, (None, 5), (5, 5)),
     "alset": ({"n_inner": 5, "n_terms": 1, "linear_step": STEP}, (None, 1), (5, 1)),
     "alset_ls": ({"n_inner": 5, "n_linear": 4}, (None, 4), (5, 4)),
@@ -83,8 +85,8 @@ RESTS = {
 @pytest.mark.parametrize("name", RESTS)
 def test_rest_points(ridge, name, task_state):
     own, kept, fresh = RESTS[name]
-    run = task_run(ridge, name, STEP, 4.0, task_state=task_state, **own)
-    run.advance(500)
+    run = task_run(ridge, name, STEP, 8.0, task_state=task_state, **own)
+    run.advance(600 if name == "alset_dagger" else 150)
     expected = rest(ridge, STEP, *(kept if task_state == "kept" else fresh))
     np.testing.assert_allclose(run.variables()[1], expected, atol=1e-10)
 
@@ -99,12 +101,12 @@ def test_predictions_differ(ridge):
     np.testing.assert_allclose(rest(ridge, STEP, None, None), ridge.minimiser())
 
 
-@pytest.mark.parametrize("name", ["soba", "ma_soba", "rsvrb"])
-def test_one_step_an_iteration_needs_rows_that_are_kept(ridge, name):
+@pytest.mark.parametrize("name, n_iterations", [("soba", 1200), ("rsvrb", 200)])
+def test_one_step_an_iteration_needs_rows_that_are_kept(ridge, name, n_iterations):
     kept, fresh = (
-        task_run(ridge, name, 0.5, 1.0, task_state=state) for state in ("kept", "fresh")
+        task_run(ridge, name, 0.5, 2.0, task_state=state) for state in ("kept", "fresh")
     )
-    kept.advance(1500)
+    kept.advance(n_iterations)
     np.testing.assert_allclose(kept.variables()[1], ridge.minimiser(), atol=1e-10)
     fresh.advance(2)
     one = fresh.variables()[1]
@@ -116,14 +118,14 @@ def test_one_step_an_iteration_needs_rows_that_are_kept(ridge, name):
 
 
 @pytest.mark.parametrize(
-    "name, own",
-    [("saba", {"full_memory": False}), ("rsvrb", {})],
+    "name, own, n_iterations",
+    [("saba", {"full_memory": False}, 1200), ("rsvrb", {}, 600)],
     ids=["saba", "rsvrb"],
 )
-def test_memories_of_x_take_the_noise_of_small_blocks_away(ridge, name, own):
+def test_memories_of_x_take_away_the_noise_of_blocks(ridge, name, own, n_iterations):
     """Blocks of 2 of 9 tasks, constant steps."""
     run = task_run(ridge, name, 0.5, 0.3, batch_size=2, **own)
-    run.advance(4000)
+    run.advance(n_iterations)
     np.testing.assert_allclose(run.variables()[1], ridge.minimiser(), atol=1e-9)
 
 
@@ -306,9 +308,8 @@ def test_what_makes_no_sense_is_skipped(path, ridge, equilibrium):
     if name in OTHERS:
         assert all("needs all of z at a time" in reason for reason in reasons)
     elif name in YARDSTICKS:
-        assert all(
-            "counts what exact inner solves cost" in reason for reason in reasons
-        )
+        words = "counts what exact inner solves cost|needs Optuna|takes up to 1,000"
+        assert all(re.search(words, reason) for reason in reasons)
     elif name == "saba":
         assert all("full_memory=False" in reason for reason in reasons)
         solver = load_solver(name).get_instance(full_memory=False)

@@ -49,7 +49,7 @@ class _TaskOracle:
         block = self.tasks.slice(i)
         self.block, self.n_tasks = i, block.stop - block.start
         self.samples = [array[block] for array in self.all_samples]
-        self._known = None
+        self._known = self._known_point = None
 
     def draw(self):
         """The current block, which an iteration keeps: memories have a row for it."""
@@ -75,20 +75,18 @@ class _TaskOracle:
         They are the samples of the tasks or what the problem's `represent_inner` or
         `represent_outer` makes of them and of x, in a graph that is built once for an x.
         """
-        if self.represent is None:
-            return self.samples
         self.leaf(x)
         return self._batch
 
     def leaf(self, x):
         """x as a leaf of the graph of `batch`."""
-        if self.represent is None:
-            return leaf(x)
+        # The leaf holds the memory of x, so that no other variable can be taken for it.
         known = x.data_ptr(), x._version
         if known != self._known:
-            self._leaf = leaf(x)
-            with torch.enable_grad():  # a value asks for no graph, but others will
-                self._batch = self.represent(self._leaf, *self.samples)
+            self._leaf, self._batch = leaf(x), self.samples
+            if self.represent is not None:
+                with torch.enable_grad():  # a value asks for no graph, but others will
+                    self._batch = self.represent(self._leaf, *self.samples)
             self._known = known
         return self._leaf
 
@@ -138,19 +136,32 @@ class TaskInner(_TaskOracle, AutogradInner):
         )
         return gz, self.tasks.weight * gx
 
+    def _graph(self, z, x, i):
+        """z and x as leaves and F, in a graph that is built once for a z and an x."""
+        x = self.leaf(x)
+        known = z.data_ptr(), z._version, self._known
+        if known != self._known_point:
+            self._point = leaf(z)
+            self._residual_there = self._residual(self._point, x, i)
+            self._known_point = known
+        return self._point, x, self._residual_there
+
+    def hvp(self, z, x, v, i):
+        self._count(HESSIAN_VECTOR, i)
+        z, _, residual = self._graph(z, x, i)
+        return transposed_product(residual, (z,), v, True)[0]
+
     def cross(self, z, x, v, i):
         self._count(JACOBIAN_VECTOR, i)
-        x = self.leaf(x)
-        residual = self._residual(leaf(z), x, i)
+        _, x, residual = self._graph(z, x, i)
         return self.tasks.weight * transposed_product(residual, (x,), v, True)[0]
 
     def grad_hvp_cross(self, z, x, v, i):
         for kind in (INNER_GRADIENTS, HESSIAN_VECTOR, JACOBIAN_VECTOR):
             self._count(kind, i)
-        z, x = leaf(z), self.leaf(x)
-        residual = self._residual(z, x, i)
+        z, x, residual = self._graph(z, x, i)
         product, cross = transposed_product(residual, (z, x), v, True)
-        return residual.detach(), product, self.tasks.weight * cross
+        return residual.detach().clone(), product, self.tasks.weight * cross
 
     def hessian(self, z, x, i):
         rows = leaf(self.rows(z))
