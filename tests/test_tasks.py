@@ -13,6 +13,7 @@ from benchmark_bilevel.exact.tasks import TaskExact
 from benchmark_bilevel.problems.tasks.equilibrium import RADIUS, Equilibrium
 from benchmark_bilevel.problems.tasks.few_shot import FewShot
 from benchmark_bilevel.problems.tasks.ridge import MultiTaskRidge
+from benchmark_bilevel.search.spaces import units_of
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +48,25 @@ def test_exact_layer_on_ridge_tasks(ridge, generator):
     best = ridge.minimiser()
     assert np.linalg.norm(TaskExact(ridge).evaluate(best).hypergradient) <= 1e-13
     assert found.error <= 1e-12
+
+
+def test_units_of_tasks(ridge, equilibrium):
+    """The largest curvature of a task, that of each being one number for Picard steps."""
+    z, x = ridge.initial_point()
+    exact = TaskExact(ridge)
+    hessian = np.array([exact.hvp(z, x, v) for v in np.eye(ridge.dim_z)])
+    rows = torch.from_numpy(z).view(ridge.n_tasks, -1)
+    first = [torch.as_tensor(array[:1]) for array in ridge.inner_samples]
+    own = torch.autograd.functional.hessian(
+        lambda row: ridge.inner_loss(row[None], torch.from_numpy(x), *first).sum(),
+        rows[0],
+    )
+    dim = ridge.dim_task
+    np.testing.assert_allclose(hessian[:dim, :dim], own, rtol=1e-12, atol=1e-14)
+    assert not hessian[:dim, dim:].any()
+    largest = np.linalg.eigvalsh(hessian)[-1]
+    assert units_of(ridge, 2).inner == pytest.approx(1 / largest, rel=2e-3)
+    assert units_of(equilibrium, 2).inner == 1.0
 
 
 @pytest.mark.parametrize("kind", ["equilibrium", "sinusoid", "images"])

@@ -111,6 +111,21 @@ class TaskExact:
             v=v.numpy().ravel(),
         )
 
+    @one_thread()
+    def hvp(self, z, x, v):
+        """∇²zz g_k v_k of the evaluated tasks, an array of shape (dim_z,)."""
+        x = torch.from_numpy(np.array(x, float))
+        z, v = (
+            torch.from_numpy(np.array(y, float)).view(self.problem.n_evaluated, -1)
+            for y in (z, v)
+        )
+        products = []
+        for tasks in self._chunks():
+            leaf = z[tasks].requires_grad_()
+            residual = self._residual(leaf, x, self._batch(x, tasks, 0))
+            products += torch.autograd.grad(residual, leaf, v[tasks])
+        return torch.cat(products).numpy().ravel()
+
     def _batch(self, x, tasks, part):
         """What the inner (part 0) or the outer loss of `tasks` gets after z and x."""
         represent = (self.problem.represent_inner, self.problem.represent_outer)[part]
