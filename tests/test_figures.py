@@ -150,6 +150,19 @@ def test_ten_solvers_have_colours_and_names_and_forty_can_be_drawn():
     assert [name.text for name in panel.draw(ax)] == ["S3"]
 
 
+def test_strips_have_ten_rows_and_that_of_the_solver():
+    solvers = [f"S{k}" for k in range(14)]
+    runs = synthetic.cells(solvers, n_repetitions=1, **POISONING)
+    last = runs["stop_val"] == runs["stop_val"].max()
+    runs["objective_value"] = runs["objective_value"].where(last)
+    runs = prepare(runs)
+    for solver, n_rows in ((None, 10), ("S0", 11), ("S13", 10)):
+        ax = Figure().subplots()
+        end_panels(runs, "mnist, data-poisoning", solver)[0].draw(ax)
+        names = [text.get_text() for text in ax.get_yticklabels()]
+        assert len(names) == n_rows and (solver in names or solver is None)
+
+
 def test_names_do_not_overlap():
     """Boxes stay in order and as near as can be; too many of them grow outwards."""
     ends = np.array([0.2, 0.21, 0.22, 0.9, 1.0])
