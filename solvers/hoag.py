@@ -47,7 +47,7 @@ class Solver(BilevelSolver):
     }
     search_space = ["step_size", "outer_step", ("tolerance", 1e-6, 1.0)]
     # As good as exact from the first iteration on, so that each can be compared.
-    test_config = {"tolerance": 1e-9, "max_solver_steps": 500}
+    test_config = {"tolerance": 1e-9, "max_solver_steps": 300}
     unbiased = False  # it solves each batch's system
     needs_minimisation = True
 

@@ -36,7 +36,7 @@ class Solver(BilevelSolver):
     rank : int
         k; the whole of H if z has not as many numbers.
     ridge : float
-        ε.
+        ε, what a step along none of the columns is divided by.
 
     References
     ----------
@@ -48,7 +48,7 @@ class Solver(BilevelSolver):
     parameters = {
         "n_inner": [10],
         "rank": [10],
-        "ridge": [0.01],
+        "ridge": [1.0],
         "step_exponent": [0.5],
         "outer_exponent": [0.5],
     }
@@ -58,7 +58,7 @@ class Solver(BilevelSolver):
         "outer_step",
         "n_inner",
         ("rank", 1, 30),
-        ("ridge", 1e-4, 1.0),
+        ("ridge", 1e-3, 10.0),
     ]
     test_config = {"n_inner": 2, "rank": 100, "ridge": 0.5}  # of full rank
     shares_samples = False

@@ -106,7 +106,7 @@ EXPONENTS = {
         ),
         (1 / 2, 1 / 2),
     ),
-    **dict.fromkeys(("MRBO", "SUSTAIN", "SVRB", "VR-BiAdam"), (1 / 3, 1 / 3)),
+    **dict.fromkeys(("MRBO", "RSVRB", "SUSTAIN", "SVRB", "VR-BiAdam"), (1 / 3, 1 / 3)),
     "BSA": (0, 1 / 2),
     "F2SA": (4 / 7, 5 / 7),
     "F3SA": (2 / 5, 3 / 5),

@@ -120,21 +120,22 @@ def test_variance_reduction_makes_a_straight_line(path):
 
 @pytest.mark.parametrize(
     ("name", "bound"),
-    [
-        *(("SOBA", -1 / 2), ("MA_SOBA", -1 / 2), ("FSLA", -1 / 2)),
-        *(("SUSTAIN", -2 / 3), ("SVRB", -2 / 3)),
-    ],
+    [("SOBA", -1 / 2), ("MA_SOBA", -1 / 2), ("FSLA", -1 / 2), ("SUSTAIN", -2 / 3)],
 )
 def test_slopes(name, bound):
     """Squared distances fall at least as the bounds of E ‖∇h‖² in the papers."""
-    assert slope(solver(name), last=10_000, n_repetitions=10) <= bound + 0.1
+    exponents = {}
+    if name == "MA_SOBA":  # whose steps are constant, of the order of that
+        exponents = {"step_exponent": 0.5, "outer_exponent": 0.5}
+    found = slope(solver(name), last=10_000, n_repetitions=10, **exponents)
+    assert found <= bound + 0.1
 
 
 @pytest.mark.parametrize("n_inner", [1, 5, 20])
 def test_bome_and_v_pbgd_end_where_t_steps_lead(n_inner):
     """At R_T up to O(1 / γ), which is predicted, and up to O(ρ), which is halved."""
     steps = {"step_size": 0.2, "linear_step": 0.2}
-    given = {"n_inner": n_inner, "penalty": 100.0, "ramp": 1, "outer_ratio": 400.0}
+    given = {"n_inner": n_inner, "penalty": 20.0, "ramp": 1, "outer_ratio": 80.0}
     ends = distances(solver("V_PBGD"), 40_000, **steps, **given)
     assert ends.apart < 1e-6 * ends.predicted
     apart = []
