@@ -7,8 +7,8 @@ from benchopt import BaseSolver
 from benchopt.parallel_backends import is_distributed_frontal
 
 from benchmark_bilevel.ends import BUDGET, DEADLINE, DIVERGED, OwnEnds
-from benchmark_bilevel.faults import Fault
 from benchmark_bilevel.methods.schedules import Schedule
+from benchmark_bilevel.notices import Fault
 from benchmark_bilevel.oracles import COUNTS, MATRIX_LIMIT
 from benchmark_bilevel.oracles.samplers import SAMPLINGS
 from benchmark_bilevel.parameters import (

@@ -1,10 +1,11 @@
+import math
+
 from benchmark_bilevel.methods import (
     Calls,
     Implicit,
     as_variable,
     assign,
     descend,
-    dot,
     draw_subset,
     scale,
     sgd,
@@ -15,15 +16,18 @@ from benchmark_bilevel.methods import (
 from benchmark_bilevel.parameters import Number
 from benchmark_bilevel.solver import BilevelSolver
 
+# Share of its diagonal entry that is left of a column which the others make up.
+DEPENDENT = 1e-6
+
 
 class Solver(BilevelSolver):
     """Nyström: SGD on z, warm-started, and ∇²zz g inverted from a few of its columns.
 
-    z takes `n_inner` steps of SGD on g. C being k rows of H = ∇²zz g, drawn uniformly
+    z takes `n_inner` steps of SGD on g. Of k columns of H = ∇²zz g, drawn uniformly
     without replacement and computed as products with unit vectors on one fresh sample,
-    and W their entries in the k columns, H_k = Cᵀ W⁻¹ C has rank k, and by Woodbury
-    v = −(ε I + H_k)⁻¹ ∇z f = −(∇z f − Cᵀ (ε W + C Cᵀ)⁻¹ C ∇z f) / ε; then
-    x ← P(x − γ (∇x f + J v)).
+    comes H_k = Bᵀ B of rank k, equal to H in these columns, by a partial Cholesky
+    factorisation. By Woodbury v = −(ε I + H_k)⁻¹ ∇z f = −(∇z f − Bᵀ (ε I + B Bᵀ)⁻¹ B ∇z f)
+    / ε; then x ← P(x − γ (∇x f + J v)).
 
     Parameters
     ----------
@@ -70,22 +74,21 @@ class Solver(BilevelSolver):
         z, x = state
         sgd(inner, z, x, steps.inner, n_inner)
         fz, fx = outer.grad(z, x, outer.draw())
-        v, i = as_variable(fz, z), inner.draw()
-        C, W = zero_matrix(z[:rank], z), zero_matrix(z[:rank], z[:rank])
-        b = zeros_like(z[:rank])
-        columns = draw_subset(inner, len(z), len(C))
-        for k in range(len(C)):
-            unit = zeros_like(z)
-            unit[columns[k]] = 1.0
-            assign(C[k], inner.hvp(z, x, unit, i))
-        # A library's C @ C.T rounds as the arrays happen to lie in memory.
-        for k in range(len(C)):
-            b[k] = dot(C[k], v)
-            for j in range(len(C)):
-                W[k, j] = ridge * C[k, columns[j]] + dot(C[k], C[j])
-        y = solve_spd(W, b)
-        for k in range(len(C)):
-            descend(v, y[k], C[k])
+        v, i, B = as_variable(fz, z), inner.draw(), zero_matrix(z[:rank], z)
+        columns = draw_subset(inner, len(z), len(B))
+        for k in range(len(B)):
+            column, unit = columns[k], zeros_like(z)
+            unit[column] = 1.0
+            assign(B[k], inner.hvp(z, x, unit, i))
+            floor = DEPENDENT * B[k, column]
+            for j in range(k):
+                descend(B[k], B[j, column], B[j])
+            pivot = B[k, column]
+            scale(B[k], 1.0 / math.sqrt(pivot) if pivot > floor else 0.0)
+        S = B @ B.T
+        for k in range(len(B)):
+            S[k, k] += ridge
+        descend(v, 1.0, B.T @ solve_spd(S, B @ v))
         scale(v, -1.0 / ridge)
         jv = inner.cross(z, x, v, inner.draw())
         outer.descend(x, steps.outer, jv, fx)

@@ -43,6 +43,7 @@ class Solver(BilevelSolver):
         "outer_exponent": [0.3333333333333333],
     }
     ranges = {"convexity": Number(above=0)}
+    search_space = ["step_size", "outer_step"]
     test_config = {
         "dataset": {"name": "multi_task_ridge"},
         "objective": {"problem": "multi-task-ridge"},

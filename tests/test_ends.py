@@ -12,7 +12,7 @@ from test_benchopt import benchmark, run, status_lines  # noqa: F401
 
 from benchmark_bilevel.ends import PATIENCE, AnyEnds
 from benchmark_bilevel.exact.metrics import Evaluator
-from benchmark_bilevel.faults import Fault
+from benchmark_bilevel.notices import Fault
 from benchmark_bilevel.oracles import COUNTS
 from benchmark_bilevel.solver import CHUNK_SECONDS, evaluation_points
 from benchmark_bilevel.verification.cases import small_problems

@@ -8,7 +8,8 @@ from benchopt.benchmark import Benchmark
 from conftest import ROOT, load_plugin, make_problem
 from test_benchopt import benchmark, benchopt, status_lines  # noqa: F401
 
-from benchmark_bilevel.faults import Fault, line_of
+from benchmark_bilevel.faults import line_of
+from benchmark_bilevel.notices import Fault
 from benchmark_bilevel.problems import PROBLEMS, load_problem
 from benchmark_bilevel.runtimes.gate import fault_of
 from benchmark_bilevel.solver import BilevelSolver

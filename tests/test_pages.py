@@ -12,6 +12,7 @@ from conftest import ROOT
 from markupsafe import Markup
 
 from benchmark_bilevel.report.configuration import differences
+from benchmark_bilevel.report.declared import calls_of, properties_of
 from benchmark_bilevel.report.facts import facts
 from benchmark_bilevel.report.groups import ANEW, GROUPS, OTHER, WARM, group_of
 from benchmark_bilevel.report.results import Ends, prepare
@@ -194,6 +195,22 @@ def test_solvers_are_in_groups(suite):
     assert found["SABA"] == WARM and found["stocBiO"] == ANEW
     assert found["F2SA"].startswith("Penalty") and found["ITD"].endswith("inner steps")
     assert group_of(None) == group_of(object) == OTHER
+
+
+def test_what_a_solver_declares(suite):
+    """By hand, from the algorithms; what depends on the problem's size is left out."""
+    classes = {solver.name: solver for solver in suite.get_solvers()}
+    once = {"∇f": 1, "∇z g": 1, "H v": 1, "J v": 1}
+    assert calls_of(classes["SOBA"]) == once
+    assert calls_of(classes["SABA"]) == once, (
+        "the pass at the start is not an iteration's"
+    )
+    assert calls_of(classes["STABLE"]) == calls_of(None) == {}
+    assert properties_of(classes["SABA"])[:2] == [
+        "Constant steps and small batches reach the minimum.",
+        "One mini-batch serves several kinds of derivative.",
+    ]
+    assert properties_of(None) == []
 
 
 # --- how results were made ------------------------------------------------------------

@@ -6,7 +6,7 @@ import torch
 from conftest import ROOT, load_plugin, load_solver, task_run
 
 from benchmark_bilevel.exact.metrics import Evaluator
-from benchmark_bilevel.faults import Fault
+from benchmark_bilevel.notices import Fault
 from benchmark_bilevel.problems.tasks.equilibrium import Equilibrium
 from benchmark_bilevel.problems.tasks.few_shot import FewShot
 from benchmark_bilevel.problems.tasks.ridge import MultiTaskRidge

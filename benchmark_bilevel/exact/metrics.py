@@ -10,8 +10,7 @@ import numpy as np
 from benchmark_bilevel.ends import ENDS
 from benchmark_bilevel.exact.published import reference_value
 from benchmark_bilevel.exact.solve import Exact, InnerSolveError
-from benchmark_bilevel.faults import Fault
-from benchmark_bilevel.notices import say_once
+from benchmark_bilevel.notices import Fault, say_once
 from benchmark_bilevel.oracles import COUNTS
 from benchmark_bilevel.parameters import LARGEST
 from benchmark_bilevel.solver import evaluation_points

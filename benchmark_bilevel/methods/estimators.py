@@ -186,7 +186,7 @@ def hia(inner, z, x, b, step, samples):
 def conjugate_gradient(inner, z, x, v, b, n_steps, batch, tolerance=0.0):
     """`n_steps` of conjugate gradients for H v = −b, H on one batch, in place from `v`.
 
-    Fewer where ‖H v + b‖ is within the `tolerance` before.
+    Fewer where ‖H v + b‖ is within the `tolerance` before, or H is singular.
 
     References
     ----------
@@ -201,7 +201,10 @@ def conjugate_gradient(inner, z, x, v, b, n_steps, batch, tolerance=0.0):
         if not rr > tolerance * tolerance:
             break
         hp = mean_hvp(inner, z, x, p, batch)
-        a = rr / dot(p, hp)
+        curvature = dot(p, hp)
+        if not curvature > 0:
+            break
+        a = rr / curvature
         descend(v, -a, p)
         descend(r, a, hp)
         rr_old, rr = rr, dot(r, r)

@@ -17,8 +17,8 @@ to be reduced, as all data of a task are there.
 
 import torch
 
-from benchmark_bilevel.faults import Fault
 from benchmark_bilevel.methods.variance_reduction import empty_memory
+from benchmark_bilevel.notices import Fault
 from benchmark_bilevel.oracles import (
     HESSIAN_VECTOR,
     INNER_GRADIENTS,

@@ -6,7 +6,8 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
-from benchmark_bilevel.faults import Fault, line_of, nearest
+from benchmark_bilevel.faults import line_of, nearest
+from benchmark_bilevel.notices import Fault
 from benchmark_bilevel.problems.base import Problem
 from benchmark_bilevel.problems.distillation.problem import DatasetDistillation
 from benchmark_bilevel.problems.hypercleaning.deep import DeepHypercleaning

@@ -2,6 +2,7 @@
 
 import inspect
 
+from benchmark_bilevel.exact_solver import ExactSolver
 from benchmark_bilevel.methods import Implicit, Penalised, Unrolled
 from benchmark_bilevel.parameters import defaults
 
@@ -9,8 +10,9 @@ WARM = "Implicit differentiation, the linear system going on"
 ANEW = "Implicit differentiation, the linear system anew each time"
 UNROLLED = "Differentiation through inner steps"
 PENALTY = "Penalty methods, first order"
+YARDSTICK = "Yardsticks, on exact values of h"
 OTHER = "Others"
-GROUPS = (WARM, ANEW, UNROLLED, PENALTY, OTHER)
+GROUPS = (WARM, ANEW, UNROLLED, PENALTY, YARDSTICK, OTHER)
 
 
 def group_of(solver):
@@ -20,6 +22,8 @@ def group_of(solver):
     ----------
     solver : type or None
     """
+    if isinstance(solver, type) and issubclass(solver, ExactSolver):
+        return YARDSTICK
     estimate = getattr(solver, "estimate", None)
     if estimate is None:
         return OTHER

@@ -223,8 +223,9 @@ class Subject:
         parameters.setdefault("runtime", self.preferred)
         solver = self.instance(**parameters)
         runtime = solver.make_runtime(problem)
-        key = type(runtime), problem.kernels
-        runtime.loop = self._loops.setdefault(key, runtime.loop)
+        if not problem.made_of_tasks:  # there the loop is bound to its runtime
+            key = type(runtime), problem.kernels
+            runtime.loop = self._loops.setdefault(key, runtime.loop)
         runtime.start(seed)
         return runtime
 

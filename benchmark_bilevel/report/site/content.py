@@ -9,6 +9,7 @@ import pandas as pd
 
 from benchmark_bilevel.problems import PROBLEMS
 from benchmark_bilevel.report.curves import unknown
+from benchmark_bilevel.report.declared import calls_of, properties_of
 from benchmark_bilevel.report.groups import group_of
 from benchmark_bilevel.report.metrics import FURTHER, METRICS, known, metric_on
 from benchmark_bilevel.report.names import title
@@ -89,6 +90,8 @@ class SolverPage:
     rows: list  # dicts: page, case, figure, standing
     targets: list
     settings: list  # of `settings_of`, a value for each of `rows`
+    calls: dict  # of an iteration, by what is asked for
+    properties: list  # sentences
 
     @property
     def summary(self):
@@ -185,6 +188,8 @@ def solver_pages(results, problems, standing, benchmark, folder, names):
                 rows=own,
                 targets=sorted(reached, reverse=True),
                 settings=settings_of(results, name, ran_on, classes.get(name)),
+                calls=calls_of(classes.get(name)),
+                properties=properties_of(classes.get(name)),
             )
         )
     return pages
