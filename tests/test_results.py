@@ -100,6 +100,26 @@ def test_a_problem_in_two_files_is_two_problems(tmp_path):
     assert results.problems(reading.read(paths[:1])) == [PROBLEM]
 
 
+def test_a_parameter_that_a_file_is_too_old_for_names_no_problem(tmp_path):
+    old = synthetic.cells(("SOBA",), (0.1,), 1)
+    new = synthetic.cells(("SOBA",), (0.1,), 1, dataset="covtype")
+    new["p_obj_protocol"] = "default"
+    paths = [
+        synthetic.write(runs, tmp_path / f"{name}.parquet")
+        for name, runs in (("old", old), ("new", new))
+    ]
+    kind = "hyperparameter-selection"
+    assert results.problems(reading.read(paths)) == [f"covtype, {kind}", PROBLEM]
+    assert list(results.titles(reading.read(paths)).values()) == [
+        "Hyper-parameter selection · Covertype",
+        "Hyper-parameter selection · IJCNN1",
+    ]
+    both = pd.concat([new, new.assign(p_obj_protocol="bome")], ignore_index=True)
+    assert results.problems(both) == [
+        f"covtype, {kind} protocol={name}" for name in ("default", "bome")
+    ]
+
+
 def test_a_command_repeats_the_runs(suite):
     """benchopt reads the names in it; what no run sets is left to the defaults."""
     command = origins.repeat_command(synthetic.cells(("SOBA",), (0.1, 0.5), 3))

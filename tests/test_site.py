@@ -415,7 +415,8 @@ def test_links_work_whatever_names_have_in_them(hostile):
                 assert (hostile / unquote(target.path)).is_file(), (name, address)
                 if target.fragment:
                     assert target.fragment in found[target.path].ids, (name, address)
-    files = [path.name for path in hostile.rglob("*") if path.is_file()]
+    paths = [path for path in hostile.rglob("*") if path.is_file()]
+    files = [path.relative_to(hostile).as_posix() for path in paths]
     assert len({name.lower() for name in files}) == len(files)
     texts = [(hostile / name).read_text() for name in found if "solver-case" in name]
     assert ["Case!</h1>" in text for text in texts].count(True) == 1

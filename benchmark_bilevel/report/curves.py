@@ -208,21 +208,24 @@ def aggregate(runs, lowest=-np.inf):
     for run in runs:
         for point, *pair in zip(run.point, run.cost, run.value, strict=True):
             points.setdefault(point, []).append(pair)
-    groups = [pairs for pairs in points.values() if len(pairs) > len(runs) / 2]
-    *before, end = map(
-        _quantiles, (*groups, [(run.cost[-1], run.value[-1]) for run in runs])
-    )
-    before = sorted(
-        (point for point in before if point[0] < end[0]), key=lambda p: p[0]
-    )
-    x, *values = np.array([*before, end]).T
+    by_size = {}
+    for pairs in points.values():
+        if len(pairs) > len(runs) / 2:
+            by_size.setdefault(len(pairs), []).append(pairs)
+    found = [_quantiles(groups) for groups in by_size.values()]
+    before = np.concatenate([np.empty((4, 0)), *found], axis=1)
+    end = _quantiles([[(run.cost[-1], run.value[-1]) for run in runs]])
+    before = before[:, before[0] < end[0]]
+    order = np.argsort(before[0], kind="stable")
+    x, *values = np.concatenate([before[:, order], end], axis=1)
     return x, *np.maximum(values, lowest)
 
 
-def _quantiles(pairs):
-    costs, values = np.transpose(pairs)
-    low, high = np.quantile(values, QUANTILES)
-    return np.median(costs), np.median(values), low, high
+def _quantiles(groups):
+    """Costs, medians, low and high quantiles of groups of as many (cost, value) each."""
+    costs, values = np.moveaxis(np.array(groups, float), 2, 0)
+    low, median, high = np.quantile(values, (QUANTILES[0], 0.5, QUANTILES[1]), axis=1)
+    return np.stack([np.median(costs, axis=1), median, low, high])
 
 
 def _highest(points, usual):

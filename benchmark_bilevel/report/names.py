@@ -105,10 +105,19 @@ def short_names(rows, column, prefix):
 
 
 def _settings(rows, column, prefix):
-    """Texts such as ``" step_size=0.1"`` of the parameters that vary."""
+    """Texts such as ``" step_size=0.1"`` of the parameters that vary.
+
+    A file in which nothing has a parameter is of a version without it, which is no
+    other value.
+    """
     found = pd.Series("", rows.index)
     for _, table in parameters_of(rows, column, prefix):
-        varying = [name for name in table if table[name].nunique() > 1]
+        given = rows.loc[table.index, [prefix + name for name in table]].notna()
+        known = given.groupby(rows["file"][table.index]).transform("any")
+        table = table.where(known.to_numpy(), "")
+        varying = [
+            name for name in table if table[name][table[name] != ""].nunique() > 1
+        ]
         short = table[varying].apply(_rounded)
         found[table.index] = [" ".join(("", *p)) for p in _pairs(short)]
     return found

@@ -111,7 +111,10 @@ def main_metric(results, problem):
 
 
 def end_panels(results, problem, solver=None):
-    """Strips of what is known at the ends of runs only, the first of the table on top."""
+    """Strips of what is known at the ends of runs only.
+
+    Those of the first `LEADERS` of the table, the best on top, and of `solver`.
+    """
     rows = results[results["problem"] == problem]
     metrics = {"value": METRICS["value"], **FURTHER}
     if main_metric(results, problem) or rows["objective_value"].isna().all():
@@ -131,7 +134,8 @@ def end_panels(results, problem, solver=None):
                 row["ends"].title(row["solver"]),
                 values.get(row["name"], ()),
             )
-            for _, row in best_rows(results, problem).iterrows()
+            for k, row in best_rows(results, problem).iterrows()
+            if k < LEADERS or row["solver"] == solver
         ]
         at_start = rows.loc[rows["objective_iterations"] == 0, metric.column].dropna()
         draw = partial(
