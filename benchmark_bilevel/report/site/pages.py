@@ -41,7 +41,7 @@ class Pages:
         texts = as_script_text(parts_of(self.html))
         feed = self.templates.get_template("feed.xml").render(self.shared)
         others = {
-            "data/search.js": f"window.searchTexts = {texts};\n",
+            "data/texts.js": f"window.searchTexts = {texts};\n",
             "results.json": results_json,
             "feed.xml": feed,
         }

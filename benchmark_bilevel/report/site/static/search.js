@@ -8,7 +8,7 @@
   const load = () => {
     texts ??= new Promise((resolve) => {
       const script = document.createElement("script");
-      script.src = "data/search.js";
+      script.src = "data/texts.js";
       script.addEventListener("load", () => resolve(window.searchTexts));
       document.head.append(script);
     });
