@@ -162,17 +162,20 @@ class Runtime:
         return self._to_numpy(z), self._to_numpy(x)
 
 
-def make_runtime(solver, problem, schedule, options, runtime="auto", **settings):
-    """Build the runtime named `runtime`.
+def chosen(runtime, problem, device="cpu"):
+    """The runtime that `runtime` means on `problem`.
 
-    "auto" means numba where the problem ships kernels (and the device is the CPU), else
+    "auto" is numba where the problem ships kernels (and the device is the CPU), else
     torch.
     """
-    if runtime == "auto":
-        compiled = (
-            problem.kernels is not None and settings.get("device", "cpu") == "cpu"
-        )
-        runtime = "numba" if compiled else "torch"
+    if runtime != "auto":
+        return runtime
+    return "numba" if problem.kernels is not None and device == "cpu" else "torch"
+
+
+def make_runtime(solver, problem, schedule, options, runtime="auto", **settings):
+    """Build the runtime named `runtime`; see `chosen`."""
+    runtime = chosen(runtime, problem, settings.get("device", "cpu"))
     # Each runtime imports its framework, and torch takes seconds to import.
     if runtime == "numba":
         from benchmark_bilevel.runtimes.compiled import CompiledRuntime as Chosen
