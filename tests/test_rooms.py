@@ -16,6 +16,7 @@ ROOMS = (
     "folders",
     "plugin_files",
     "numba_cache",
+    "numba_linking",
     "workers",
     "fingerprint",
     "provenance",

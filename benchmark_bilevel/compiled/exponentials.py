@@ -12,7 +12,7 @@ from numba.extending import intrinsic, overload
 from benchmark_bilevel.fingerprint import FAST
 
 # "reassoc" would cancel the rounding trick of `exp_scalar`.
-_SAFE = {"fastmath": {"contract", "nsz"}, "error_model": "numpy"}
+_SAFE = {**FAST, "fastmath": {"contract", "nsz"}}
 
 
 @intrinsic

@@ -20,7 +20,7 @@ from numba.core.extending import overload_attribute, overload_method
 from numba.experimental import structref
 
 from benchmark_bilevel.compiled.products import empty_like, prefetch
-from benchmark_bilevel.fingerprint import INLINED, cached_njit
+from benchmark_bilevel.fingerprint import INLINED_PIECE, PIECE, cached_njit
 from benchmark_bilevel.methods.directions import assign, descend, zeros_like
 from benchmark_bilevel.methods.scaling import scaled_descend
 from benchmark_bilevel.methods.variance_reduction import empty_memory
@@ -70,6 +70,9 @@ class Oracle:
     fields : dict
         The names of the fields, each with its shape and meaning; those of the bases
         need not be repeated.
+    inlined : bool
+        Whether the methods are compiled into whatever calls them, as pays where a block
+        takes a microsecond or less; else the code of a solver has each of them once.
     prefetches : bool
         Whether `draw` asks for the block (of the field `a`) after the one that it
         returns. It saves an eighth of an iteration on covtype; smaller blocks (IJCNN1)
@@ -84,6 +87,7 @@ class Oracle:
         "sizes": "(n_blocks,), samples of a block",
         "weight": "factor of a block's sum, see `Partition`",
     }
+    inlined = True
     prefetches = False
 
     def __init_subclass__(cls, **kwargs):
@@ -169,9 +173,10 @@ def _register(cls):
     bases = tuple(base.Type for base in cls.__bases__ if hasattr(base, "Type"))
     cls.Type = _member(cls, "Type", bases or (types.StructRef,))
     structref.register(cls.Type)
+    options = INLINED_PIECE if cls.inlined else PIECE
     for name, method in vars(cls).items():
         if isinstance(method, FunctionType):
-            overload_method(cls.Type, name, jit_options=INLINED)(_chooser(method))
+            overload_method(cls.Type, name, jit_options=options)(_chooser(method))
     cls.Handle = _member(cls, "Handle", (Handle,))
     structref.define_proxy(cls.Handle, cls.Type, list(cls.fields))
     cls._build = staticmethod(_constructor(cls))
