@@ -6,7 +6,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 EXTRAS ?= dev
 READY := $(VENV)/.ready-$(EXTRAS)
 
-.PHONY: run test test-all test-cuda lint benchmark reproduce clean
+.PHONY: run test test-all test-cuda test-generic mutants lint benchmark reproduce clean
 .DEFAULT_GOAL := run
 
 $(READY): pyproject.toml constraints.txt
@@ -32,6 +32,19 @@ test-all: $(READY)
 test-cuda: $(READY)
 	PATH="$(BIN):$$PATH" python -m pytest -m cuda -rs tests/test_cuda.py
 
+# The numerics for a processor without AVX and FMA.
+GENERIC := kernels oracles samplers directions variance_reduction estimators hooks \
+	runtimes exact selection sparse hypercleaning poisoning
+test-generic: $(READY)
+	PATH="$(BIN):$$PATH" NUMBA_CPU_NAME=generic NUMBA_CPU_FEATURES= python -m pytest \
+		--numprocesses auto --maxprocesses 8 --dist loadfile \
+		$(GENERIC:%=tests/test_%.py)
+
+# Random edits of the numerics that no test notices: half an hour.
+mutants: $(READY)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[mutation]"
+	nice $(BIN)/python benchmarks/mutants.py
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -49,6 +62,7 @@ benchmark: $(READY)
 # Published figures beside what is seen here: real data, one thread, a quarter of an hour.
 reproduce: $(READY)
 	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python benchmarks/reproductions.py
+	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python benchmarks/images.py
 
 # --- results: from config/*.yml to tables, figures and pages ----------------------------
 
@@ -58,9 +72,10 @@ RESULTS := $(CONFIGS:config/%.yml=results/%.parquet)
 JOBS := 2
 SITE := build/site
 FIGURES := build/figures
-README_FIGURES := --only "ijcnn1-*-suboptimality-*" --only "mnist-*-suboptimality-*"
+README_FIGURE := --format svg --layout 1x2 --width 8.4 \
+    --only "ijcnn1-*-suboptimality-seconds" --only "mnist-*-suboptimality-seconds"
 
-.PHONY: results site figures FORCE
+.PHONY: results site figures small FORCE
 .NOTPARALLEL:
 
 # Always run, and answered from benchopt's cache where nothing has changed: an interrupted
@@ -70,13 +85,17 @@ results: $(RESULTS)
 results/%.parquet: config/%.yml $(READY) FORCE
 	$(BIN)/python -m benchmark_bilevel results $< -j $(JOBS)
 
+# Versions of the configurations that end in minutes, for tests.
+small: $(READY)
+	$(BIN)/python -m benchmark_bilevel small
+
 site: $(READY)
 	$(BIN)/python -m benchmark_bilevel site $(SITE)
 
-# All figures as PDF for papers, and those of the README as SVG.
+# All figures as PDF for papers, and that of the README as SVG.
 figures: $(READY)
 	$(BIN)/python -m benchmark_bilevel figures $(FIGURES)
-	$(BIN)/python -m benchmark_bilevel figures results/figures --format svg $(README_FIGURES)
+	$(BIN)/python -m benchmark_bilevel figures results/figures $(README_FIGURE)
 
 clean:
 	rm -rf $(VENV) __cache__ outputs build *.egg-info

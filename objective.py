@@ -5,11 +5,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # a clone is used unin
 
 from benchopt import BaseObjective
 
-from benchmark_bilevel import plugin_files  # first: archives need no more
+# First, as archives need no more; then a line on what is not installed.
+from benchmark_bilevel import plugin_files, prerequisites  # noqa: F401
 from benchmark_bilevel.data import Inadmissible
 from benchmark_bilevel.data.dataset import arrays_of
 from benchmark_bilevel.ends import AnyEnds
-from benchmark_bilevel.exact.metrics import Evaluator
+from benchmark_bilevel.exact.metrics import FINAL, NEVER, Evaluator
 from benchmark_bilevel.exact.published import lack_of_reference, reference_value
 from benchmark_bilevel.fingerprint import fingerprint
 from benchmark_bilevel.folders import move_cache, require_outputs
@@ -44,8 +45,10 @@ class Objective(CheckedParameters, BaseObjective):
         "pip::click",
         "pip::filelock",
         "pip::jinja2",
+        "pip::latex2mathml",
         "pip::libsvmdata",
         "pip::matplotlib",
+        "pip::mistune",
         "pip::numba",
         "pip::numpy",
         "pip::pandas",
@@ -74,6 +77,9 @@ class Objective(CheckedParameters, BaseObjective):
             "data-poisoning",
             "dataset-distillation",
             "hyper-representation",
+            "equilibrium",
+            "few-shot",
+            "multi-task-ridge",
             "quadratic",
         ],
         "split_seed": [None],
@@ -83,11 +89,17 @@ class Objective(CheckedParameters, BaseObjective):
         "protocol": ["default"],
         "parametrisation": ["default"],
         "constraint": ["l2-then-box"],
+        "normalisation": ["per-task"],
+        # Of h before the end of a run, where there is one more; None is as many as the
+        # problem affords, "final" none but what else it measures at the end, "never"
+        # not even that.
+        "exact_evaluations": [None],
     }
 
     ranges = {
         "problem": problem_name,
         "split_seed": Integer(at_least=0, at_most=2**32 - 1, also=(None,)),
+        "exact_evaluations": Integer(at_least=0, also=(None, FINAL, NEVER)),
     }
 
     def invalid(self):
@@ -118,7 +130,13 @@ class Objective(CheckedParameters, BaseObjective):
         return reason is not None, reason
 
     def _unused_parameter(self, problem):
-        for name in ("corruption", "protocol", "parametrisation", "constraint"):
+        for name in (
+            "corruption",
+            "protocol",
+            "parametrisation",
+            "constraint",
+            "normalisation",
+        ):
             value, default = getattr(self, name), self.parameters[name][0]
             if name not in problem.options and value != default:
                 return f"{problem.name} does not use {name}={value}"
@@ -135,7 +153,7 @@ class Objective(CheckedParameters, BaseObjective):
         self.bilevel_problem = problem(
             problem.admit(data), split_seed=self.split_seed, **options
         )
-        self.evaluator = Evaluator(self.bilevel_problem)
+        self.evaluator = Evaluator(self.bilevel_problem, self.exact_evaluations)
         if self._state is None:  # not in the workers, which get it
             self._state = {
                 "fingerprint": fingerprint(),
@@ -158,9 +176,18 @@ class Objective(CheckedParameters, BaseObjective):
         return {"problem": self.bilevel_problem}
 
     def evaluate_result(
-        self, z, x, iterations=None, counts=None, diverged=None, ended=None
+        self,
+        z,
+        x,
+        iterations=None,
+        counts=None,
+        diverged=None,
+        ended=None,
+        row_bytes=None,
     ):
-        return self.evaluator.metrics(z, x, iterations, counts, diverged, ended)
+        return self.evaluator.metrics(
+            z, x, iterations, counts, diverged, ended, row_bytes
+        )
 
     def get_one_result(self):
         z, x = self.bilevel_problem.initial_point()

@@ -2,7 +2,15 @@
 
 import pytest
 
-OFFLINE_DATASETS = ("breast_cancer", "digits", "quadratic", "simulated")
+OFFLINE_DATASETS = (
+    "breast_cancer",
+    "digits",
+    "glyphs",
+    "multi_task_ridge",
+    "quadratic",
+    "simulated",
+    "sinusoid",
+)
 
 
 def check_test_dataset_get_data(benchmark, dataset_class):

@@ -1,5 +1,6 @@
 """Command line: ``python -m benchmark_bilevel --help``."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -113,19 +114,39 @@ def _best_points(path, problem, dataset):
 @click.argument("folder", type=click.Path(file_okay=False))
 @click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False))
 @click.option("--url", help="Of the repository, if not that of the checkout's origin.")
+@click.option(
+    "--site-url", help="Of the site itself, if not the origin's GitHub Pages."
+)
 @in_benchmark
-def site(folder, files, url, benchmark):
+def site(folder, files, url, site_url, benchmark):
     """Write the web site of result FILES (results/*.parquet if none) into FOLDER."""
-    from benchmark_bilevel.report.origins import given_address, repository_address
+    from benchmark_bilevel.report import origins
     from benchmark_bilevel.report.site import build
 
     paths = _result_files(files, benchmark)
-    address = given_address(url) if url else repository_address(benchmark.benchmark_dir)
+    if url:
+        url = origins.given_address(url)
+    else:
+        url = origins.repository_address(benchmark.benchmark_dir)
+    if site_url:
+        site_url = origins.given_address(site_url, "--site-url")
+    else:
+        site_url = origins.pages_address(url)
     try:
-        index = build(paths, folder, benchmark, address, click.echo)
+        index = build(paths, folder, benchmark, url, site_url, click.echo)
     except OSError as error:
         raise click.ClickException(f"{folder} cannot be written: {error}") from error
     click.echo(index.as_uri())
+
+
+def _layout(context, parameter, text):
+    """(rows, columns), or None if `text` is."""
+    if text is None:
+        return None
+    found = re.fullmatch("([1-9][0-9]?)x([1-9][0-9]?)", text)
+    if not found:
+        raise click.BadParameter(f"{text!r} is not rows and columns, such as 1x3.")
+    return int(found[1]), int(found[2])
 
 
 @main.command()
@@ -137,15 +158,39 @@ def site(folder, files, url, benchmark):
 @click.option(
     "--only", multiple=True, help="Pattern of file names, such as 'profile-*'."
 )
+@click.option(
+    "--layout",
+    metavar="ROWSxCOLUMNS",
+    callback=_layout,
+    help="Figures in one file, panels-1 and so on, such as 1x3.",
+)
+@click.option(
+    "--legend",
+    type=click.Choice(["ends", "below", "none"]),
+    default="ends",
+    show_default=True,
+    help="Names at the ends of the curves, or one legend below all panels.",
+)
+@click.option(
+    "--width",
+    type=click.FloatRange(1, 50),
+    default=3.35,
+    show_default=True,
+    help="Inches; 3.35 is a column, 6.75 a page.",
+)
+@click.option(
+    "--font", type=click.Choice(["sans", "serif"]), default="sans", show_default=True
+)
+@click.option("--linear", is_flag=True, help="Costs on a linear axis.")
 @in_benchmark
-def figures(folder, files, formats, only, benchmark):
+def figures(folder, files, formats, only, benchmark, **options):
     """Draw the figures of result FILES (results/*.parquet if none) into FOLDER."""
     from benchmark_bilevel.report.curves import left_out
     from benchmark_bilevel.report.figures import save_figures
     from benchmark_bilevel.report.reading import read
 
     results = read(_result_files(files, benchmark))
-    paths = save_figures(results, folder, formats, only or ["*"])
+    paths = save_figures(results, folder, formats, only or ["*"], **options)
     for line in left_out(results):
         click.echo(line)
     click.echo(f"{len(paths)} figures in {folder}")
@@ -201,6 +246,51 @@ def results(config, jobs, benchmark):
             f"{published} stays as it is, no result of\n  " + "\n  ".join(failures)
         )
     click.echo(publish(file, published.parent))
+
+
+@main.command()
+@click.argument("problem", metavar="PROBLEM-OR-CONFIG")
+@jobs
+@click.option(
+    "--parallel-config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Of a benchopt backend, in place of -j.",
+)
+@click.option(
+    "--trials", type=click.IntRange(1), help="A solver, if not as many as it says."
+)
+@in_benchmark
+def search(problem, jobs, parallel_config, trials, benchmark):
+    """Tune all solvers on a problem: config/search/PROBLEM.yml, or a file like it.
+
+    Goes on from results/search/PROBLEM.parquet and writes config/PROBLEM.yml.
+    """
+    from benchmark_bilevel.search.command import search
+    from benchmark_bilevel.search.specification import Specification
+
+    folder = benchmark.benchmark_dir / "config" / "search"
+    path = Path(problem)
+    if not path.exists():
+        path = folder / f"{problem}.yml"
+    if not path.exists():
+        known = ", ".join(sorted(file.stem for file in folder.glob("*.yml")))
+        raise click.UsageError(f"no search is called {problem}: {known}, or a file.")
+    specification = Specification.read(benchmark, path)
+    specification.trials = trials or specification.trials
+    target, failures = search(specification, jobs, parallel_config)
+    if failures:
+        raise click.ClickException(f"{len(failures)} solvers have errors, see above.")
+    click.echo(target)
+
+
+@main.command()
+@in_benchmark
+def small(benchmark):
+    """Write the small version of each configuration, config/small/NAME.yml."""
+    from benchmark_bilevel.search.small import configurations, write_small
+
+    for config in configurations(benchmark.benchmark_dir):
+        write_small(config)
 
 
 def _result_files(files, benchmark):

@@ -28,21 +28,6 @@ _NUMBA_WORKINGS = re.compile(
 )
 
 
-class Fault(click.UsageError):
-    """A mistake of a plugin, whose message is one line for its author.
-
-    Parameters
-    ----------
-    message : str
-    place : str, optional
-        Where it is, if that is not where it is raised; see `location`.
-    """
-
-    def __init__(self, message, place=None):
-        super().__init__(f"{place}: {message}" if place else message)
-        self.is_placed = place is not None
-
-
 def line_of(error):
     """What `error` says, in one line: the author's file and line, the reason."""
     is_line = isinstance(error, click.ClickException)

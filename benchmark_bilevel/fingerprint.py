@@ -19,7 +19,7 @@ from benchmark_bilevel.plugin_files import beside, digest
 PACKAGE = Path(__file__).parent
 LIBRARIES = ("numba", "numpy", "torch")
 # No number of a result comes from these.
-UNRELATED = {"report", "verification"}
+UNRELATED = {"report", "search", "verification"}
 
 # No "nnan" and "ninf" among the flags: a diverging run has to show as NaN or inf.
 FAST = {

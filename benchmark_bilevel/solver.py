@@ -7,8 +7,8 @@ from benchopt import BaseSolver
 from benchopt.parallel_backends import is_distributed_frontal
 
 from benchmark_bilevel.ends import BUDGET, DEADLINE, DIVERGED, OwnEnds
-from benchmark_bilevel.faults import Fault
 from benchmark_bilevel.methods.schedules import Schedule
+from benchmark_bilevel.notices import Fault
 from benchmark_bilevel.oracles import COUNTS, MATRIX_LIMIT
 from benchmark_bilevel.oracles.samplers import SAMPLINGS
 from benchmark_bilevel.parameters import (
@@ -20,7 +20,13 @@ from benchmark_bilevel.parameters import (
     Number,
     defaults,
 )
-from benchmark_bilevel.runtimes import DTYPES, RUNTIMES, chosen, make_runtime
+from benchmark_bilevel.runtimes import (
+    DTYPES,
+    RUNTIMES,
+    TASK_STATES,
+    chosen,
+    make_runtime,
+)
 from benchmark_bilevel.runtimes.gate import ARGUMENTS, fault_of, own_options
 
 CHUNK_SECONDS = 0.1  # between looks at the clock, and for Ctrl-C
@@ -80,6 +86,10 @@ class BilevelSolver(CheckedParameters, BaseSolver):
     batch_size, outer_batch_size : int or "full"
         Samples of g and of f in a mini-batch.
     sampling : {"reshuffled", "with-replacement"}
+    task_state : {"kept", "fresh"}
+        Where a problem is made of tasks, of which `batch_size` are drawn at a time for
+        both losses: whether z and what else belongs to a task go on where they were at
+        its last visit, which takes memory for each task, or start afresh.
     runtime : {"auto", "numba", "torch"}
         "auto": numba where the problem ships kernels, else torch.
     dtype : {"float64", "float32"}
@@ -98,6 +108,10 @@ class BilevelSolver(CheckedParameters, BaseSolver):
         What a plugin's own parameters may be (`benchmark_bilevel.parameters`); where it
         says nothing, what is of the kind of the default: a number, a positive integer
         or integer, True or False.
+    search_space : list
+        At most five parameters that `benchmark_bilevel.search` tunes: names for which
+        it has ranges, ``"outer_step"`` for step_size / outer_ratio among them, or
+        ``(name, low, high)`` with the edges of a logarithmic range.
     unbiased : bool
         With batches drawn with replacement, the mean of the iterates on a quadratic is
         the run with full batches. False for a method whose paper states a bias.
@@ -110,6 +124,13 @@ class BilevelSolver(CheckedParameters, BaseSolver):
     scales_steps : bool
         It moves x by `outer.scaled_descend`: a problem that has no projection in such a
         metric is skipped.
+    needs_all_of_z : bool
+        It compares directions of z at two points, keeps them for later, takes their
+        inner products, or prepares z at first: a problem made of tasks is skipped, as an
+        iteration has the rows of some tasks only, which are of different ages.
+    needs_minimisation : bool
+        It uses g itself or ∇x g, or that ∇²zz g is symmetric: a problem whose inner
+        problem is a fixed point is skipped.
     """
 
     parameters = {
@@ -121,6 +142,7 @@ class BilevelSolver(CheckedParameters, BaseSolver):
         "batch_size": [64],
         "outer_batch_size": [64],
         "sampling": ["reshuffled"],
+        "task_state": ["kept"],
         "runtime": ["auto"],
         "dtype": ["float64"],
         "device": ["cpu"],
@@ -137,17 +159,21 @@ class BilevelSolver(CheckedParameters, BaseSolver):
         "batch_size": Integer(at_least=1, also=("full",)),
         "outer_batch_size": Integer(at_least=1, also=("full",)),
         "sampling": Choice(*SAMPLINGS),
+        "task_state": Choice(*TASK_STATES),
         "runtime": Choice(*RUNTIMES),
         "dtype": Choice(*DTYPES),
         "max_iterations": Integer(at_least=1, also=(None,)),
         "max_oracle_calls": Integer(at_least=1, also=(None,)),
         "max_seconds": Number(above=0, also=(None,)),
     }
+    search_space = ["step_size", "outer_step"]
     unbiased = True
     shares_samples = None
     variance_reduced = False
     needs_matrices = False
     scales_steps = False
+    needs_all_of_z = False
+    needs_minimisation = False
 
     sampling_strategy = "callback"
     stopping_criterion = OwnEnds(strategy="callback")
@@ -191,15 +217,43 @@ class BilevelSolver(CheckedParameters, BaseSolver):
         """What `problem` lacks that this solver needs; None if nothing."""
         if self.runtime == "numba" and problem.kernels is None:
             return f"{problem.name} ships no numba kernels: runtime=torch"
-        if self.needs_matrices and problem.dim_z > MATRIX_LIMIT:
-            return (
-                f"{self.name} needs ∇²zz g as a matrix, up to dim z = {MATRIX_LIMIT}; "
-                f"here it is {problem.dim_z}"
-            )
+        if problem.made_of_tasks:
+            reason = self._lack_of_tasks(problem)
+            if reason is not None:
+                return reason
+        elif self.task_state != TASK_STATES[0]:
+            return f"{problem.name} is not made of tasks: task_state={TASK_STATES[0]}"
+        if self.needs_matrices:  # else nothing is asked that would split the data
+            dim_z = problem.dim_drawn(self.batch_size)
+            if dim_z > MATRIX_LIMIT:
+                return (
+                    f"{self.name} needs ∇²zz g as a matrix, up to dim z = "
+                    f"{MATRIX_LIMIT}; here it is {dim_z}"
+                )
         if self.scales_steps and problem.project and not problem.project_scaled:
             return (
                 f"{problem.name} has no projection for steps that differ between "
                 "entries (project_scaled)"
+            )
+        return None
+
+    def _lack_of_tasks(self, problem):
+        """The same of a `problem` made of tasks."""
+        if self.needs_all_of_z:
+            return (
+                f"{self.name} needs all of z at a time; {problem.name} is made of tasks, "
+                "and an iteration has the rows of a few, of different ages"
+            )
+        if self.needs_minimisation and problem.contraction is not None:
+            return (
+                f"{self.name} needs a loss g and a symmetric ∇²zz g; the inner problem "
+                f"of {problem.name} is a fixed point"
+            )
+        limit = problem.largest_batch
+        if limit is not None and problem.n_drawn(self.batch_size) > limit:
+            return (
+                f"an iteration of {problem.name} on {problem.n_drawn(self.batch_size)} "
+                f"tasks may not fit into memory: batch_size at most {limit}"
             )
         return None
 
@@ -280,6 +334,7 @@ class BilevelSolver(CheckedParameters, BaseSolver):
             "counts": dict(zip(COUNTS, run.counts.tolist(), strict=True)),
             "diverged": run.diverged,
             "ended": self._end,
+            "row_bytes": run.row_bytes,
         }
 
     def get_next(self, stop_val):
@@ -313,6 +368,7 @@ class BilevelSolver(CheckedParameters, BaseSolver):
             batch_size=self.batch_size,
             outer_batch_size=self.outer_batch_size,
             sampling=self.sampling,
+            task_state=self.task_state,
             dtype=self.dtype,
             device=self.device,
         )

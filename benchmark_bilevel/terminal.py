@@ -13,7 +13,8 @@ from types import SimpleNamespace
 import click
 from benchopt.utils import dynamic_modules, pdb_helpers, terminal_output
 
-from benchmark_bilevel.faults import TRACEBACK_VARIABLE, Fault, line_of
+from benchmark_bilevel.faults import TRACEBACK_VARIABLE, line_of
+from benchmark_bilevel.notices import Fault
 
 _printed = set()
 _print_normalize = terminal_output.print_normalize

@@ -98,7 +98,13 @@ def time_chunks(advance, n_chunks=7, seconds=0.5):
 
 
 def make_problem(cell, **options):
-    """The problem of a cell; ends the program with a line where its data are missing.
+    """The problem of a cell; see `pose`."""
+    name, dataset, _ = CELLS[cell]
+    return pose(name, dataset, **options)
+
+
+def pose(name, dataset, **options):
+    """A problem on a data set; ends the program with a line where data are missing.
 
     `options` replace defaults of the objective's parameters.
     """
@@ -106,7 +112,6 @@ def make_problem(cell, **options):
 
     from benchmark_bilevel.problems import PROBLEMS
 
-    name, dataset, _ = CELLS[cell]
     benchmark = Benchmark(ROOT)
     ((klass, _),) = benchmark.check_dataset_patterns([dataset])
     data = klass.get_instance().get_data()

@@ -43,9 +43,11 @@ class Solver(BilevelSolver):
         "batch_size": ["full"],
         "outer_batch_size": ["full"],
     }
+    search_space = ["step_size", "outer_step", "n_inner", "n_linear"]
     test_config = {"n_inner": 3, "n_linear": 2, "warm_linear": False}
     shares_samples = False
     unbiased = False  # with small batches: the mean of H⁻¹ is not that of the mean
+    needs_minimisation = True
 
     @staticmethod
     def init(inner, outer, z, x):

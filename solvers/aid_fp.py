@@ -42,6 +42,7 @@ class Solver(BilevelSolver):
         "batch_size": ["full"],
         "outer_batch_size": ["full"],
     }
+    search_space = ["step_size", "linear_step", "outer_step", "n_inner", "n_linear"]
     test_config = {"n_inner": 3, "n_linear": 2, "warm_linear": False}
     shares_samples = False
 

@@ -40,6 +40,7 @@ class Solver(BilevelSolver):
         "step_exponent": [0.5],
         "outer_exponent": [0.5],
     }
+    search_space = ["step_size", "linear_step", "outer_step", "n_inner", "n_terms"]
     test_config = {"n_inner": 2, "n_terms": 4}
     shares_samples = False
 

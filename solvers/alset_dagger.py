@@ -19,6 +19,7 @@ class Solver(BilevelSolver):
 
     name = "ALSET-dagger"
     parameters = {"step_exponent": [0.5], "outer_exponent": [0.5]}
+    search_space = ["step_size", "linear_step", "outer_step"]
     shares_samples = False
 
     @staticmethod

@@ -34,6 +34,7 @@ class Solver(BilevelSolver):
     name = "ALSET-LS"
     parameters = {"n_inner": [1], "n_linear": [10], "start": [0.0]}
     ranges = {"start": Number(at_least=0)}
+    search_space = ["step_size", "linear_step", "outer_step", "n_inner", "n_linear"]
     test_config = {"n_linear": 3, "start": 0.5}
     shares_samples = False
 

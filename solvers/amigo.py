@@ -22,6 +22,7 @@ class Solver(BilevelSolver):
 
     name = "AmIGO"
     parameters = {"n_inner": [10], "n_linear": [10]}
+    search_space = ["step_size", "linear_step", "outer_step", "n_inner", "n_linear"]
     test_config = {"n_inner": 4, "n_linear": 3}
     shares_samples = False
 

@@ -59,6 +59,7 @@ class Solver(BilevelSolver):
         "memory": Number(at_least=0, below=1),
         "floor": Number(above=0),
     }
+    search_space = ["step_size", "linear_step", "outer_step", "n_terms", "weight"]
     test_config = {"n_terms": 4, "weight": 0.5, "floor": 0.1}
     shares_samples = False
     scales_steps = True

@@ -32,7 +32,7 @@ class Solver(BilevelSolver):
 
     References
     ----------
-    M. Ye, B. Liu, S. Wright, P. Stone, Q. Liu, "BOME! Bilevel optimization made easy: A
+    M. Ye, B. Liu, S. Wright, P. Stone, Q. Liu, "BOME! Bilevel optimization made easy: a
     simple first-order approach", NeurIPS 2022.
     """
 
@@ -44,8 +44,10 @@ class Solver(BilevelSolver):
         "outer_batch_size": ["full"],
     }
     ranges = {"barrier": Number(above=0)}
+    search_space = ["step_size", "linear_step", "outer_step", "n_inner"]
     test_config = {"n_inner": 4}
     unbiased = False  # λ is a ratio
+    needs_all_of_z = True
 
     @staticmethod
     def init(inner, outer, z, x):

@@ -54,6 +54,7 @@ class Solver(BilevelSolver):
         "outer_exponent": [0.5],
     }
     ranges = {"growth_exponent": Number(at_least=0), "terms_growth": Number(at_least=0)}
+    search_space = ["step_size", "linear_step", "outer_step", "n_inner", "n_terms"]
     # Constant T and N rest somewhere.
     test_config = {
         "n_inner": 3,

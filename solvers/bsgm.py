@@ -56,6 +56,7 @@ class Solver(BilevelSolver):
         "mean_ratio": Number(above=0),
         "decrease": Number(at_least=0),
     }
+    search_space = ["step_size", "linear_step", "outer_step", "n_steps"]
     test_config = {"n_steps": 4}
     shares_samples = False
 

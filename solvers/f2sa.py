@@ -44,8 +44,10 @@ class Solver(BilevelSolver):
         "outer_exponent": [0.7142857142857143],
     }
     ranges = {"penalty": Number(above=0)}
+    search_space = ["step_size", "outer_step", "n_inner", "penalty"]
     test_config = {"n_inner": 3, "penalty": 5.0}
     shares_samples = False
+    needs_minimisation = True
 
     @staticmethod
     def init(inner, outer, z, x):

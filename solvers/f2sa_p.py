@@ -38,20 +38,22 @@ class Solver(BilevelSolver):
     name = "F2SA-p"
     parameters = {"order": [2], "n_inner": [10], "penalty": [10.0]}
     ranges = {"penalty": Number(above=0)}
+    search_space = ["step_size", "outer_step", "n_inner", "penalty"]
     test_config = {"n_inner": 3, "penalty": 8.0, "order": 3}
     shares_samples = False
+    needs_minimisation = True
 
     @staticmethod
     def init(inner, outer, z, x, order):
-        return z, x, trajectory(z, order)
+        rows = trajectory(z, order)
+        for k in range(order + 1):
+            assign(rows[k], z)
+        return z, x, rows
 
     @staticmethod
     def step(inner, outer, state, steps, t, order, n_inner, penalty):
         z, x, rows = state
         first = -(order // 2)
-        if t == 0:
-            for k in range(order + 1):
-                assign(rows[k], z)
         for _ in range(n_inner):
             i, j = inner.draw(), outer.draw()
             for k in range(order + 1):

@@ -45,8 +45,10 @@ class Solver(BilevelSolver):
         "outer_exponent": [0.6],
     }
     ranges = {"penalty": Number(above=0), "weight": Number(at_least=0, at_most=1)}
+    search_space = ["step_size", "outer_step", "penalty", "weight"]
     test_config = {"penalty": 5.0}
     shares_samples = False
+    needs_all_of_z = True
 
     @staticmethod
     def init(inner, outer, z, x):

@@ -28,6 +28,7 @@ class Solver(BilevelSolver):
         "batch_size": ["full"],
         "outer_batch_size": ["full"],
     }
+    search_space = ["step_size", "outer_step", "n_inner"]
     test_config = {
         "n_inner": 3,
         "dataset": {"name": "quadratic"},

@@ -36,7 +36,9 @@ class Solver(BilevelSolver):
     name = "FSLA"
     parameters = {"weight": [0.5], "step_exponent": [0.5], "outer_exponent": [0.5]}
     ranges = {"weight": Number(above=0, at_most=1)}
+    search_space = ["step_size", "linear_step", "outer_step", "weight"]
     shares_samples = False
+    needs_all_of_z = True
 
     @staticmethod
     def init(inner, outer, z, x):

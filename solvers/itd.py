@@ -43,6 +43,7 @@ class Solver(BilevelSolver):
         "batch_size": ["full"],
         "outer_batch_size": ["full"],
     }
+    search_space = ["step_size", "outer_step", "n_inner"]
     test_config = {"n_inner": 3}
     shares_samples = True
     unbiased = False  # with small batches: z_T and its derivative share them

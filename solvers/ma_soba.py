@@ -26,6 +26,7 @@ class Solver(BilevelSolver):
     name = "MA-SOBA"
     parameters = {"weight": [0.1]}
     ranges = {"weight": Number(above=0, at_most=1)}
+    search_space = ["step_size", "linear_step", "outer_step", "weight"]
     shares_samples = True
 
     @staticmethod

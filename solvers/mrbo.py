@@ -51,8 +51,10 @@ class Solver(BilevelSolver):
         "inner_momentum": Number(at_least=0, at_most=1),
         "outer_momentum": Number(at_least=0, at_most=1),
     }
+    search_space = ["step_size", "linear_step", "outer_step", "n_neumann"]
     test_config = {"n_neumann": 3}
     shares_samples = False
+    needs_all_of_z = True
 
     @staticmethod
     def init(inner, outer, z, x):

@@ -46,9 +46,11 @@ class Solver(BilevelSolver):
         "weight": Number(above=0, at_most=1),
         "probability": Number(above=0, at_most=1),
     }
+    search_space = ["step_size", "linear_step", "outer_step", "weight", "probability"]
     test_config = {"weight": 0.1, "probability": 0.25}
     shares_samples = True
     variance_reduced = True
+    needs_all_of_z = True
 
     @staticmethod
     def init(inner, outer, z, x):
@@ -60,7 +62,6 @@ class Solver(BilevelSolver):
     @staticmethod
     def step(inner, outer, state, steps, t, weight, probability):
         z, x, v, (d_z, d_v, d_x), memory, (z_old, v_old, x_old) = state
-        afresh = t == 0 or flip(inner, probability)
         afresh = t == 0 or flip(inner, probability)
         k = inner.draw()
         gz, gz_old = inner.grad(z, x, k), inner.grad(z_old, x_old, k)

@@ -40,8 +40,16 @@ class Solver(BilevelSolver):
     name = "PZOBO"
     parameters = {"n_inner": [10], "n_perturbations": [10], "smoothing": [0.01]}
     ranges = {"smoothing": Number(above=0)}
+    search_space = [
+        "step_size",
+        "outer_step",
+        "n_inner",
+        "n_perturbations",
+        "smoothing",
+    ]
     test_config = {"n_inner": 3, "n_perturbations": 2}
     shares_samples = False
+    needs_all_of_z = True
 
     @staticmethod
     def init(inner, outer, z, x):

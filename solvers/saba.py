@@ -12,7 +12,8 @@ class Solver(BilevelSolver):
     ----------
     full_memory : bool
         Start from tables filled by one pass over the data, which is timed and counted
-        (the analysis assumes it), or from zeros.
+        (the analysis assumes it), or from zeros. Where the problem is made of tasks,
+        only ∇²xz g v and ∇x f have tables, a row for each block of tasks.
 
     References
     ----------
@@ -23,8 +24,17 @@ class Solver(BilevelSolver):
 
     name = "SABA"
     parameters = {"full_memory": [True]}
+    search_space = ["step_size", "linear_step", "outer_step"]
     shares_samples = True
     variance_reduced = True
+
+    def skip(self, problem):
+        if problem.made_of_tasks and self.full_memory:
+            return True, (
+                f"{problem.name} is made of tasks, and a pass over the data would need "
+                "all their rows of z at once: full_memory=False"
+            )
+        return super().skip(problem)
 
     @staticmethod
     def init(inner, outer, z, x):

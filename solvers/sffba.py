@@ -34,9 +34,11 @@ class Solver(BilevelSolver):
     name = "SFFBA"
     parameters = {"weight": [0.05]}
     ranges = {"weight": Number(above=0, at_most=1)}
+    search_space = ["step_size", "linear_step", "outer_step", "weight"]
     test_config = {"weight": 0.1}
     shares_samples = True
     variance_reduced = True
+    needs_all_of_z = True
 
     @staticmethod
     def init(inner, outer, z, x):

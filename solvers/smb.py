@@ -37,6 +37,7 @@ class Solver(BilevelSolver):
     name = "SMB"
     parameters = {"n_terms": [10], "linear_step": [0.5], "weight": [0.1]}
     ranges = {"weight": Number(above=0, at_most=1)}
+    search_space = ["step_size", "linear_step", "outer_step", "n_terms", "weight"]
     test_config = {"n_terms": 4, "weight": 0.5}
     shares_samples = False
 

@@ -18,6 +18,7 @@ class Solver(BilevelSolver):
 
     name = "SOBA"
     parameters = {"step_exponent": [0.5], "outer_exponent": [0.5]}
+    search_space = ["step_size", "linear_step", "outer_step"]
     shares_samples = True
 
     @staticmethod

@@ -47,6 +47,7 @@ class Solver(BilevelSolver):
         "square_memory": Number(at_least=0, below=1),
         "floor": Number(above=0),
     }
+    search_space = ["step_size", "linear_step", "outer_step"]
     test_config = {"square_memory": 0.9, "floor": 0.1}
     shares_samples = True
     scales_steps = True

@@ -1,14 +1,11 @@
 from benchmark_bilevel.methods import (
     Calls,
     Implicit,
-    assign,
     copy,
     descend,
-    draw_large_batch,
     flip,
-    page,
+    page_directions,
     project_ball,
-    soba_directions,
     zeros_like,
 )
 from benchmark_bilevel.parameters import Number
@@ -28,8 +25,8 @@ class Solver(BilevelSolver):
     ----------
     probability : float
         p in (0, 1].
-    radius : float
-        Of the ball around 0 that Π projects on, above that of H⁻¹∇z f; infinity is none.
+    radius : float or None
+        Of the ball around 0 that Π projects on, above ‖H⁻¹∇z f‖; None is no ball.
 
     References
     ----------
@@ -40,14 +37,16 @@ class Solver(BilevelSolver):
     """
 
     name = "SPABA"
-    parameters = {"probability": [0.1], "radius": [1e999]}
+    parameters = {"probability": [0.1], "radius": [None]}
     ranges = {
         "probability": Number(above=0, at_most=1),
-        "radius": Number(above=0, also=(1e999,)),
+        "radius": Number(above=0, also=(None,)),
     }
+    search_space = ["step_size", "linear_step", "outer_step", "probability"]
     test_config = {"probability": 0.25}
     shares_samples = True
     variance_reduced = True
+    needs_all_of_z = True
 
     @staticmethod
     def init(inner, outer, z, x):
@@ -57,26 +56,14 @@ class Solver(BilevelSolver):
 
     @staticmethod
     def step(inner, outer, state, steps, t, probability, radius):
-        z, x, v, (d_z, d_v, d_x), (z_old, v_old, x_old) = state
+        z, x, v, directions, old = state
         afresh = t == 0 or flip(inner, probability)
-        i = draw_large_batch(inner, inner.n_blocks if afresh else 1)
-        j = draw_large_batch(outer, outer.n_blocks if afresh else 1)
-        new_z, new_v, new_x = soba_directions(inner, outer, z, x, v, i, j)
-        if afresh:
-            page(d_z, True, new_z, new_z)
-            page(d_v, True, new_v, new_v)
-            page(d_x, True, new_x, new_x)
-        else:
-            old = soba_directions(inner, outer, z_old, x_old, v_old, i, j)
-            page(d_z, False, new_z, old[0])
-            page(d_v, False, new_v, old[1])
-            page(d_x, False, new_x, old[2])
-        assign(z_old, z)
-        assign(v_old, v)
-        assign(x_old, x)
+        page_directions(inner, outer, directions, (z, v, x), old, afresh)
+        d_z, d_v, d_x = directions
         descend(z, steps.inner, d_z)
         descend(v, steps.linear, d_v)
-        project_ball(v, radius)
+        if radius is not None:
+            project_ball(v, radius)
         outer.descend(x, steps.outer, d_x)
 
     @staticmethod

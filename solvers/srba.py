@@ -1,13 +1,10 @@
 from benchmark_bilevel.methods import (
     Calls,
     Implicit,
-    assign,
     copy,
     descend,
-    draw_large_batch,
+    page_directions,
     project_ball,
-    soba_directions,
-    spider,
     zeros_like,
 )
 from benchmark_bilevel.parameters import Number
@@ -27,8 +24,8 @@ class Solver(BilevelSolver):
     period : int
         q, iterations from one pass over all samples to the next; the analysis has the
         number of mini-batches.
-    radius : float
-        Of the ball around 0 that Π projects on, above that of H⁻¹∇z f; infinity is none.
+    radius : float or None
+        Of the ball around 0 that Π projects on, above ‖H⁻¹∇z f‖; None is no ball.
 
     References
     ----------
@@ -38,11 +35,13 @@ class Solver(BilevelSolver):
     """
 
     name = "SRBA"
-    parameters = {"period": [128], "radius": [1e999]}
-    ranges = {"radius": Number(above=0, also=(1e999,))}
+    parameters = {"period": [128], "radius": [None]}
+    ranges = {"radius": Number(above=0, also=(None,))}
+    search_space = ["step_size", "linear_step", "outer_step", "period"]
     test_config = {"period": 4}
     shares_samples = True
     variance_reduced = True
+    needs_all_of_z = True
 
     @staticmethod
     def init(inner, outer, z, x):
@@ -52,26 +51,14 @@ class Solver(BilevelSolver):
 
     @staticmethod
     def step(inner, outer, state, steps, t, period, radius):
-        z, x, v, (d_z, d_v, d_x), (z_old, v_old, x_old) = state
+        z, x, v, directions, old = state
         afresh = t % period == 0
-        i = draw_large_batch(inner, inner.n_blocks if afresh else 1)
-        j = draw_large_batch(outer, outer.n_blocks if afresh else 1)
-        new_z, new_v, new_x = soba_directions(inner, outer, z, x, v, i, j)
-        if afresh:
-            assign(d_z, new_z)
-            assign(d_v, new_v)
-            assign(d_x, new_x)
-        else:
-            old = soba_directions(inner, outer, z_old, x_old, v_old, i, j)
-            spider(d_z, new_z, old[0])
-            spider(d_v, new_v, old[1])
-            spider(d_x, new_x, old[2])
-        assign(z_old, z)
-        assign(v_old, v)
-        assign(x_old, x)
+        page_directions(inner, outer, directions, (z, v, x), old, afresh)
+        d_z, d_v, d_x = directions
         descend(z, steps.inner, d_z)
         descend(v, steps.linear, d_v)
-        project_ball(v, radius)
+        if radius is not None:
+            project_ball(v, radius)
         outer.descend(x, steps.outer, d_x)
 
     @staticmethod

@@ -46,9 +46,11 @@ class Solver(BilevelSolver):
         "convexity": Number(above=0),
         "cross_bound": Number(above=0),
     }
+    search_space = ["step_size", "outer_step", "weight"]
     shares_samples = False
     unbiased = False  # the mean of Ĥ⁻¹ is not H⁻¹
     needs_matrices = True
+    needs_all_of_z = True
 
     @staticmethod
     def init(inner, outer, z, x):

@@ -41,6 +41,7 @@ class Solver(BilevelSolver):
         "convexity": [0.0],
     }
     ranges = {"convexity": Number(at_least=0)}
+    search_space = ["step_size", "linear_step", "outer_step", "n_inner", "n_neumann"]
     test_config = {
         "n_inner": 4,
         "n_neumann": 3,

@@ -53,8 +53,10 @@ class Solver(BilevelSolver):
         "inner_weight": Number(above=0, at_most=1),
         "outer_weight": Number(above=0, at_most=1),
     }
+    search_space = ["step_size", "linear_step", "outer_step", "n_terms"]
     test_config = {"n_terms": 4}
     shares_samples = False
+    needs_all_of_z = True
 
     @staticmethod
     def init(inner, outer, z, x):

@@ -46,9 +46,11 @@ class Solver(BilevelSolver):
         "outer_exponent": [0.3333333333333333],
     }
     ranges = {"weight": Number(above=0, at_most=1), "convexity": Number(above=0)}
+    search_space = ["step_size", "outer_step", "weight"]
     shares_samples = False
     unbiased = False  # the mean of Ĥ⁻¹ is not H⁻¹
     needs_matrices = True
+    needs_all_of_z = True
 
     @staticmethod
     def init(inner, outer, z, x):

@@ -26,6 +26,7 @@ class Solver(BilevelSolver):
 
     name = "T1-T2"
     parameters = {"n_inner": [1], "step_exponent": [0.5], "outer_exponent": [0.5]}
+    search_space = ["step_size", "linear_step", "outer_step", "n_inner"]
     test_config = {"n_inner": 2}
     shares_samples = False
 

@@ -1,6 +1,5 @@
 # A template to copy to a file of any other name, here or anywhere else; benchopt leaves
-# out files that are called template_*. What it may use is listed in the README, 'Add a
-# solver'. Try it:
+# out files that are called template_*. docs/add-a-solver.md lists what it may use. Try it:
 #   python -m benchmark_bilevel check my_solver.py
 #   benchopt run . -s /path/to/my_solver.py -s SOBA -d quadratic
 from benchmark_bilevel.methods import Calls, Implicit, descend, zeros_like
@@ -25,6 +24,8 @@ class Solver(BilevelSolver):
     parameters = {"momentum": [0.5]}
     # Optional: what they may be; anything else is refused before a run.
     ranges = {"momentum": Number(at_least=0, below=1)}
+    # Optional: what `search` tunes, by name or with the edges of a logarithmic range.
+    search_space = ["step_size", "linear_step", "outer_step", ("momentum", 0.1, 0.99)]
 
     # z and x are the initial point; return all that an iteration needs, z and x first.
     @staticmethod

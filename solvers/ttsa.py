@@ -37,6 +37,7 @@ class Solver(BilevelSolver):
         "step_exponent": [0.4],
         "outer_exponent": [0.6],
     }
+    search_space = ["step_size", "linear_step", "outer_step", "n_terms"]
     test_config = {"n_terms": 4}
     shares_samples = False
 

@@ -35,7 +35,9 @@ class Solver(BilevelSolver):
         "outer_batch_size": ["full"],
     }
     ranges = {"penalty": Number(above=0)}
+    search_space = ["step_size", "outer_step", "n_inner", "penalty"]
     test_config = {"n_inner": 4, "penalty": 5.0, "ramp": 5}
+    needs_minimisation = True
 
     @staticmethod
     def init(inner, outer, z, x):

@@ -55,8 +55,10 @@ class Solver(BilevelSolver):
         "large_fraction": [1.0],
     }
     ranges = {"large_fraction": Number(above=0, at_most=1)}
+    search_space = ["step_size", "linear_step", "outer_step", "n_neumann", "period"]
     test_config = {"n_inner": 3, "n_neumann": 3, "period": 4}
     shares_samples = False
+    needs_all_of_z = True
 
     @staticmethod
     def init(inner, outer, z, x):

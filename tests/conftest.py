@@ -52,6 +52,19 @@ def make_problem(name):
     return PROBLEMS["hyperparameter-selection"](dataset(name, **parameters))
 
 
+def task_run(problem, name, step, outer_step, batch_size="full", **parameters):
+    """The runtime of ``solvers/<name>.py`` on tasks, with constant steps."""
+    solver = load_solver(name).get_instance(
+        step_size=step,
+        outer_ratio=step / outer_step,
+        step_exponent=0.0,
+        outer_exponent=0.0,
+        batch_size=batch_size,
+        **parameters,
+    )
+    return solver.make_runtime(problem)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     """A test that skips because it "needs" something fails where all has to be there."""

@@ -12,7 +12,7 @@ from test_benchopt import benchmark, run, status_lines  # noqa: F401
 
 from benchmark_bilevel.ends import PATIENCE, AnyEnds
 from benchmark_bilevel.exact.metrics import Evaluator
-from benchmark_bilevel.faults import Fault
+from benchmark_bilevel.notices import Fault
 from benchmark_bilevel.oracles import COUNTS
 from benchmark_bilevel.solver import CHUNK_SECONDS, evaluation_points
 from benchmark_bilevel.verification.cases import small_problems
@@ -38,6 +38,8 @@ class Runtime:
     oracle_calls = property(lambda self: self.t)
     diverged = property(lambda self: self.t >= self.diverges_at)
     counts = property(lambda self: np.full(len(COUNTS), self.t))
+
+    row_bytes = None
 
     def variables(self):
         return np.zeros(6), np.zeros(4)
@@ -232,6 +234,28 @@ def test_the_last_row_is_exact_however_a_run_ends(monkeypatch, end):
     assert np.isfinite(last["value"]) and last["retrained"] == 1.0
 
 
+@pytest.mark.parametrize("when", ["final", "never"])
+def test_a_run_can_do_without_h(monkeypatch, when):
+    problem = make_problem("quadratic")
+    final = {"retrained": 1.0}
+    monkeypatch.setattr(type(problem), "final_metrics", lambda self, x: final)
+    row = Evaluator(problem, when).metrics(*problem.initial_point(), ended="budget")
+    assert np.isnan(row["value"]) and np.isfinite(row["outer_loss"])
+    assert ("retrained" in row) == (when == "final")
+
+
+def test_how_often_h_is_evaluated_can_be_asked_for():
+    problem = make_problem("quadratic")
+    point = problem.initial_point()
+    late = Evaluator(problem, 0)
+    assert np.isnan(late.metrics(*point, 0, {}, False)["value"])
+    assert np.isfinite(late.metrics(*point, 0, {}, False, "budget")["value"])
+    seldom = Evaluator(problem, 7)
+    points = [0, *evaluation_points(10**8)]
+    exact = [k for k in points if seldom._is_exact_point(k, None)]
+    assert sum(k <= 10**6 for k in exact) == 7 and exact[-1] > 10**7
+
+
 @pytest.mark.parametrize(
     "result, line",
     [
@@ -336,8 +360,9 @@ class Solver(BaseSolver):
 
 
 def test_plain_solvers_of_every_strategy_run(benchmark, tmp_path):  # noqa: F811
-    """The one with a callback is README's."""
-    blocks = re.findall("```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    """The one with a callback is that of the guide."""
+    guide = (ROOT / "docs" / "add-a-solver.md").read_text()
+    blocks = re.findall("```python\n(.*?)```", guide, re.S)
     texts = [block for block in blocks if "L-BFGS-B on h" in block]
     options = {"run_once": "", "iteration": "maxiter", "tolerance": "gtol"}
     for strategy, option in options.items():

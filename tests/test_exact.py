@@ -259,6 +259,13 @@ def test_published_references_are_stationary(reference):
     assert decrease <= 1e-6  # to first order, over the whole box
 
 
+@pytest.mark.parametrize("reference", PUBLISHED, ids=lambda r: r["fingerprint"])
+def test_the_accuracy_of_a_reference_is_a_bound(reference):
+    """Of its own error and of the way down that is left, to first order."""
+    errors = reference.get("value_error", 0) + reference["local_gap"]
+    assert 0 < errors <= reference["accuracy"]
+
+
 def _problem_of(reference):
     for name in ("simulated", "breast_cancer", "digits", "ijcnn1"):
         data = dataset(name)

@@ -46,6 +46,7 @@ from benchmark_bilevel.methods.schedules import Schedule
 from benchmark_bilevel.methods.variance_reduction import empty_memory
 from benchmark_bilevel.oracles import COUNTS
 from benchmark_bilevel.oracles.samplers import Partition, make_sampler
+from benchmark_bilevel.problems.base import Problem
 from benchmark_bilevel.problems.quadratic.kernels import QuadraticOuter
 from benchmark_bilevel.runtimes import make_runtime
 from benchmark_bilevel.verification.cases import model_of, small_quadratic
@@ -374,8 +375,8 @@ def test_a_matrix_is_moved_like_a_variable(kind, generator):
 # --- what does not fit is refused by a line -------------------------------------------
 
 
-class LargeBox:
-    name, dim_z, kernels, project, project_scaled = "large", 501, None, abs, None
+class LargeBox(Problem):
+    name, dim_z, project = "large", 501, abs
 
 
 @pytest.mark.parametrize(
@@ -391,7 +392,7 @@ class LargeBox:
 )
 def test_problems_are_skipped(needs, reason):
     solver = type("Solver", (load_solver("soba"),), needs).get_instance()
-    skipped, line = solver.skip(LargeBox)
+    skipped, line = solver.skip(LargeBox({}))
     assert skipped == (reason is not None)
     assert line is None or (reason in line and "\n" not in line)
     assert solver.skip(small_quadratic()) == (False, None)

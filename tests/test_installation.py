@@ -130,6 +130,10 @@ def test_a_clone_is_a_benchopt_benchmark(clone, environment, tmp_path):
         assert ", ".join(names) in lines
 
     environment.benchopt("archive", clone)
+    code, lines = environment.python("-m", "benchopt", "run", clone, check=False)
+    assert code == 1
+    assert "numba" in lines[-1] and f"`pip install {clone}`" in lines[-1]
+    assert not [line for line in lines if "Traceback" in line]
 
     environment.install(*pip_requirements(), "pytest")
     metrics = environment.run(clone)

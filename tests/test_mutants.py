@@ -11,8 +11,23 @@ import types
 import numpy as np
 import pytest
 from conftest import ROOT, load_plugin
-from test_methods import biadam_averages, fsla_remembers
-from test_solvers import elements_of_iterations, mrbo_weights_are_right
+from test_methods import (
+    EXPONENTS,
+    LENGTHS,
+    REMEMBERING,
+    averages_start_along_fx,
+    biadam_averages,
+    bome_descends_both,
+    default_exponents,
+    first_calls,
+    keeps_v_in_a_ball,
+    mrbo_weights_are_right,
+    pzobo_is_itd,
+    pzobo_shares_samples,
+    remembers,
+    stable_projects,
+)
+from test_solvers import elements_of_iterations
 
 from benchmark_bilevel import methods
 from benchmark_bilevel.exact import newton
@@ -502,6 +517,46 @@ MUTANTS = {
         directions,
         "after iteration 0",
     ),
+    "random truncation from 1 to N": (
+        "ttsa",
+        "estimators",
+        [("(inner, inner.uniform(n_terms))", "(inner, 1 + inner.uniform(n_terms))")],
+        directions,
+        "direction of x",
+    ),
+    "HOAG's step made twice": (
+        "hoag",
+        "solver",
+        [
+            (
+                "outer.descend(x, steps.outer, jv, fx)",
+                "outer.descend(x, steps.outer, jv, fx)\n"
+                "        outer.descend(x, steps.outer, jv, fx)",
+            )
+        ],
+        directions,
+        "direction of x",
+    ),
+    "SUSTAIN's cross derivative on the sample of the inner gradient": (
+        "sustain",
+        "solver",
+        [
+            (
+                "i, samples = inner.draw(), draw_hia_hypergradient(inner, outer, n_terms)",
+                "samples = draw_hia_hypergradient(inner, outer, n_terms)\n"
+                "        i = samples[2]",
+            )
+        ],
+        conduct.samples,
+        "one sample serves cross and grad",
+    ),
+    "F2SA's multiplier grows as t^(6/7)": (
+        "f2sa",
+        "solver",
+        [("decay(t, step_exponent - outer_exponent)", "decay(t, -6 / 7)")],
+        settled_hypergradient,
+        "settles",
+    ),
     "∇z g of y taken at z": (
         "f2ba",
         "solver",
@@ -552,22 +607,183 @@ def unmutated(solver):
     )
 
 
-def test_fsla_without_storm_fails(tmp_path):
-    edits = [("storm(d, weight * decay(t, outer_exponent), h, h_old)", "assign(d, h)")]
-    mutant = Subject(make_mutant(tmp_path, "fsla", "solver", edits), runtime="torch")
-    assert fsla_remembers(unmutated("fsla")) and not fsla_remembers(mutant)
+def test_a_direction_used_too_late_fails(tmp_path):
+    """H v on sparse data refers to v, which ∇z f has moved."""
+    late = "descend(v, steps.linear, fz)\n        descend(v, steps.linear, hv)"
+    edits = [("descend(v, steps.linear, hv, fz)", late)]
+    mutant = Subject(make_mutant(tmp_path, "soba", "solver", edits), runtime="torch")
+    with pytest.raises(ValueError, match="used after the variable has moved"):
+        conduct.problems(mutant)
 
 
-def test_biadam_whose_averages_keep_their_first_value_fails(tmp_path):
-    edits = [("else weight * eta", "else 0.0")]
-    mutant = Subject(make_mutant(tmp_path, "biadam", "solver", edits), runtime="torch")
-    assert biadam_averages(unmutated("biadam")) and not biadam_averages(mutant)
+FORGETFUL = {
+    "FSLA without STORM": (
+        "fsla",
+        ("storm(d, weight * decay(t, outer_exponent), h, h_old)", "assign(d, h)"),
+    ),
+    "MRBO's u of other samples at the old point": (
+        "mrbo",
+        ("inner.grad(z_old, x_old, i)", "inner.grad(z_old, x_old, inner.draw())"),
+    ),
+    "MRBO's d of other samples at the old point": (
+        "mrbo",
+        (
+            "inner, outer, z_old, x_old, linear_step, samples\n",
+            "inner, outer, z_old, x_old, linear_step,\n"
+            "                draw_hypergradient(inner, outer, n_neumann),\n",
+        ),
+    ),
+    "VRBO's u of other samples at the old point": (
+        "vrbo",
+        ("inner.grad(z_old, x_old, i)", "inner.grad(z_old, x_old, inner.draw())"),
+    ),
+    "VRBO's d of other samples at the old point": (
+        "vrbo",
+        (
+            "inner, outer, z_old, x_old, linear_step, samples",
+            "inner, outer, z_old, x_old, linear_step, "
+            "draw_hypergradient(inner, outer, n_neumann)",
+        ),
+    ),
+}
 
 
-def test_weights_that_do_not_decrease_fail(tmp_path):
-    edits = [("storm_momentum(t, ", "storm_momentum(1, ")]
-    mutant = Subject(make_mutant(tmp_path, "mrbo", "solver", edits), runtime="torch")
-    assert not mrbo_weights_are_right(mutant)
+def torch_mutant(tmp_path, solver, *edits):
+    return Subject(make_mutant(tmp_path, solver, "solver", edits), runtime="torch")
+
+
+@pytest.mark.parametrize("name", FORGETFUL)
+def test_a_forgetful_estimate_fails(tmp_path, name):
+    solver, edit = FORGETFUL[name]
+    assert not remembers(torch_mutant(tmp_path, solver, edit), **REMEMBERING[solver])
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        ("storm_momentum(t, ", "storm_momentum(1, "),
+        ("storm_momentum(t, outer_momentum,", "storm_momentum(t, inner_momentum,"),
+        ("storm_momentum(t, outer_momentum, step_exponent)", "outer_momentum"),
+        ("storm_momentum(t, inner_momentum, step_exponent)", "inner_momentum"),
+    ],
+)
+def test_wrong_weights_of_mrbo_fail(tmp_path, edit):
+    assert not mrbo_weights_are_right(torch_mutant(tmp_path, "mrbo", edit))
+
+
+@pytest.mark.parametrize(
+    ("solver", "edits"),
+    [
+        ("bsgm", [("mean_ratio * n_steps", "n_steps")]),
+        ("vrbo", [("n_blocks_of(inner, large_fraction)", "n_blocks_of(inner, 1.0)")]),
+        ("vrbo", [("n_neumann, large_fraction)", "n_neumann, 1.0)")]),
+    ],
+)
+def test_lengths_that_are_ignored_fail(tmp_path, solver, edits):
+    settings, calls = LENGTHS[solver]
+    assert first_calls(torch_mutant(tmp_path, solver, *edits), **settings) != calls
+
+
+@pytest.mark.parametrize("name", ["step_exponent", "outer_exponent"])
+@pytest.mark.parametrize("solver", ["soba", "mrbo", "ttsa"])
+def test_other_default_exponents_fail(tmp_path, solver, name):
+    mutant = torch_mutant(
+        tmp_path, solver, (f'"{name}": [0.', f'"{name}": [0.1')
+    ).solver
+    assert default_exponents(mutant)[mutant.name] != EXPONENTS[mutant.name]
+
+
+# name: (solver, file of the edit, [(old, new), …], what holds of the solver, settings)
+OWN_MUTANTS = {
+    "MA-SOBA's v starts at random": (
+        "ma_soba",
+        "solver",
+        [("return z, x, zeros_like(z)", "return z, x, inner.normal(z)")],
+        averages_start_along_fx,
+        {},
+    ),
+    "SLIP's v starts at random": (
+        "slip",
+        "solver",
+        [("return z, x, zeros_like(z)", "return z, x, inner.normal(z)")],
+        averages_start_along_fx,
+        {"n_warmup": 0},
+    ),
+    "STABLE without the projection of H": (
+        "stable",
+        "solver",
+        [("        clip_spectrum(H, convexity)\n", "")],
+        stable_projects,
+        {},
+    ),
+    "STABLE without the projection of J": (
+        "stable",
+        "solver",
+        [("        project_spectral_ball(J, cross_bound)\n", "")],
+        stable_projects,
+        {},
+    ),
+    "SRBA without its ball": (
+        "srba",
+        "solver",
+        [("            project_ball(v, radius)\n", "            pass\n")],
+        keeps_v_in_a_ball,
+        {},
+    ),
+    "SPABA's v clipped entry by entry": (
+        "spaba",
+        "solver",
+        [("project_ball(v, radius)", "v.clamp_(-radius, radius)")],
+        keeps_v_in_a_ball,
+        {},
+    ),
+    "BOME without ∇x f": (
+        "bome",
+        "solver",
+        [
+            (
+                "outer.descend(x, steps.outer, q_x, fx)",
+                "outer.descend(x, steps.outer, q_x)",
+            )
+        ],
+        bome_descends_both,
+        {},
+    ),
+    "PZOBO's directions on the unit sphere": (
+        "pzobo",
+        "solver",
+        [("u = inner.normal(x)", "u = inner.normal(x)\n            u = u / u.norm()")],
+        pzobo_is_itd,
+        {"smoothing": 1.0},
+    ),
+    "PZOBO's perturbed runs on samples of their own": (
+        "pzobo",
+        "solver",
+        [
+            (
+                "sgd_along(inner, z_end, x_near, steps.inner, blocks)",
+                "sgd_along(inner, z_end, x_near, steps.inner, "
+                "draw_blocks(inner, n_inner))",
+            )
+        ],
+        pzobo_shares_samples,
+        {},
+    ),
+    "BiAdam's averages keep their first value": (
+        "biadam",
+        "solver",
+        [("else weight * eta", "else 0.0")],
+        biadam_averages,
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OWN_MUTANTS)
+def test_mutant_lacks_what_its_method_has(tmp_path, name):
+    solver, where, edits, holds, settings = OWN_MUTANTS[name]
+    mutant = Subject(make_mutant(tmp_path, solver, where, edits), runtime="torch")
+    assert holds(unmutated(solver), **settings) and not holds(mutant, **settings)
 
 
 def test_copied_tables_are_seen(tmp_path):

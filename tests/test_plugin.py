@@ -1,5 +1,6 @@
-"""A solver and a problem outside the repository, written from the README alone."""
+"""A solver and a problem outside the repository, written from the guides alone."""
 
+import re
 import subprocess
 import sys
 
@@ -9,32 +10,9 @@ from test_benchopt import benchmark, benchopt, run  # noqa: F401
 
 from benchmark_bilevel.verification.plugin import checks_of
 
-PLUGIN = '''\
-from benchmark_bilevel.methods.directions import descend, zeros_like
-from benchmark_bilevel.solver import BilevelSolver
-
-
-class Solver(BilevelSolver):
-    """SOBA with heavy-ball momentum on x: m ← β m + D_x, x ← P(x − γ m)."""
-
-    name = "heavy-ball SOBA"
-    parameters = {"momentum": [0.5]}
-
-    @staticmethod
-    def init(inner, outer, z, x):
-        return z, x, zeros_like(z), zeros_like(x)
-
-    @staticmethod
-    def step(inner, outer, state, steps, t, momentum):
-        z, x, v, m = state
-        gz, hv, jv = inner.grad_hvp_cross(z, x, v, inner.draw())
-        fz, fx = outer.grad(z, x, outer.draw())
-        descend(z, steps.inner, gz)
-        descend(v, steps.linear, hv, fz)
-        descend(m, 1.0 - momentum, m)
-        descend(m, -1.0, jv, fx)
-        outer.descend(x, steps.outer, m)
-'''
+BLOCK = re.compile("```python\n(.*?)```", re.DOTALL)
+# The README's example: what is shown there is what is tested here.
+PLUGIN = BLOCK.search((ROOT / "README.md").read_text())[1]
 FLIPPED = ("descend(m, -1.0, jv, fx)", "descend(m, 1.0, jv); descend(m, -1.0, fx)")
 
 

@@ -8,7 +8,6 @@ import subprocess
 from itertools import pairwise
 
 import click
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -22,7 +21,6 @@ from conftest import ROOT
 from benchmark_bilevel.__main__ import main
 from benchmark_bilevel.report import (
     curves,
-    figures,
     names,
     origins,
     reading,
@@ -31,6 +29,8 @@ from benchmark_bilevel.report import (
     tables,
     targets,
 )
+from benchmark_bilevel.report.metrics import METRICS
+from benchmark_bilevel.report.panels import all_panels
 
 PROBLEM = "ijcnn1, hyperparameter-selection"
 SOME = ("SOBA", "SABA")
@@ -204,11 +204,11 @@ def test_which_code_made_how_many_runs():
     assert origins.made_by(without) == "all runs by unknown code"
 
 
-def test_the_readme_says_which_code_made_each_published_file():
-    text = (ROOT / "README.md").read_text()
+def test_the_texts_say_which_code_made_each_published_file():
+    text = (ROOT / "docs" / "publishing.md").read_text()
     for path in sorted((ROOT / "results").glob("*.parquet")):
         line = f"| `{path.stem}` | {origins.made_by(reading.read([path]))} |"
-        assert line in text, f"README.md needs the line\n{line}"
+        assert line in text, f"docs/publishing.md needs the line\n{line}"
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_without_a_checkout_there_is_no_address(tmp_path):
 
 @pytest.mark.parametrize("url", ["javascript:alert(1)", "x", "https://a:b@c.org/d"])
 def test_an_address_that_no_page_should_link_to_is_refused(url):
-    with pytest.raises(click.UsageError, match="is not the address of a repository"):
+    with pytest.raises(click.UsageError, match="is not an address on the web"):
         origins.given_address(url)
 
 
@@ -314,55 +314,58 @@ def test_styles_are_distinct_and_do_not_depend_on_what_is_drawn():
 # --- curves ---------------------------------------------------------------------------
 
 
-def test_quantiles_of_step_functions_on_a_common_grid():
-    """By hand: the value at x is that of the last evaluation at or before x."""
-    runs = [
-        (np.array([0.0, 1.0, 10.0, 100.0]), np.array([8.0, 4.0, 2.0, 1.0])),
-        (np.array([0.0, 2.0, 20.0, 90.0]), np.array([8.0, 5.0, 3.0, 2.0])),
-        (np.array([0.0, 3.0, 30.0, 200.0]), np.array([8.0, 6.0, 4.0, 0.0])),
-    ]
-    x, median, low, high = curves.aggregate(runs)
-    assert x[0] == 0.0 and x[1] == 1.0
-    assert x[-1] == 90.0, "where the first run ends"
-    expected = np.array([[y[xs <= t][-1] for xs, y in runs] for t in x])
-    np.testing.assert_allclose(median, np.median(expected, axis=1))
-    np.testing.assert_allclose(low, np.quantile(expected, 0.2, axis=1))
-    np.testing.assert_allclose(high, np.quantile(expected, 0.8, axis=1))
-    assert median[-1] == 2.0, "the best end of one run moves nothing"
+def run_of(costs, values, points, end="budget"):
+    arrays = [np.array(part, float) for part in (costs, values, points)]
+    return curves.Run(*arrays, costs[-1], end)
 
 
-def test_ends_of_budgets_that_are_exceeded_differently_all_count():
-    """The last values of all runs are those of the table, whichever ended first."""
+def test_points_are_medians_where_most_runs_were_evaluated():
+    """By hand: of three runs, one ends before the others and one has a point of its own."""
     runs = [
-        (np.array([0.0, 75.0, 102.0]), np.array([8.0, 3.0, 1.0])),
-        (np.array([0.0, 80.0, 115.0]), np.array([8.0, 4.0, 2.0])),
-        (np.array([0.0, 70.0, 108.0]), np.array([8.0, 5.0, 3.0])),
+        run_of([0, 1, 10, 100], [8, 4, 2, 1], [0, 5, 50, 500]),
+        run_of([0, 2, 20, 90], [8, 5, 3, 2], [0, 5, 50, 450]),
+        run_of([0, 3, 25, 30, 200], [8, 6, 5, 4, 0.5], [0, 5, 40, 50, 800]),
     ]
     x, median, low, high = curves.aggregate(runs)
-    assert x[-1] == 115.0
-    assert median[-1] == 2.0 and low[-1] == 1.4 and high[-1] == 2.6
+    np.testing.assert_array_equal(x, [0, 2, 20, 100])
+    np.testing.assert_array_equal(median, [8, 5, 3, 1])
+    np.testing.assert_allclose(low, [8, 4.4, 2.4, 0.7])
+    np.testing.assert_allclose(high, [8, 5.6, 3.6, 1.6])
+    assert min(curves.aggregate(runs, lowest=2.0)[1]) == 2.0
+
+
+def test_a_slow_repetition_shortens_no_curve():
+    """Its points count; those that it did not come to are the others'."""
+    points = [0, 1, 10, 100, 1000]
+    fast = run_of([0, 1, 2, 3, 4], [5, 4, 3, 2, 1], points)
+    slow = run_of([0, 2, 4], [5, 4, 3], points[:3])
+    x, median, *_ = curves.aggregate([fast, fast, slow])
+    np.testing.assert_array_equal(x, [0, 1, 2, 3, 4])
+    np.testing.assert_array_equal(median, [5, 4, 3, 2, 1])
+    x, *_ = curves.aggregate([fast, slow, slow])
+    assert x[-1] == 4, "the median of the ends"
+    np.testing.assert_array_equal(x, [0, 2, 4])
 
 
 def test_no_curve_has_an_artificial_final_drop(two_problems):
-    """Medians lie among the runs' values; nothing is below the accuracy of h*."""
+    """It ends with the table's median; nothing is below the accuracy of h*."""
     runs = two_problems[two_problems["problem"] == PROBLEM].copy()
     late = runs["objective_iterations"] > 1e3
     runs.loc[late, "objective_suboptimality"] = -1e-16
     for curve in curves.curves(runs, PROBLEM, "suboptimality", "seconds"):
         accuracy = results.accuracy_of_reference(runs)
         assert curve.y[-1] == curve.low[-1] == curve.high[-1] == accuracy == 1e-10
+    table = tables.summary(two_problems, PROBLEM).set_index("name")
     for curve in curves.curves(two_problems, PROBLEM, "suboptimality", "oracle calls"):
         own = two_problems[two_problems["variant"] == curve.name]
-        assert curve.y[-1] >= own["objective_suboptimality"].min()
-        last = (
-            own[own["objective_oracle_calls"] <= curve.x[-1]].groupby("idx_rep").last()
-        )
-        np.testing.assert_allclose(
-            curve.y[-1], last["objective_suboptimality"].median()
-        )
+        last = own[own["problem"] == PROBLEM].groupby("idx_rep").last()
+        assert curve.y[-1] == last["objective_suboptimality"].median()
+        assert curve.y[-1] == table["median"][curve.name]
+        assert curve.x[0] == 0 and (np.diff(curve.x) > 0).all()
 
 
 def test_costly_metrics_may_be_thinned():
+    """What is drawn are points of the full curve, its end included."""
     runs = synthetic.cells(("SOBA",), (0.1,), 3)
     full = curves.curves(runs, PROBLEM, "inner_distance", "seconds")[0]
     runs = runs.copy()
@@ -370,17 +373,24 @@ def test_costly_metrics_may_be_thinned():
     runs.loc[between, "objective_inner_distance"] = np.nan
     thinned = curves.curves(runs, PROBLEM, "inner_distance", "seconds")[0]
     assert not thinned.ends.text
-    assert np.isfinite(thinned.y).all() and thinned.x[-1] == full.x[-1]
-    assert full.y[-1] <= thinned.y[-1] <= 1.5 * full.y[-1]
+    assert 0.4 < len(thinned.x) / len(full.x) < 0.6
+    where = np.searchsorted(full.x, thinned.x)
+    np.testing.assert_array_equal(full.x[where], thinned.x)
+    np.testing.assert_array_equal(full.y[where], thinned.y)
+    assert thinned.x[-1] == full.x[-1]
 
 
 def test_a_diverged_run_shows_as_diverged(diverging):
     soba, saba, amigo = curves.curves(diverging, PROBLEM, "suboptimality", "seconds")
-    assert soba.title == "SOBA" and not soba.diverged
+    assert soba.title == "SOBA" and not soba.diverged and not soba.crosses.size
     assert saba.title == "SABA (1 of 5 diverged)" and not saba.diverged
     assert amigo.title == "AmIGO (5 of 5 diverged)" and amigo.diverged
-    # AmIGO's curve ends where the runs do, inside the picture of the others.
-    assert amigo.x[-1] < saba.x[-1]
+    # AmIGO's curve ends where it leaves the picture of the others; crosses are at the
+    # ends of the runs, where nothing is known any more.
+    last = diverging.groupby(["solver", "idx_rep"])["time"].last()
+    assert saba.crosses == [last["SABA", 2]]
+    np.testing.assert_array_equal(amigo.crosses, sorted(last["AmIGO"]))
+    assert amigo.x[-1] < amigo.crosses[0] < saba.x[-1]
     assert amigo.y.max() <= 10 * soba.y.max()
 
 
@@ -388,17 +398,26 @@ def test_a_diverged_run_shows_as_diverged(diverging):
 def test_medians_and_bands_are_those_of_the_runs_that_did_not_diverge(
     diverging, metric
 ):
-    """Against plain NumPy, with a table of the runs filled forward."""
+    """Against pandas: a group for each iteration; all runs end after the same number."""
     saba = curves.curves(diverging, PROBLEM, metric, "oracle calls")[1]
     runs = diverging[(diverging["solver"] == "SABA") & (diverging["idx_rep"] != 2)]
-    columns = ["objective_oracle_calls", curves.METRICS[metric].column]
-    values = []
-    for _, run in runs.groupby("idx_rep"):
-        x, y = run[columns].to_numpy().T
-        values.append([y[x <= cost][-1] for cost in saba.x])
-    assert len(values) == 4
+    groups = runs.groupby("objective_iterations")
+    values = groups[METRICS[metric].column]
+    assert (values.count() == 4).all()
+    calls = groups["objective_oracle_calls"].median()
+    np.testing.assert_array_equal(saba.x, calls)
     for part, q in ((saba.y, 0.5), (saba.low, 0.2), (saba.high, 0.8)):
-        np.testing.assert_allclose(part, np.quantile(values, q, axis=0), rtol=1e-12)
+        np.testing.assert_allclose(part, values.quantile(q), rtol=1e-12)
+
+
+def test_a_plain_solver_s_points_are_those_of_the_schedule():
+    """It counts no iterations, and may be faster the longer it runs."""
+    runs = synthetic.cells(("SOBA",), n_repetitions=3)
+    plain = runs.assign(objective_iterations=np.nan)
+    [counted] = curves.curves(runs, PROBLEM, "suboptimality", "oracle calls")
+    [numbered] = curves.curves(plain, PROBLEM, "suboptimality", "oracle calls")
+    np.testing.assert_array_equal(counted.x, numbered.x)
+    np.testing.assert_array_equal(counted.y, numbered.y)
 
 
 def cut(runs, solver, repetitions, n_points=20):
@@ -460,7 +479,7 @@ def test_metrics_at_fewer_than_four_points_have_no_figure():
         few[column] = few[column].where(few["stop_val"] <= n_positive)
         few, drawn = results.prepare(few), n_positive == 4
         assert bool(curves.curves(few, PROBLEM, "inner_distance", "seconds")) == drawn
-        found = [name for name, _ in figures.all_figures(few)]
+        found = [panel.name for panel in all_panels(few)]
         assert any("inner-distance" in name for name in found) == drawn
         lines = curves.left_out(few)
         assert bool(lines) != drawn
@@ -474,13 +493,31 @@ def test_metrics_at_fewer_than_four_points_have_no_figure():
 # --- targets --------------------------------------------------------------------------
 
 
+def costs_of(runs, target, column):
+    """Of each run: np.interp of logarithms between the evaluations around the target."""
+    found = []
+    for _, run in runs.groupby("idx_rep"):
+        best = run["objective_suboptimality"].cummin().to_numpy()
+        goal = target * best[0]
+        around = slice(np.argmax(best <= goal) - 1, np.argmax(best <= goal) + 1)
+        x, y = np.log(run[column].to_numpy()[around]), np.log(best[around])
+        found.append(np.exp(np.interp(-math.log(goal), -y, x)))
+    return found
+
+
 def test_costs_of_targets():
-    run = synthetic.cell("SOBA", 0.1, 0)
-    table = targets.reached(run, (0.1, 1e-9)).set_index("target")
-    first = run[run["objective_suboptimality"] <= 0.1].iloc[0]
-    assert table.loc[0.1, "seconds"] == first["time"]
-    assert table.loc[0.1, "oracle calls"] == first["objective_oracle_calls"]
-    assert table.loc[1e-9, "seconds"] == math.inf
+    """By hand: between two evaluations both logarithms are linear."""
+    run = synthetic.cell("SOBA", 0.1, 0).iloc[:4].copy()
+    run["objective_suboptimality"] = [1.0, 0.4, 0.5, 0.004]
+    run["time"] = [1e-6, 1.0, 2.0, 8.0]
+    run["objective_oracle_calls"] = [0.0, 100.0, 200.0, 800.0]
+    table = targets.reached(run, (0.5, 0.4, 0.04, 1e-9)).set_index("target")
+    half = math.log(1 / 0.5) / math.log(1 / 0.4)  # of the way from 0 to 1 s
+    np.testing.assert_allclose(table["seconds"], [half, 1.0, 4.0, math.inf])
+    np.testing.assert_allclose(table["oracle calls"][[0.4, 0.04]], [100.0, 400.0])
+    whole = synthetic.cell("SOBA", 0.1, 0)
+    [cost] = targets.reached(whole, (0.01,))["seconds"]
+    np.testing.assert_allclose(cost, costs_of(whole, 0.01, "time"))
 
 
 def test_performance_profile_and_distribution(two_problems):
@@ -488,23 +525,21 @@ def test_performance_profile_and_distribution(two_problems):
     profile = targets.performance_profile(two_problems, 0.1, "oracle calls")
     assert list(profile) == list(synthetic.SOLVERS)
     costs = {
-        solver: [
-            run[run["objective_suboptimality"] <= 0.1]["objective_oracle_calls"].iloc[0]
-            for _, run in runs.groupby("idx_rep")
-        ]
+        solver: costs_of(runs, 0.1, "objective_oracle_calls")
         for solver, runs in two_problems[two_problems["problem"] == PROBLEM].groupby(
             "solver"
         )
     }
     fastest = min(np.median(cost) for cost in costs.values())
-    for solver, (factors, shares, _) in profile.items():
+    for solver, (factors, shares, *_) in profile.items():
         expected = [np.mean(np.array(costs[solver]) / fastest <= f) for f in factors]
         np.testing.assert_allclose(shares, expected)
-    for grid, shares, _ in targets.empirical_distribution(
+    for grid, shares, _, budgets in targets.empirical_distribution(
         two_problems, "seconds"
     ).values():
         assert (np.diff(shares) >= 0).all() and (np.diff(grid) > 0).all()
         assert shares[0] >= 0 and shares[-1] <= 1
+        assert len(budgets) == 1 and grid[0] < budgets[0] <= grid[-1]
 
 
 def test_only_the_best_parameters_compare_over_problems():
@@ -562,11 +597,16 @@ def test_summary(two_problems, diverging):
     np.testing.assert_allclose(
         table.loc["SABA", "median"], np.median(ends["objective_suboptimality"])
     )
-    costs = [
-        run["objective_oracle_calls"][run["objective_suboptimality"] <= 0.1].iloc[0]
-        for _, run in alive.groupby("idx_rep")
-    ]
-    assert table.loc["SABA"].to_dict()["oracle calls", 0.1] == np.median(costs)
+    costs = costs_of(alive, 0.1, "objective_oracle_calls")
+    saba = table.loc["SABA"].to_dict()
+    np.testing.assert_allclose(saba["oracle calls", 0.1], np.median(costs))
+    np.testing.assert_allclose(
+        [saba["oracle calls", 0.1, q] for q in (0.2, 0.8)],
+        [
+            np.quantile(costs, 0.2, method="lower"),
+            np.quantile(costs, 0.8, method="higher"),
+        ],
+    )
     lost = table.loc["AmIGO"].to_dict()
     assert lost["ends"].text == "5 of 5 diverged" and lost["median"] == math.inf
     assert math.isnan(lost["value"]) and math.isnan(lost["seconds", 0.1])
@@ -598,7 +638,7 @@ def test_sensitivity():
         assert soba.median[-1] == (end.item() if alive else math.inf)
 
 
-# --- figures and benchopt's plots -----------------------------------------------------
+# --- benchopt's plots -----------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -647,10 +687,8 @@ def test_plots_of_a_problem_without_reference(suite):
 def test_an_attack_says_which_way_is_its_aim(suite, two_problems):
     data, _ = suite.get_plot_data(two_problems.copy(), ["test_loss"])
     titles = {key: figure["ylabel"] for key, figure in data["test_loss"].items()}
-    assert titles["test_loss_mnist, data-poisoning_seconds"] == (
-        "test loss, which the attack raises"
-    )
-    assert titles[f"test_loss_{PROBLEM}_seconds"] == "test loss"
+    assert titles["test_loss_mnist, data-poisoning_seconds"] == "test loss  ↑ better"
+    assert titles[f"test_loss_{PROBLEM}_seconds"] == "test loss  ↓ better"
 
 
 def kinds(suite):
@@ -671,40 +709,3 @@ def test_views_of_the_configuration_are_valid(suite, plots):
     # benchopt finds a figure's options by prefix: no kind may begin another's name.
     names = kinds(suite)
     assert not [(a, b) for a in names for b in names if a != b and b.startswith(a)]
-
-
-def test_figures_are_vectors_and_the_same_each_time(tmp_path):
-    runs = results.prepare(synthetic.cells(("SOBA", "SABA"), (0.1, 1.0), 3))
-    drawn = dict(figures.all_figures(runs))
-    name = "ijcnn1-hyperparameter-selection-suboptimality-oracle-calls"
-    assert {
-        name,
-        "ijcnn1-hyperparameter-selection-step-size",
-        "profile-1e-01-seconds",
-    } < set(drawn)
-    contents = []
-    for k in range(2):
-        with plt.rc_context(figures.LOOK):
-            figures.save(drawn[name](), tmp_path / f"{k}.pdf")
-        contents.append((tmp_path / f"{k}.pdf").read_bytes())
-    assert contents[0] == contents[1]
-    assert b"/Subtype /Image" not in contents[0], "vectors only"
-    width = drawn[name]().get_size_inches()[0]
-    assert width == figures.COLUMN
-
-
-def test_forty_curves_have_legible_legends():
-    runs = results.prepare(
-        synthetic.cells(step_sizes=np.geomspace(0.01, 1, 7), n_repetitions=2)
-    )
-    found = curves.curves(runs, PROBLEM, "suboptimality", "seconds")
-    assert len(found) == 42
-    looks = {styles.style(curve.solver, *curve.rank) for curve in found}
-    assert len(looks) == 42
-    with plt.rc_context(figures.LOOK):
-        figure = figures.curve_figure(found, "suboptimality", "seconds", "h")
-        figure.draw_without_rendering()
-        axes_height = figure.axes[0].get_window_extent().height / figure.dpi
-        legend = figure.legends[0].get_window_extent()
-    assert axes_height > 1.2
-    assert legend.x0 >= 0 and legend.x1 <= figure.get_size_inches()[0] * figure.dpi

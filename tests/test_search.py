@@ -1,28 +1,89 @@
 """The search for steps: ranges, the table of trials, the choice."""
 
 import json
-from itertools import permutations
-from types import SimpleNamespace
 
+import click
 import numpy as np
 import pytest
+from benchopt.benchmark import Benchmark
+from conftest import ROOT
 
-from benchmark_bilevel.methods.search_space import COUNT, LINEAR_STEP, OUTER_STEP, STEP
+from benchmark_bilevel.exact.solve import Exact
+from benchmark_bilevel.parameters import Number
+from benchmark_bilevel.problems import PROBLEMS
+from benchmark_bilevel.problems.quadratic.problem import random_quadratic
 from benchmark_bilevel.search import protocol
-from benchmark_bilevel.search.protocol import choice, expected_best, next_runs
-from benchmark_bilevel.search.spaces import Units, edges, trials
+from benchmark_bilevel.search.protocol import choice, next_runs
+from benchmark_bilevel.search.ranges import SCALED_STEP, ranges_of
+from benchmark_bilevel.search.spaces import (
+    Units,
+    parameters_at,
+    shares_of,
+    trials,
+    units_of,
+)
 from benchmark_bilevel.search.store import Store
+from benchmark_bilevel.solver import BilevelSolver
 
 UNITS = Units(inner=2.0, outer=30.0, epoch=10.0)
-SOLVER = SimpleNamespace(
-    name="some solver",
-    search_space={
-        "step_size": STEP,
-        "linear_step": LINEAR_STEP,
-        "outer_step": OUTER_STEP,
-        "n_inner": COUNT,
-    },
+
+
+def a_solver(space, **attributes):
+    """A solver that declares `space`."""
+    own = {
+        "name": "some solver",
+        "parameters": {"n_inner": [10], "share": [0.5], "length": [2]},
+        "ranges": {"share": Number(above=0, below=1)},
+        "search_space": space,
+    }
+    return type("Solver", (BilevelSolver,), own | attributes)
+
+
+SOLVER = a_solver(["step_size", "linear_step", "outer_step", "n_inner"])
+
+
+@pytest.mark.parametrize(
+    "solver",
+    [s for s in Benchmark(ROOT).get_solvers() if issubclass(s, BilevelSolver)],
+    ids=lambda solver: solver.name,
 )
+def test_all_solvers_have_a_space_of_legal_parameters(solver):
+    assert "search_space" in vars(solver)
+    for units in (UNITS, Units(inner=900.0, outer=7e3, epoch=2.0)):
+        for trial in trials(solver, units, 16):
+            solver.get_instance(**trial)
+
+
+@pytest.mark.parametrize(
+    "space, message",
+    [
+        (["n_iner"], "'n_iner' is no parameter of this solver"),
+        (["length"], "'length' needs its edges: ('length', low, high)"),
+        ([("share", 0.1, 1.0)], "share=1.0 is not valid; expected a number > 0 and < 1"),
+        ([("share", 0.5, 0.1)], "'share' from 0.5 to 0.1 is no positive range"),
+        ([("share", 0.5)], "'share' needs its edges"),
+        (["sampling"], "'sampling' is no number"),
+        (["device"], "'device' is no number"),
+        (None, "not iterable"),
+        (["step_size", "linear_step", "outer_step", "n_inner", ("share", 0.1, 0.9),
+          ("length", 1, 9)], "6 parameters, of 5 at most"),
+    ],
+)  # fmt: skip
+def test_a_wrong_space_is_refused_in_one_line(space, message):
+    with pytest.raises(click.UsageError) as refusal:
+        ranges_of(a_solver(space))
+    assert refusal.value.message.startswith("some solver: search_space: ")
+    assert message in refusal.value.message and "\n" not in refusal.value.message
+
+
+def test_own_ranges_are_of_the_kind_of_the_parameter():
+    ranges = ranges_of(a_solver([("share", 0.1, 0.9), ("length", 1, 9)]))
+    assert [bounds.integer for bounds in ranges.values()] == [False, True]
+    own = ranges_of(a_solver([("outer_step", 0.1, 2.0)]))["outer_step"]
+    assert (own.low, own.high, own.unit) == (0.1, 2.0, "")
+    scaled = a_solver(["outer_step"], scales_steps=True)
+    assert ranges_of(scaled) == {"outer_step": SCALED_STEP}
+    assert trials(a_solver([]), UNITS, 32) == [{}]
 
 
 def test_trials_fill_the_ranges_in_units_of_the_problem():
@@ -41,23 +102,47 @@ def test_trials_fill_the_ranges_in_units_of_the_problem():
 
 def test_trials_are_the_same_again_and_when_there_are_more():
     assert trials(SOLVER, UNITS, 20) == trials(SOLVER, UNITS, 64)[:20]
-    other = SimpleNamespace(name="other", search_space=SOLVER.search_space)
+    other = a_solver(SOLVER.search_space, name="other")
     assert trials(other, UNITS, 4) != trials(SOLVER, UNITS, 4)
 
 
-def test_edges_invert_the_ranges():
+@pytest.mark.parametrize("scale", [UNITS, Units(inner=0.8, outer=7e3, epoch=300.0)])
+def test_shares_invert_the_ranges(scale):
+    """Winners are carried to another problem by them."""
     for trial in trials(SOLVER, UNITS, 16):
-        assert set(edges(SOLVER, trial, UNITS)) == set(SOLVER.search_space)
-        shares = edges(SOLVER, trial, UNITS)
-        step = shares["step_size"]
-        assert STEP.at(step, UNITS) == pytest.approx(trial["step_size"])
+        shares = shares_of(SOLVER, trial, UNITS)
+        assert list(shares) == SOLVER.search_space
         assert all(-0.01 <= share <= 1.01 for share in shares.values())
+        there = parameters_at(SOLVER, shares, scale)
+        assert there["n_inner"] == trial["n_inner"]
+        assert there["step_size"] == pytest.approx(
+            trial["step_size"] * scale.inner / UNITS.inner, rel=0.01
+        )
+        assert there["step_size"] / there["outer_ratio"] == pytest.approx(
+            trial["step_size"] / trial["outer_ratio"] * scale.outer / UNITS.outer,
+            rel=0.02,
+        )
+
+
+def test_units_are_those_of_a_quadratic_in_closed_form():
+    """H is constant, and ∇h(x0) is what autograd says."""
+    data = random_quadratic(n_samples=64, n_outer_samples=48, dim_inner=6, dim_outer=4)
+    problem = PROBLEMS["quadratic"](data)
+    found = units_of(problem, batch_size=16)
+    exact = Exact(problem)
+    z, x = problem.initial_point()
+    hessian = np.array([exact.losses.hvp(z, x, v) for v in np.eye(6)])
+    assert found.inner == pytest.approx(1 / np.linalg.eigvalsh(hessian)[-1], rel=2e-3)
+    assert found.outer == pytest.approx(
+        1 / np.abs(exact.evaluate(x).hypergradient).max(), rel=2e-3
+    )
+    assert found.epoch == 4.0
 
 
 # --- the protocol, on scores that a function makes up ---
 
 
-def rows_of(run, score, seeds=None):
+def rows_of(run, score):
     """What a run gives, `score(trial, stage, seed)` NaN for a divergence."""
     return [
         {
@@ -67,34 +152,34 @@ def rows_of(run, score, seeds=None):
             "seed": seed,
             "budget": run.budget,
             "parameters": json.dumps({"step_size": 0.1}),
+            "shares": json.dumps({"step_size": 0.5}),
             "score": score(run.trial, run.stage, seed),
+            "suboptimality": np.nan,
             "diverged": float(np.isnan(score(run.trial, run.stage, seed))),
             "oracle_calls": run.budget,
             "seconds": 1.0,
             "fingerprint": "abc",
         }
-        for seed in range(run.n_seeds)
-        if seeds is None or seed not in seeds
+        for seed in run.seeds
     ]
 
 
-def search(store, score, n_trials=8, limit=10**6):
+def search(store, score, n_trials=8, limit=10**6, further=()):
     """Run what the protocol asks for, at most `limit` runs; how many it were."""
     n_runs = 0
     while n_runs < limit:
-        runs = next_runs(store, "S", n_trials, 1e6)
+        runs = next_runs(store, "S", n_trials, 1e6, further)
         if not runs:
             break
-        run = runs[0]
-        known = store.of("S", run.stage)
-        seeds = set(known.loc[known["trial"] == run.trial, "seed"])
-        store.append(rows_of(run, score, seeds))
+        store.append(rows_of(runs[0], score))
         n_runs += 1
     return n_runs
 
 
 def by_trial(trial, stage, seed):
     """Trial 3 is the best on seed 0 alone, trial 5 on the median of three."""
+    if stage == "safety":
+        return 0.0
     if trial == 3:
         return [0.0, 9.0, 9.0][seed % 3]
     return 1.0 + abs(trial - 5) + 0.01 * seed
@@ -129,6 +214,25 @@ def test_without_a_trial_that_survives_there_is_no_choice(tmp_path):
     assert len(store.of("S")) == 8  # nothing but the trials themselves
 
 
+def test_a_divergence_in_the_report_makes_the_next_trial_win(tmp_path):
+    store = Store(tmp_path / "table.parquet")
+    search(store, by_trial)
+    run = protocol.Run("S", 5, "report", range(1), 1e6, 0)
+    store.append(rows_of(run, lambda *_: np.nan))
+    search(store, by_trial)
+    assert choice(store, "S").trial in (4, 6)
+
+
+def test_other_parameters_are_run_once_a_choice_is_made(tmp_path):
+    store = Store(tmp_path / "table.parquet")
+    stages = ("defaults", "transfer from elsewhere")
+    assert search(store, by_trial, further=stages) == 8 + 4 + 1 + 2
+    assert choice(store, "S").trial == 5  # though a score of theirs may be lower
+    for stage in stages:
+        assert set(store.of("S", stage)["trial"]) == {-1}
+        assert len(store.of("S", stage)) == protocol.N_SEEDS
+
+
 @pytest.mark.parametrize("killed_after", [1, 5, 9, 12])
 def test_a_search_goes_on_from_its_file(tmp_path, killed_after):
     whole = Store(tmp_path / "whole.parquet")
@@ -142,11 +246,3 @@ def test_a_search_goes_on_from_its_file(tmp_path, killed_after):
     with pytest.raises(ValueError, match="already has"):
         again.append(again.rows.iloc[:1].to_dict("records"))
     assert list(tmp_path.glob(".*")) == []
-
-
-def test_expected_best_of_k_trials_against_all_orders():
-    scores = np.array([3.0, np.nan, 1.0, 2.0, 7.0])
-    orders = np.array(list(permutations(np.where(np.isnan(scores), np.inf, scores))))
-    best = np.minimum.accumulate(orders, axis=1)
-    expected = np.quantile(best, [0.2, 0.5, 0.8], axis=0, method="inverted_cdf").T
-    np.testing.assert_array_equal(expected_best(scores), expected)

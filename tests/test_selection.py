@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, dataset, load_plugin, load_solver, real_selection
 from numba import njit
+from scipy.special import log_softmax, softmax
 
 from benchmark_bilevel.exact.linear_systems import InnerSolveError
 from benchmark_bilevel.exact.published import reference_value
@@ -304,8 +305,62 @@ def test_vanishing_penalties():
     )
     limit = Exact(without).evaluate(np.full(4, 1e-12), z=result.z)
     assert abs(limit.value - values[-1]) <= 1e-8
-    with pytest.raises(InnerSolveError):  # without any penalty the shift is free
-        Exact(without).evaluate(np.zeros(4), z=result.z)
+
+
+def unpenalised_value(problem):
+    """h without a ridge, by Newton's method with the weights of class 0 at 0."""
+    (X, y), (X_outer, y_outer) = problem.inner_samples, problem.outer_samples
+    n_free = int(y.max())
+    units, Z = np.eye(n_free), np.zeros((n_free, X.shape[1]))
+
+    def scores(X):
+        return np.hstack([np.zeros((len(X), 1)), X @ Z.T])
+
+    for _ in range(30):
+        p = softmax(scores(X), axis=1)[:, 1:]
+        gradient = (p - np.eye(n_free + 1)[y, 1:]).T @ X
+        curvatures = p[:, :, None] * (units - p[:, None])
+        H = np.einsum("ncd,ni,nj->cidj", curvatures, X, X).reshape(Z.size, Z.size)
+        Z -= np.linalg.solve(H, gradient.ravel()).reshape(Z.shape)
+    rows = np.arange(len(y_outer))
+    return -log_softmax(scores(X_outer), axis=1)[rows, y_outer].mean()
+
+
+@pytest.mark.parametrize("grouping", ["per-class", "per-feature", "per-coefficient"])
+def test_no_penalty(grouping):
+    """The softmax shift is free: z*(x) is the limit of equal penalties."""
+    data = make_data(4, n_samples=600)
+    problem = HyperparameterSelection(data, parametrisation=f"{grouping}-lin")
+    exact, zero = Exact(problem), np.zeros(problem.dim_x)
+    result = exact.evaluate(zero)
+    truth = unpenalised_value(problem)
+    assert abs(result.value - truth) <= result.error <= 1e-9
+    near = exact.evaluate(zero + 1e-9, result.z + 1.0, result.v)
+    check_close(result.z, near.z, 1e-6)
+    back = exact.evaluate(zero, near.z + 1.0, near.v + 1.0)  # a shift of all classes
+    check_close(back.z, result.z, 1e-9)
+    check_close(back.hypergradient, result.hypergradient, 1e-6)
+    step = 1e-5
+    values = [exact.evaluate(zero + k * step).value for k in (1, 2)]
+    slope = (4 * values[0] - values[1] - 3 * result.value) / (2 * step)
+    check_close(result.hypergradient.sum(), slope, 1e-6)
+
+
+def test_some_features_without_penalty():
+    """As good as with a penalty too small to matter."""
+    data = make_data(4, n_samples=600)
+    problem = HyperparameterSelection(data, parametrisation="per-feature-lin")
+    exact, x = Exact(problem), np.arange(9) % 3 / 10
+    result, near = exact.evaluate(x), exact.evaluate(x + 1e-11)
+    assert abs(result.value - near.value) <= 1e-10
+    check_close(result.hypergradient, near.hypergradient, 1e-6)
+
+
+def test_classes_that_a_plane_separates_need_a_penalty():
+    data = make_data(4, n_samples=60)
+    problem = HyperparameterSelection(data, parametrisation="per-class-lin")
+    with pytest.raises(InnerSolveError):
+        Exact(problem).evaluate(np.zeros(4))
 
 
 def test_accuracies(data, generator):

@@ -1,5 +1,6 @@
 """Every solver of ``solvers/`` passes every check, and the seven differ."""
 
+import operator
 from functools import cache
 
 import numpy as np
@@ -9,6 +10,7 @@ from conftest import ROOT, load_plugin
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmark_bilevel import verification
+from benchmark_bilevel.solver import BilevelSolver
 from benchmark_bilevel.verification import NotDeclared
 from benchmark_bilevel.verification.cases import (
     CONSTANT,
@@ -22,9 +24,12 @@ from benchmark_bilevel.verification.cases import (
 )
 from benchmark_bilevel.verification.iterations import bias
 from benchmark_bilevel.verification.predictions import iteration
+from benchmark_bilevel.verification.rates import distances, line, slope
 from benchmark_bilevel.verification.solvers import SOLVER_CHECKS
 
 FILES = sorted((ROOT / "solvers").glob("[!_]*.py"))
+STEM = operator.attrgetter("stem")
+TEXTS = [p for p in FILES if issubclass(load_plugin(p).Solver, BilevelSolver)]
 SEVEN = ("SOBA", "SABA", "AmIGO", "stocBiO", "BSGM", "MRBO", "VRBO")
 
 
@@ -38,7 +43,7 @@ def solver(name, **kwargs):
 
 
 @pytest.mark.parametrize("check", SOLVER_CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", TEXTS, ids=STEM)
 def test_solver_passes(path, check):
     subject = subject_of(path)
     try:
@@ -49,13 +54,13 @@ def test_solver_passes(path, check):
         pytest.skip(str(missing))
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", FILES, ids=STEM)
 def test_solver_file_is_short(path):
     assert len(path.read_text().splitlines()) <= 120
 
 
 def test_all_seven_are_there():
-    assert set(SEVEN) <= {subject_of(path).name for path in FILES}
+    assert set(SEVEN) <= {subject_of(path).name for path in TEXTS}
 
 
 def test_no_two_solvers_make_the_same_iterates():
@@ -103,33 +108,41 @@ def test_growing_and_decreasing_bsgm():
         np.testing.assert_allclose(runtime.variables()[1], x, rtol=1e-10)
 
 
-def mrbo_weights_are_right(subject):
-    """At a frozen point u_t − u_{t−1} = β_t (∇z g_i − u_{t−1}), β_t = β t^(−2/3)."""
-    problem = small_quadratic()
-    runtime = subject.runtime(problem, inner_momentum=0.8, **RAGGED)
-    runtime.schedule = runtime.schedule._replace(inner=0.0, outer=0.0)
-    z, x = runtime.variables()
-    A, B, c = problem.inner_samples
-    blocks = [slice(k, k + 8) for k in range(0, 60, 8)]
-    gradients = [
-        8 / 60 * A[block].T @ (A[block] @ z + B[block] @ x - c[block])
-        for block in blocks
-    ]
-    previous = None
-    for t in range(12):
-        runtime.advance(t + 1)
-        u = runtime._to_numpy(runtime.state[2])
-        if t:
-            weight = min(1.0, 0.8 * t ** (-2 / 3))
-            candidates = [previous + weight * (g - previous) for g in gradients]
-            if min(np.abs(u - candidate).max() for candidate in candidates) > 1e-10:
-                return False
-        previous = u
-    return True
+@pytest.mark.parametrize(
+    "path", [p for p in TEXTS if subject_of(p).solver.variance_reduced], ids=STEM
+)
+def test_variance_reduction_makes_a_straight_line(path):
+    """With small batches and constant steps h − h* falls by a factor, to 1e-12."""
+    steps = {"step_size": 0.2, "linear_step": 0.2, "outer_ratio": 4.0}
+    found = line(subject_of(path), **steps)
+    assert found.end <= 1e-12 and found.deviation <= 1.0
 
 
-def test_mrbo_weights():
-    assert mrbo_weights_are_right(solver("MRBO"))
+@pytest.mark.parametrize(
+    ("name", "bound"),
+    [
+        *(("SOBA", -1 / 2), ("MA_SOBA", -1 / 2), ("FSLA", -1 / 2)),
+        *(("SUSTAIN", -2 / 3), ("SVRB", -2 / 3)),
+    ],
+)
+def test_slopes(name, bound):
+    """Squared distances fall at least as the bounds of E ‖∇h‖² in the papers."""
+    assert slope(solver(name), last=10_000, n_repetitions=10) <= bound + 0.1
+
+
+@pytest.mark.parametrize("n_inner", [1, 5, 20])
+def test_bome_and_v_pbgd_end_where_t_steps_lead(n_inner):
+    """At R_T up to O(1 / γ), which is predicted, and up to O(ρ), which is halved."""
+    steps = {"step_size": 0.2, "linear_step": 0.2}
+    given = {"n_inner": n_inner, "penalty": 100.0, "ramp": 1, "outer_ratio": 400.0}
+    ends = distances(solver("V_PBGD"), 40_000, **steps, **given)
+    assert ends.apart < 1e-6 * ends.predicted
+    apart = []
+    for step in (0.02, 0.01):
+        given = {"n_inner": n_inner, "step_size": step, "linear_step": 0.2}
+        ends = distances(solver("BOME"), 100_000, outer_ratio=4.0, **given)
+        apart.append(ends.apart)
+    assert apart[1] < 0.6 * apart[0] and apart[1] < ends.predicted
 
 
 class Elements(TorchDispatchMode):

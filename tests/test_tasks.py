@@ -1,57 +1,33 @@
-"""Task problems: rows, exact layer, multi-task ridge, equilibrium, few-shot learning."""
+"""Problems made of tasks: the exact layer, equilibrium models, few-shot learning."""
 
 import numpy as np
 import pytest
 import torch
-from conftest import load_solver
+from conftest import task_run
 from scipy.linalg import svdvals
 from sklearn.datasets import load_digits
 
 from benchmark_bilevel.data.glyphs import draw_tasks
 from benchmark_bilevel.data.sinusoid import sinusoid_tasks
 from benchmark_bilevel.exact.tasks import TaskExact
-from benchmark_bilevel.methods.schedules import Schedule
 from benchmark_bilevel.problems.tasks.equilibrium import RADIUS, Equilibrium
 from benchmark_bilevel.problems.tasks.few_shot import FewShot
-from benchmark_bilevel.problems.tasks.ridge import MultiTaskRidge, random_tasks
-from benchmark_bilevel.runtimes.gate import own_options
-from benchmark_bilevel.runtimes.tasks import TaskRuntime
-
-
-def runtime(
-    problem,
-    name,
-    step,
-    outer_step,
-    kept=True,
-    batch_size="full",
-    dtype="float64",
-    **own,
-):
-    """The solver `name` on a task problem, with constant steps."""
-    solver = load_solver(name).get_instance(step_size=step, **own)
-    names = {*own_options(solver, "init"), *own_options(solver, "step")}
-    return TaskRuntime(
-        solver,
-        problem,
-        Schedule(step, solver.option("linear_step"), outer_step, 0.0, 0.0),
-        {name: solver.option(name) for name in names},
-        batch_size=batch_size,
-        dtype=dtype,
-        kept=kept,
-    )
+from benchmark_bilevel.problems.tasks.ridge import MultiTaskRidge
 
 
 @pytest.fixture(scope="module")
 def ridge():
-    return MultiTaskRidge(random_tasks(n_tasks=9, n_samples=8, dim=3))
+    return MultiTaskRidge(MultiTaskRidge.example_data())
 
 
 @pytest.fixture(scope="module")
 def equilibrium():
     X, y = load_digits(return_X_y=True)
-    data = {"X_train": X[:300], "y_train": y[:300], "X_test": None, "y_test": None}
-    return Equilibrium(data)
+    return Equilibrium(
+        Equilibrium.admit(
+            {"X_train": X[:450], "y_train": y[:450], "X_test": None, "y_test": None}
+        )
+    )
 
 
 def feasible(problem, generator, size=0.05):
@@ -124,97 +100,12 @@ def test_projection_clips_the_spectrum(equilibrium, generator):
     )
 
 
-# --- the runtime ----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "name, own",
-    [("amigo", {"n_inner": 4, "n_linear": 4}), ("soba", {}), ("alset_dagger", {})],
-)
-def test_methods_that_keep_z_and_v_reach_the_minimum(ridge, name, own):
-    run = runtime(ridge, name, 0.5, 0.5, **own)
-    run.advance(3000)
-    np.testing.assert_allclose(run.variables()[1], ridge.minimiser(), atol=1e-10)
-
-
-def truncated(problem, n_terms, step, cold):
-    """Where Σ_k ∇x f_k + J_k v_k = 0 with a truncated series, in closed form.
-
-    v_k = −η Σ_{j<N} (I − ηH_k)^j ∇f_k(z_k), J_k = −λ I; z_k = z_k*(x), or N steps from 0.
-    """
-    A, y = problem.inner_samples
-    B, t = problem.outer_samples
-    n, m, d = A.shape[1], B.shape[1], problem.dim_x
-    matrix, vector = np.zeros((d, d)), np.zeros(d)
-    for k in range(len(A)):
-        H = A[k].T @ A[k] / n + problem.ridge * np.eye(d)
-        left = np.linalg.matrix_power(np.eye(d) - step * H, n_terms)
-        series = np.linalg.solve(H, np.eye(d) - left)
-        slope = problem.ridge * (series if cold else np.linalg.inv(H))
-        offset = (series if cold else np.linalg.inv(H)) @ A[k].T @ y[k] / n
-        outer = problem.ridge * series @ B[k].T / m
-        matrix += outer @ B[k] @ slope
-        vector += outer @ (t[k] - B[k] @ offset)
-    return np.linalg.solve(matrix, vector)
-
-
-@pytest.mark.parametrize("kept", [True, False])
-@pytest.mark.parametrize("name", ["bsgm", "stocbio"])
-def test_truncated_methods_rest_where_they_should(ridge, name, kept):
-    own = {"bsgm": {"n_steps": 5}, "stocbio": {"n_inner": 5, "n_neumann": 4}}[name]
-    if name == "stocbio":
-        own["linear_step"] = 0.4
-    run = runtime(ridge, name, 0.4, 1.0, kept=kept, **own)
-    run.advance(3000)
-    cold = name == "bsgm" or not kept
-    expected = truncated(ridge, 5, 0.4, cold)
-    np.testing.assert_allclose(run.variables()[1], expected, atol=1e-10)
-    assert np.linalg.norm(expected - ridge.minimiser()) > 1e-3
-
-
-def test_small_blocks_leave_the_rest_point_of_independent_tasks(ridge):
-    """Rows are those of their tasks: exact inner solutions make every block unbiased."""
-    run = runtime(ridge, "amigo", 0.5, 1e-9, batch_size=2, n_inner=50, n_linear=50)
-    run.advance(40)
-    z, x = run.variables()
-    np.testing.assert_allclose(z, ridge.inner_solution(x).ravel(), atol=1e-7)
-
-
-def test_counts_are_rows_of_data(ridge):
-    run = runtime(ridge, "soba", 0.1, 0.1, batch_size=2)
-    run.advance(5)  # one epoch: blocks of 2, 2, 2, 2 and 1 tasks
-    n, m = 9 * 8, 9 * 8
-    assert run.counts.tolist() == [m, n, 0, n, n, 0]
-
-
-def test_memory_of_the_rows(ridge):
-    kept, fresh = (
-        runtime(ridge, "soba", 0.1, 0.1, batch_size=2, kept=k) for k in (True, False)
-    )
-    for run in (kept, fresh):
-        run.advance(5)
-    assert kept.row_bytes == 9 * 3 * 8 * 2  # z and v of nine tasks
-    assert fresh.row_bytes == 0
-    assert fresh.variables()[0] is None
-
-
-def test_a_method_without_memory_does_not_care_whether_rows_are_kept(equilibrium):
-    ends = []
-    for kept in (True, False):
-        run = runtime(
-            equilibrium, "bsgm", 1.0, 0.5, kept=kept, batch_size=60, n_steps=3
-        )
-        run.advance(7)
-        ends.append(run.variables()[1])
-    np.testing.assert_array_equal(*ends)
-
-
 # --- few-shot learning ----------------------------------------------------------------
 
 
 def few_shot(kind, normalisation="per-task"):
     if kind == "sinusoid":
-        data = sinusoid_tasks(n_tasks=6, n_test_tasks=3, n_shots=5)
+        data = sinusoid_tasks(n_tasks=6, n_test_tasks=13, n_shots=5)
     else:
         generator = np.random.default_rng(5)
         images = generator.random((12, 4, 16, 16), dtype=np.float32)
@@ -258,7 +149,68 @@ def test_tasks_of_a_test_are_of_other_classes():
 
 def test_a_run_learns():
     problem = few_shot("sinusoid")
-    run = runtime(problem, "bsgm", 0.2, 0.2, batch_size=2, kept=False, n_steps=10)
+    run = task_run(
+        problem, "bsgm", 0.2, 0.2, batch_size=2, task_state="fresh", n_steps=10
+    )
     before = problem.outer_metrics(run.variables()[1])["test_loss"]
     run.advance(60)
     assert problem.outer_metrics(run.variables()[1])["test_loss"] < before
+
+
+def test_tests_of_curves_are_gradient_descent_on_heads():
+    """In float32: ten steps of 0.2 from 0 on the ridge regression of each support."""
+    problem = few_shot("sinusoid")
+    x = problem.initial_outer()
+    support, targets, query, query_targets = (
+        problem.data[f"test_{name}"]
+        for name in ("support", "support_targets", "query", "query_targets")
+    )
+    losses = []
+    for k in range(len(support)):
+        a, b = (
+            problem.represent_inner(*(torch.from_numpy(y) for y in (x, part, part)))[0]
+            for part in (support[k], query[k])
+        )
+        a, b, z = a.numpy(), b.numpy(), np.zeros(41)
+        for _ in range(10):
+            residual = a @ z - targets[k, :, 0]
+            z = z - 0.2 * (a.T @ residual / len(a) + problem.ridge * z)
+        losses.append(0.5 * np.mean((b @ z - query_targets[k, :, 0]) ** 2))
+    found = problem.outer_metrics(x)
+    np.testing.assert_allclose(found["test_loss"], np.mean(losses), rtol=1e-5)
+    assert set(found) == {"test_loss"}
+
+
+def test_metrics_of_images():
+    problem = few_shot("images")
+    found = problem.outer_metrics(problem.initial_outer())
+    assert 0 <= found["test_accuracy"] <= 1
+    assert found["test_accuracy_deviation"] >= 0
+
+
+def test_coupled_tasks_are_evaluated_together():
+    problem = few_shot("images", "coupled")
+    exact, x = TaskExact(problem), problem.initial_outer()
+    assert list(exact._chunks()) == [slice(0, 4)]
+    assert np.isfinite(exact.evaluate(x).hypergradient).all()
+    assert few_shot("sinusoid", "coupled").coupled is False
+
+
+def test_other_images_are_another_problem():
+    """The samples are indices: images with equal indices would share evaluations."""
+    one, other = few_shot("images"), few_shot("images")
+    other.data = {**other.data, "images": other.data["images"][::-1]}
+    assert one.fingerprint != other.fingerprint
+
+
+def test_colours_and_bytes():
+    generator = np.random.default_rng(5)
+    images = generator.integers(0, 256, (12, 4, 16, 16, 3), dtype=np.uint8)
+    scores = []
+    for given in (images, (images / np.float32(255))):
+        data = draw_tasks(given, 3, 2, 2, n_tasks=4, n_test_tasks=2, seed=0)
+        problem = FewShot(FewShot.admit(data), normalisation="per-task")
+        x = torch.from_numpy(problem.initial_outer())
+        scores.append(problem.network(x, torch.from_numpy(problem.inner_samples[0])))
+    assert scores[0].shape == (4, 6, 32)
+    torch.testing.assert_close(*scores, rtol=1e-6, atol=1e-6)

@@ -9,7 +9,8 @@ import pytest
 from conftest import dataset, make_problem
 from scipy.linalg import cho_factor, cho_solve
 
-from benchmark_bilevel.exact.linear_systems import HessianSolver
+from benchmark_bilevel.exact import newton
+from benchmark_bilevel.exact.linear_systems import HessianSolver, factorised
 from benchmark_bilevel.exact.losses import AutogradLosses
 from benchmark_bilevel.exact.metrics import Evaluator
 from benchmark_bilevel.exact.solve import Exact, InnerSolveError
@@ -112,6 +113,15 @@ def test_value_is_within_its_error(name, request):
         assert error <= result.error <= 1e-9 * max(1, abs(truth)), x
 
 
+def test_warm_starts_from_another_scale(digits):
+    """At z the ridge is now worth 1e13 times the loss."""
+    exact = Exact(digits)
+    near = exact.evaluate(np.array([-6.0, -6.0, -6.0]))
+    x = np.array([-30.0, 30.0, -2.0])
+    warm, cold = exact.evaluate(x, near.z, near.v), exact.evaluate(x)
+    assert abs(warm.value - cold.value) <= warm.error + cold.error <= 2e-9
+
+
 def test_hypergradient_where_h_is_flat(breast_cancer, generator):
     exact, x = Exact(breast_cancer), np.full(breast_cancer.dim_x, -40.0)
     direction = generator.standard_normal(x.size)
@@ -182,6 +192,33 @@ def test_hypergradient_of_an_unsolved_system_is_nan(breast_cancer, monkeypatch):
         found = Evaluator(breast_cancer).metrics(z, x + 1, 1)
     assert np.isnan(found["hypergradient_norm"])
     assert abs(found["value"] - right) <= found["value_error"] <= 1e-9
+
+
+@pytest.mark.parametrize("factor", [0.1, 0.9, 1.0, 1.01])
+def test_bad_newton_steps_are_no_excuse(breast_cancer, monkeypatch, factor):
+    """Steps too short or too long, and a tolerance of g that ends them early."""
+    solve, x = HessianSolver.solve, breast_cancer.initial_point()[1] - 6
+    right = Exact(breast_cancer).evaluate(x).value
+
+    def solve_badly(self, z, x, b, rtol, start=None, floor=0.0):
+        d, residual = solve(self, z, x, b, rtol, start, floor)
+        return (factor * d if rtol == newton.NEWTON_TOLERANCE else d), residual
+
+    monkeypatch.setattr(HessianSolver, "solve", solve_badly)
+    monkeypatch.setattr(newton, "DECREMENT_TOLERANCE", 1e-10)
+    monkeypatch.setattr(newton, "GRADIENT_TOLERANCE", 1e-5)
+    result = Exact(breast_cancer).evaluate(x)
+    assert abs(result.value - right) <= result.error <= 1e-9
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1.0])
+def test_singular_matrices_of_many_scales(scale):
+    """Rounding is measured against each entry of the diagonal."""
+    matrix = np.diag([scale, scale, 1e20, 1e-40])
+    matrix[0, 1] = matrix[1, 0] = scale
+    b = matrix @ [1.0, 1.0, 3.0, 5.0]
+    solve, _ = factorised(matrix)
+    np.testing.assert_allclose(matrix @ solve(b), b, rtol=1e-9)
 
 
 def test_ends_of_the_scale(breast_cancer):

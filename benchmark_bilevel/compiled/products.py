@@ -7,12 +7,13 @@ start on a cache line are faster (`samplers.aligned_zeros`).
 
 import functools
 
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import errors, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np import arrayobj
 
+from benchmark_bilevel.compiled import target
 from benchmark_bilevel.fingerprint import FAST
 
 # dots and combine, in vector instructions
@@ -23,8 +24,8 @@ from benchmark_bilevel.fingerprint import FAST
 # iteration in float32 take them 1.4 times as long on 22 x 64 with one class, 1.7 times
 # on 54 x 64 with 7 classes, and 1.9 times on 64 x 784 with 10.
 
-_AVX512 = binding.get_host_cpu_features().get("avx512f", False)
-_BYTES = 64 if _AVX512 else 32  # of a vector
+_AVX512 = target.has("avx512f")
+_BYTES = 64 if _AVX512 else 32  # of a vector; LLVM makes two of it without AVX
 _CLASSES = 5 if _AVX512 else 2  # there are 32 registers, or 16
 _VECTORS = 4
 _INT = ir.IntType(64)

@@ -13,10 +13,13 @@ from .cache import MissingData, ensure, forget_failures, freeze
 from .gate import COEFFICIENTS, SUPERVISED, admit
 from .home import data_home
 from .sources import BUNDLED, SOURCES
+from .task_arrays import FEW_SHOT_TASKS, RIDGE_TASKS
 
 __all__ = [
     "COEFFICIENTS",
+    "FEW_SHOT_TASKS",
     "NAMES",
+    "RIDGE_TASKS",
     "SUPERVISED",
     "Inadmissible",
     "MissingData",

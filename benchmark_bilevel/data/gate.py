@@ -9,6 +9,7 @@ from scipy.sparse import csr_matrix, issparse
 
 from . import arrays as forms
 from .arrays import Inadmissible
+from .task_arrays import FEW_SHOT_TASKS, RIDGE_TASKS, few_shot_tasks, ridge_tasks
 
 SUPERVISED = ("X_train", "y_train", "X_test", "y_test")
 COEFFICIENTS = ("A", "B", "c", "D", "E", "r")
@@ -25,8 +26,9 @@ def admit(targets=None, /, **arrays):
         less than three times, on average, are numbers, all else are classes.
     **arrays : arrays, sparse matrices, frames, lists or None
         ``X_train``, ``y_train`` and, if there is a test part, ``X_test``, ``y_test``;
-        or the six arrays of a quadratic, ``A``, ``B``, ``c``, ``D``, ``E``, ``r``. Any
-        others are for a problem of the user's own, and returned as they are.
+        or the six arrays of a quadratic, ``A``, ``B``, ``c``, ``D``, ``E``, ``r``; or
+        tasks (`task_arrays`). Any others are for a problem of the user's own, and
+        returned as they are.
 
     Returns
     -------
@@ -71,6 +73,10 @@ def _admit(targets, arrays):
         return _supervised(targets, arrays)
     if set(arrays) == set(COEFFICIENTS):
         return _coefficients(arrays)
+    if set(arrays) == set(RIDGE_TASKS):
+        return ridge_tasks(arrays)
+    if set(arrays) - {"images"} == set(FEW_SHOT_TASKS):
+        return few_shot_tasks(arrays)
     return arrays
 
 

@@ -91,30 +91,32 @@ def _mapped(upright):
 
 
 def draw_tasks(
-    images, n_ways, n_shots, n_queries, n_tasks, n_test_tasks, seed, test_share=1 / 3
+    images, n_ways, n_shots, n_queries, n_tasks, n_test_tasks, seed, n_test_classes=None
 ):
     """Random tasks on classes of images, those of the tests being of other classes.
 
     Parameters
     ----------
-    images : array of shape (classes, images of a class, height, width)
-        More than `n_shots` + `n_queries` of a class.
+    images : array of shape (classes, images of a class, height, width, …)
+        `n_shots` + `n_queries` of a class or more.
     n_ways, n_shots, n_queries, n_tasks, n_test_tasks, seed : int
-    test_share : float
-        Of the classes.
+    n_test_classes : int, optional
+        The last so many classes are those of the tests; a random third if left out.
 
     Returns
     -------
     dict
-        ``images`` (all images, height, width); ``support`` and ``query``, indices of
+        ``images`` (all images, height, width, …); ``support`` and ``query``, indices of
         images (tasks, rows); ``support_targets`` and ``query_targets``, labels of the
         same shapes; the same for the tests with the prefix ``test_``.
     """
     generator = np.random.default_rng(seed)
     n_classes, n_images = images.shape[:2]
-    order = generator.permutation(n_classes)
-    n_test = round(test_share * n_classes)
-    parts = {"": (order[n_test:], n_tasks), "test_": (order[:n_test], n_test_tasks)}
+    classes = np.arange(n_classes)
+    if n_test_classes is None:
+        classes, n_test_classes = generator.permutation(n_classes), n_classes // 3
+    training, test = np.split(classes, [n_classes - n_test_classes])
+    parts = {"": (training, n_tasks), "test_": (test, n_test_tasks)}
     data = {"images": images.reshape(-1, *images.shape[2:])}
     for prefix, (classes, n) in parts.items():
         for name, indices in zip(
@@ -131,7 +133,11 @@ def draw_tasks(
 def _draw_indices(generator, classes, n_images, n_ways, n_shots, n_queries, n_tasks):
     """Indices of the images of the support and of the query, (tasks, rows) each."""
     drawn = np.array([generator.permutation(classes)[:n_ways] for _ in range(n_tasks)])
-    order = generator.random((n_tasks, n_ways, n_images)).argsort(axis=2)
-    images = drawn[:, :, None] * n_images + order[:, :, : n_shots + n_queries]
+    n = n_shots + n_queries
+    chosen = [  # a task at a time: of real images there are hundreds in a class
+        generator.random((n_ways, n_images)).argsort(axis=1)[:, :n]
+        for _ in range(n_tasks)
+    ]
+    images = drawn[:, :, None] * n_images + chosen
     support, query = images[:, :, :n_shots], images[:, :, n_shots:]
     return support.reshape(n_tasks, -1), query.reshape(n_tasks, -1)

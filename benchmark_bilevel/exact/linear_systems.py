@@ -50,7 +50,7 @@ class HessianSolver:
     def _rough_losses(self):
         if self.problem.kernels is None:
             return None
-        return CompiledLosses(self.problem, "float32")
+        return CompiledLosses(self.problem, self.losses.counts, "float32")
 
     def solve(self, z, x, b, rtol, start=None, floor=0.0):
         """d with H d = b, and its residual b − H d.
@@ -88,7 +88,8 @@ class HessianSolver:
                 d = precondition(b)
                 return d, b - product(d)
         else:
-            precondition, _ = _factor(self._nearby_hessian(z, x))
+            nearby = self._regular(self._nearby_hessian(z, x), x)
+            precondition, _ = factorised(nearby)
             rough = self._rough(z, x)
         d, residual, n_iterations = conjugate_gradients(
             product,
@@ -105,12 +106,13 @@ class HessianSolver:
         return d, residual
 
     def _factor_at(self, z, x):
-        """`_factor` of H(z, x), remembered for the next system at the same point."""
+        """`factorised` H(z, x), remembered for the next system at the same point."""
         is_known = self._last_point is not None and all(
             map(np.array_equal, self._last_point, (z, x))
         )
         if not is_known:
-            self._last_factor = _factor(self.losses.hessian(z, x))
+            hessian = self._regular(self.losses.hessian(z, x), x)
+            self._last_factor = factorised(hessian)
             self._last_point = z.copy(), x.copy()
         return self._last_factor
 
@@ -137,8 +139,17 @@ class HessianSolver:
     def _ridge(self, x):
         return np.diag(self.problem.regulariser_diagonal(x))
 
+    def _regular(self, matrix, x):
+        """A Hessian at x made regular along the problem's `free_directions`.
 
-def _factor(matrix):
+        What is solved with it has no part along them, if the right side has none.
+        """
+        free = self.problem.free_directions(x)
+        sizes = free**2 @ np.diag(matrix)
+        return matrix + (free.T * sizes) @ free
+
+
+def factorised(matrix):
     """The function b ↦ matrix⁻¹ b, and whether it is that of `matrix` itself.
 
     The diagonal is scaled to 1: regularisation over a hundred orders of magnitude is no

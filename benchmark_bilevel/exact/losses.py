@@ -7,13 +7,14 @@ import numpy as np
 
 from benchmark_bilevel.fingerprint import cached_njit
 from benchmark_bilevel.methods.directions import descend, zeros_like
-from benchmark_bilevel.oracles import COUNTS
+from benchmark_bilevel.oracles import COUNTS, HESSIAN_VECTOR
 from benchmark_bilevel.oracles.samplers import Partition, make_sampler
 
 
-def full_losses(problem):
+def full_losses(problem, counts=None):
     """Through the problem's kernels where it ships them, else through autograd."""
-    return (AutogradLosses if problem.kernels is None else CompiledLosses)(problem)
+    made = AutogradLosses if problem.kernels is None else CompiledLosses
+    return made(problem, counts)
 
 
 class Losses:
@@ -22,10 +23,13 @@ class Losses:
     Parameters
     ----------
     problem : Problem
+    counts : int64 array, optional
+        In the order of `COUNTS`; per-sample evaluations are added.
     """
 
-    def __init__(self, problem):
+    def __init__(self, problem, counts=None):
         self.problem = problem
+        self.counts = np.zeros(len(COUNTS), np.int64) if counts is None else counts
 
     def rounding(self, z, x, u):
         """About the error of u · ∇z g(z, x) by rounding: an upper bound in practice.
@@ -56,19 +60,21 @@ class CompiledLosses(Losses):
     Parameters
     ----------
     problem : Problem
+    counts : int64 array, optional
+        In the order of `COUNTS`; per-sample evaluations are added.
     dtype : {"float64", "float32"}
         Of all arrays that come and go.
     """
 
-    def __init__(self, problem, dtype="float64"):
-        super().__init__(problem)
+    def __init__(self, problem, counts=None, dtype="float64"):
+        super().__init__(problem, counts)
         block = getattr(problem.kernels, "EXACT_BLOCK", 512)
         self._inner, self._outer = (
             make(
                 problem,
                 partition := Partition(n_samples, block),
                 make_sampler(partition.n_blocks, "reshuffled", 0, 0),
-                np.zeros(len(COUNTS), np.int64),
+                self.counts,
                 dtype,
             )
             for make, n_samples in (
@@ -104,7 +110,12 @@ class CompiledLosses(Losses):
         if not self._has_hvp_again:
             return lambda v: self.hvp(z, x, v)
         p = self._call(_probabilities, self._inner, z, x)
-        return lambda v: self._call(_mean_hvp_again, self._inner, p, x, v)
+
+        def product(v):
+            self.counts[HESSIAN_VECTOR] += self.problem.n_inner
+            return self._call(_mean_hvp_again, self._inner, p, x, v)
+
+        return product
 
     def cross(self, z, x, v):
         return self._call(_mean_cross, self._inner, z, x, v)
@@ -122,8 +133,8 @@ class CompiledLosses(Losses):
 class AutogradLosses(Losses):
     """The same through autograd, in float64, for problems without kernels."""
 
-    def __init__(self, problem):
-        super().__init__(problem)
+    def __init__(self, problem, counts=None):
+        super().__init__(problem, counts)
         from benchmark_bilevel.oracles.autograd import (
             AutogradInner,
             AutogradOuter,
@@ -133,14 +144,13 @@ class AutogradLosses(Losses):
 
         self._one_thread = one_thread
         self._tensor = lambda array: to_tensor(array, "float64", "cpu")
-        counts = np.zeros(len(COUNTS), np.int64)
         self._inner = AutogradInner(
             problem.inner_loss,
             problem.inner_regulariser,
             problem.inner_samples,
             Partition(problem.n_inner, "full"),
             None,
-            counts,
+            self.counts,
             "float64",
             "cpu",
         )
@@ -150,7 +160,7 @@ class AutogradLosses(Losses):
             problem.outer_samples,
             Partition(problem.n_outer, "full"),
             None,
-            counts,
+            self.counts,
             "float64",
             "cpu",
             project=None,

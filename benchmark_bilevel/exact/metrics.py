@@ -10,14 +10,16 @@ import numpy as np
 from benchmark_bilevel.ends import ENDS
 from benchmark_bilevel.exact.published import reference_value
 from benchmark_bilevel.exact.solve import Exact, InnerSolveError
-from benchmark_bilevel.faults import Fault
-from benchmark_bilevel.notices import say_once
+from benchmark_bilevel.notices import Fault, say_once
 from benchmark_bilevel.oracles import COUNTS
+from benchmark_bilevel.parameters import LARGEST
 from benchmark_bilevel.solver import evaluation_points
 
 EXACT_METRICS = (
     *("value", "value_error", "suboptimality", "hypergradient_norm", "inner_distance"),
 )
+# No evaluation of h: with the problem's own metrics at the end of a run, or without.
+FINAL, NEVER = "final", "never"
 ACCURACIES = ("train_accuracy", "validation_accuracy", "test_accuracy", "test_loss")
 # The evaluation of the last point that a run started from; `Evaluator._evaluate_cold`.
 _last_cold_start = {}
@@ -29,20 +31,45 @@ class Evaluator:
     Parameters
     ----------
     problem : Problem
+    exact_evaluations : int or {"final", "never"}, optional
+        Evaluations of h in a run of a million iterations, before its end. The problem's
+        `max_exact_evaluations` if left out.
     """
 
-    def __init__(self, problem):
+    def __init__(self, problem, exact_evaluations=None):
         self.problem = problem
-        self.exact = Exact(problem)
+        self._when = exact_evaluations
+        if exact_evaluations is None:
+            self._when = problem.max_exact_evaluations
         self._warm_start = {}
         self._has_warned = False
 
-    def metrics(self, z, x, iterations=None, counts=None, diverged=None, ended=None):
+    @cached_property
+    def exact(self):
+        """The exact evaluation of the problem."""
+        if not self.problem.made_of_tasks:
+            return Exact(self.problem)
+        from benchmark_bilevel.exact.tasks import TaskExact  # torch takes seconds
+
+        return TaskExact(self.problem)
+
+    def metrics(
+        self,
+        z,
+        x,
+        iterations=None,
+        counts=None,
+        diverged=None,
+        ended=None,
+        row_bytes=None,
+    ):
         """Metrics at (z, x), all floats but ``end``; NaN where they do not exist.
 
         Parameters
         ----------
         z, x : arrays
+            z is None where a problem is made of tasks and their rows are not kept:
+            nothing is known at z then.
         iterations : int, optional
             Who does not tell gets exact metrics at every point.
         counts : dict, optional
@@ -51,6 +78,8 @@ class Evaluator:
             Whether a variable is not finite; that of z and x counts in any case.
         ended : str, optional
             What ended the run if this is its last point: one of `ENDS`.
+        row_bytes : int, optional
+            Memory of the rows that are kept of tasks, which is a metric itself.
 
         Returns
         -------
@@ -67,13 +96,9 @@ class Evaluator:
         """
         if ended is not None and ended not in ENDS:
             raise Fault(f"ended={ended!r} is none of {', '.join(ENDS)} and not None")
-        z, x = (
-            _vector(name, y, dim)
-            for name, y, dim in (
-                ("z", z, self.problem.dim_z),
-                ("x", x, self.problem.dim_x),
-            )
-        )
+        x = _vector("x", x, self.problem.dim_x)
+        if z is not None or not self.problem.made_of_tasks:
+            z = _vector("z", z, self.problem.dim_z)
         if not iterations:
             # Each run starts cold, so that its metrics do not depend on other runs.
             self._warm_start, self._has_warned = {}, False
@@ -81,12 +106,12 @@ class Evaluator:
             (*EXACT_METRICS, "inner_loss", "outer_loss", *ACCURACIES), np.nan
         )
         metrics.update(dict.fromkeys((f"{k}_at_solution" for k in ACCURACIES), np.nan))
-        finite = np.isfinite(z).all() and np.isfinite(x).all()
+        finite = all(np.isfinite(y).all() for y in (z, x) if y is not None)
         if finite:
             metrics.update(self._cheap_metrics(z, x))
-            if ended is not None or self._is_exact_point(iterations):
+            if self._is_exact_point(iterations, ended):
                 metrics.update(self._exact_metrics(z, x))
-            if ended is not None:
+            if ended is not None and self._when != NEVER:
                 metrics.update(self.problem.final_metrics(x))
         counts = counts or {}
         missing = 0 if counts.keys() & set(COUNTS) else np.nan
@@ -94,13 +119,21 @@ class Evaluator:
         metrics["oracle_calls"] = sum(metrics[kind] for kind in COUNTS)
         metrics["iterations"] = np.nan if iterations is None else float(iterations)
         metrics["diverged"] = float(bool(diverged) or not finite)
+        metrics["row_bytes"] = np.nan if row_bytes is None else float(row_bytes)
         metrics["end"] = ended
         return metrics
 
-    def _is_exact_point(self, iterations):
-        """Whether the exact metrics are due, as they are at the end of a run anyway."""
+    def _is_exact_point(self, iterations, ended):
+        """Whether the exact metrics are due."""
+        if self._when in (FINAL, NEVER):
+            return False
         points = self._exact_points
-        return points is None or iterations is None or iterations in points
+        return (
+            points is None
+            or iterations is None
+            or ended is not None
+            or iterations in points
+        )
 
     @cached_property
     def _reference(self):
@@ -108,23 +141,25 @@ class Evaluator:
 
     @cached_property
     def _exact_points(self):
-        """Iterations that `max_exact_evaluations` leaves; None if all.
-
-        Evenly spread over the evaluation points of a run of a million iterations.
-        """
-        limit = self.problem.max_exact_evaluations
-        if limit is None:
+        """Iterations that the limit leaves, evenly spread; None if all."""
+        if self._when is None:
             return None
-        points = [0, *evaluation_points(10**6)]
-        return set(points[:: math.ceil(len(points) / limit)])
+        if self._when == 0:
+            return set()
+        points = [0, *evaluation_points(LARGEST)]
+        n_usual = 1 + points.index(10**6)
+        return set(points[:: math.ceil(n_usual / self._when)])
 
     def _cheap_metrics(self, z, x):
         with np.errstate(over="ignore", invalid="ignore"):
+            of_x = self.problem.outer_metrics(x)
+            if z is None:
+                return of_x
             return {
                 "inner_loss": self.exact.losses.inner_value(z, x),
                 "outer_loss": self.exact.losses.outer_value(z, x),
                 **self.problem.accuracies(z, x),
-                **self.problem.outer_metrics(x),
+                **of_x,
             }
 
     def _exact_metrics(self, z, x):
@@ -146,12 +181,13 @@ class Evaluator:
             self._warn("∇h is unknown, its linear system could not be solved")
         self._warm_start = {"z": exact.z, "v": exact.v}
         at_solution = self.problem.accuracies(exact.z, x)
+        distance = np.nan if z is None else float(np.linalg.norm(z - exact.z))
         return {
             "value": exact.value,
             "value_error": exact.error,
             "suboptimality": exact.value - self._reference,
             "hypergradient_norm": self._map_norm(x, exact.hypergradient),
-            "inner_distance": float(np.linalg.norm(z - exact.z)),
+            "inner_distance": distance,
             **{f"{name}_at_solution": value for name, value in at_solution.items()},
         }
 

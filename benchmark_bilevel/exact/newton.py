@@ -10,7 +10,7 @@ GRADIENT_TOLERANCE = 1e-10
 DECREMENT_TOLERANCE = 1e-14
 NEGLIGIBLE_DECREMENT = 1e-20  # below, rounding in float64 may hide any descent
 VALUE_TOLERANCE = 1e-9  # of h, relative to max(1, |h|)
-MAX_ITERATIONS = 500
+MAX_ITERATIONS = 300
 MAX_IDLE = 5  # iterations near the end that bring nothing
 MAX_FINE_IDLE = 50  # the same in fine losses, which go through long valleys
 # Of linear systems that are solved by iterations; see `HessianSolver.solve`.

@@ -23,6 +23,10 @@ of which the first two terms are the value. Its `error` bounds the rest by the s
 
 Steps go on until the error is 1e-9 max(1, |h|). Where rounding does not let them, they
 go on in the problem's `fine_losses`. Where these end too there is no value.
+
+Along the problem's `free_directions` neither g nor f changes: z*(x) and v are those of
+least norm, as they are in the limit of equal small penalties. h does not depend on the
+choice; ∇h has no meaning there but that limit's.
 """
 
 from functools import cached_property
@@ -33,6 +37,7 @@ from threadpoolctl import ThreadpoolController
 from benchmark_bilevel.exact.linear_systems import HessianSolver, InnerSolveError
 from benchmark_bilevel.exact.losses import AutogradLosses, CompiledLosses, full_losses
 from benchmark_bilevel.exact.newton import Evaluation, NewtonSolver
+from benchmark_bilevel.oracles import COUNTS
 
 __all__ = [
     "AutogradLosses",
@@ -51,15 +56,21 @@ class Exact:
     Parameters
     ----------
     problem : Problem
+
+    Attributes
+    ----------
+    counts : int64 array
+        Per-sample evaluations so far, in the order of `COUNTS`: what it has cost.
     """
 
     def __init__(self, problem):
         self.problem = problem
+        self.counts = np.zeros(len(COUNTS), np.int64)
 
     @cached_property
     def losses(self):
         """Full-batch oracle, built at the first evaluation."""
-        return full_losses(self.problem)
+        return full_losses(self.problem, self.counts)
 
     @cached_property
     def _solver(self):
@@ -72,6 +83,7 @@ class Exact:
         losses = self.problem.fine_losses()
         if losses is None:
             return None
+        losses.counts = self.counts
         hessian = HessianSolver(self.problem, losses)
         return NewtonSolver(self.problem, losses, hessian, is_fine=True)
 
@@ -100,13 +112,17 @@ class Exact:
         if self.problem.h_unknown is not None:
             raise InnerSolveError(self.problem.h_unknown)
         if z is None:
-            # Shrunk by the regulariser, which may be 1e43 times the data term.
             z, _ = self.problem.initial_point()
-            z = z / (1 + self.problem.regulariser_diagonal(x))
+        # The regulariser, which may be 1e43 times the data term, would decide alone how
+        # long the first step is.
+        ridge = self.problem.regulariser_diagonal(x)
+        z = np.where(ridge * z**2 > 1, z / (1 + ridge), z)
+        free = self.problem.free_directions(x)
+        z, v = (y if y is None else y - (y @ free.T) @ free for y in (z, v))
         # Threads of the BLAS only wait for each other on matrices this small.
         with _blas.limit(limits=1), np.errstate(over="ignore", invalid="ignore"):
             try:
-                return self._solver.evaluate(x, z.astype(float), v)
+                return self._solver.evaluate(x, z, v)
             except InnerSolveError:
                 if self._fine_solver is None:
                     raise

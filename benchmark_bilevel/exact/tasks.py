@@ -4,14 +4,17 @@ Minimisations are solved by damped Newton steps with the dense Hessians of many 
 once, fixed points by Picard steps, which a contraction halves the error with.
 """
 
+import math
+
 import numpy as np
 import torch
 
 from benchmark_bilevel.exact.linear_systems import InnerSolveError
-from benchmark_bilevel.exact.newton import Evaluation
-from benchmark_bilevel.oracles.autograd import to_tensor
+from benchmark_bilevel.exact.newton import VALUE_TOLERANCE, Evaluation
+from benchmark_bilevel.oracles.autograd import one_thread, to_tensor
+from benchmark_bilevel.oracles.tasks import jacobians
 
-CHUNK_NUMBERS = 2**24  # of the Hessians, or of the rows, that are in memory at once
+CHUNK_NUMBERS = 2**22  # of the Hessians, or of the rows, that are in memory at once
 TOLERANCE = 1e-12  # of a row's residual, relative to max(1, what it was at the start)
 
 
@@ -33,9 +36,35 @@ class TaskExact:
             for part in (problem.inner_samples, problem.outer_samples)
         ]
 
+    @property
+    def losses(self):
+        """What gives `inner_value` and `outer_value`, as of `exact.solve.Exact`."""
+        return self
+
+    def inner_value(self, z, x):
+        """Mean of g_k over the evaluated tasks; NaN where these are fixed points."""
+        if self.problem.contraction is not None:
+            return math.nan
+        return self._mean(z, x, self.problem.inner_loss, 0)
+
+    def outer_value(self, z, x):
+        """Mean of f_k over the evaluated tasks."""
+        return self._mean(z, x, self.problem.outer_loss, 1)
+
+    def _mean(self, z, x, loss, part):
+        z = torch.from_numpy(np.array(z, float)).view(self.problem.n_evaluated, -1)
+        x = torch.from_numpy(np.array(x, float))
+        with one_thread(), torch.no_grad():
+            total = sum(
+                loss(z[tasks], x, *self._batch(x, tasks, part)).sum().item()
+                for tasks in self._chunks()
+            )
+        return total / self.problem.n_evaluated
+
     def forget(self):
         """Nothing is kept between evaluations."""
 
+    @one_thread()
     def evaluate(self, x, z=None, v=None):
         """h(x) and ∇h(x), means over the evaluated tasks.
 
@@ -61,7 +90,7 @@ class TaskExact:
         value, error, gradient = 0.0, 0.0, torch.zeros_like(x)
         for tasks in self._chunks():
             leaf = x.clone().requires_grad_()
-            graphs = list(self._batches(leaf, tasks))
+            graphs = [self._batch(leaf, tasks, part) for part in (0, 1)]
             inner, outer = ([array.detach() for array in part] for part in graphs)
             z[tasks] = rows = self._solution(x, z[tasks], inner)
             v[tasks] = adjoint = self._adjoint(x, rows, v[tasks], inner, outer)
@@ -72,6 +101,8 @@ class TaskExact:
             gradient += part
             value += (losses + products).sum().item() / n
             error += products.abs().sum().item() / n
+        if not error <= VALUE_TOLERANCE * max(1.0, abs(value)):
+            raise InnerSolveError(f"h is known to {error:.0e} only")
         return Evaluation(
             value=value,
             error=error,
@@ -80,17 +111,18 @@ class TaskExact:
             v=v.numpy().ravel(),
         )
 
-    def _batches(self, x, tasks):
-        """What the two losses of `tasks` get after z and x."""
-        represents = self.problem.represent_inner, self.problem.represent_outer
-        for represent, samples in zip(represents, self._samples, strict=True):
-            batch = [array[tasks] for array in samples]
-            yield batch if represent is None else represent(x, *batch)
+    def _batch(self, x, tasks, part):
+        """What the inner (part 0) or the outer loss of `tasks` gets after z and x."""
+        represent = (self.problem.represent_inner, self.problem.represent_outer)[part]
+        batch = [array[tasks] for array in self._samples[part]]
+        return batch if represent is None else represent(x, *batch)
 
     def _chunks(self):
         dim = self.problem.dim_task
         numbers = dim if self.problem.contraction is not None else dim * dim
         size = max(1, CHUNK_NUMBERS // numbers)
+        if self.problem.coupled:
+            size = self.problem.n_evaluated
         for start in range(0, self.problem.n_evaluated, size):
             yield slice(start, start + size)
 
@@ -128,7 +160,8 @@ class TaskExact:
         """Rows after one Newton step, each halved until its loss decreases."""
         leaf = z.detach().requires_grad_()
         gradient = self._residual(leaf, x, inner)
-        direction = torch.linalg.solve(self._hessian(leaf, gradient), gradient.detach())
+        hessians = jacobians(gradient, leaf)
+        direction = torch.linalg.solve_ex(hessians, gradient.detach()).result
         decrement = (direction * gradient.detach()).sum(1)
         step = torch.ones_like(decrement)
         with torch.no_grad():
@@ -144,17 +177,6 @@ class TaskExact:
                 step = torch.where(enough, step, step / 2)
         return moved
 
-    @staticmethod
-    def _hessian(z, residual):
-        """∂F/∂z of each row, (tasks, dim, dim): row j is the gradient of F_j."""
-        rows = [
-            torch.autograd.grad(
-                residual[:, j].sum(), z, retain_graph=True, materialize_grads=True
-            )[0]
-            for j in range(z.shape[1])
-        ]
-        return torch.stack(rows, dim=1)
-
     def _adjoint(self, x, z, v, inner, outer, max_iterations=200):
         """v with (∂F/∂z)ᵀ v = −∇z f of each row."""
         leaf = z.detach().requires_grad_()
@@ -162,7 +184,7 @@ class TaskExact:
         (fz,) = torch.autograd.grad(losses.sum(), leaf)
         residual = self._residual(leaf, x, inner)
         if self.problem.contraction is None:
-            return torch.linalg.solve(self._hessian(leaf, residual).mT, -fz)
+            return torch.linalg.solve_ex(jacobians(residual, leaf).mT, -fz).result
         scale = torch.linalg.norm(fz, dim=1).clamp(min=1e-300)
         for _ in range(max_iterations):
             (product,) = torch.autograd.grad(residual, leaf, v, retain_graph=True)

@@ -27,9 +27,25 @@ def descend(y, a, d, e=None):
         Step size; cast to the type of `y`, so that no float64 promotes a float32 state.
     d, e : direction
     """
+    require_unmoved(d, e)
     for direction in (d, e):
         if direction is not None:
             y -= a * direction
+
+
+def require_unmoved(*directions):
+    """Refuse, under torch, a direction whose point has moved since it was taken.
+
+    On sparse data the direction that numba gets is a function of the point still, so
+    that the runtimes would differ.
+    """
+    for direction in directions:
+        point, version = getattr(direction, "taken_at", (None, None))
+        if point is not None and point._version != version:
+            raise ValueError(
+                "a direction is used after the variable has moved at which its oracle "
+                "was called: use it before, or both at once, descend(y, a, d, e)"
+            )
 
 
 def copy(y):
@@ -44,6 +60,7 @@ def zeros_like(y):
 
 def assign(y, d):
     """y ← d, in place."""
+    require_unmoved(d)
     y[:] = 0 if d is None else d
 
 

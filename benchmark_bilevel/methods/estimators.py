@@ -27,6 +27,7 @@ from benchmark_bilevel.methods.directions import (
     zeros_like,
 )
 from benchmark_bilevel.methods.norms import dot
+from benchmark_bilevel.methods.variance_reduction import page
 
 piece = register_jitable(**PIECE)
 
@@ -182,8 +183,10 @@ def hia(inner, z, x, b, step, samples):
 
 
 @piece
-def conjugate_gradient(inner, z, x, v, b, n_steps, batch):
+def conjugate_gradient(inner, z, x, v, b, n_steps, batch, tolerance=0.0):
     """`n_steps` of conjugate gradients for H v = −b, H on one batch, in place from `v`.
+
+    Fewer where ‖H v + b‖ is within the `tolerance` before, or H is singular.
 
     References
     ----------
@@ -195,10 +198,13 @@ def conjugate_gradient(inner, z, x, v, b, n_steps, batch):
     assign(p, r)
     rr = dot(r, r)
     for _ in range(n_steps):
-        if rr == 0:
+        if not rr > tolerance * tolerance:
             break
         hp = mean_hvp(inner, z, x, p, batch)
-        a = rr / dot(p, hp)
+        curvature = dot(p, hp)
+        if not curvature > 0:
+            break
+        a = rr / curvature
         descend(v, -a, p)
         descend(r, a, hp)
         rr_old, rr = rr, dot(r, r)
@@ -212,6 +218,41 @@ def soba_directions(inner, outer, z, x, v, batch, outer_batch):
     gz, hv, jv = mean_grad_hvp_cross(inner, z, x, v, batch)
     fz, fx = mean_outer_grad(outer, z, x, outer_batch)
     return gz, add(hv, fz), add(jv, fx)
+
+
+@piece
+def page_directions(inner, outer, directions, point, old_point, afresh):
+    """The three `soba_directions` by PAGE, in place; then the old point ← the point.
+
+    Those of all samples where `afresh`; else D ← D + D_ij − D_ij at the old point, one
+    block i of g and one block j of f at both.
+
+    Parameters
+    ----------
+    directions : (D_z, D_v, D_x)
+        The running estimates.
+    point, old_point : (z, v, x)
+    afresh : bool
+        True at the first iteration.
+    """
+    d_z, d_v, d_x = directions
+    z, v, x = point
+    z_old, v_old, x_old = old_point
+    i = draw_large_batch(inner, inner.n_blocks if afresh else 1)
+    j = draw_large_batch(outer, outer.n_blocks if afresh else 1)
+    new_z, new_v, new_x = soba_directions(inner, outer, z, x, v, i, j)
+    if afresh:
+        page(d_z, True, new_z, new_z)
+        page(d_v, True, new_v, new_v)
+        page(d_x, True, new_x, new_x)
+    else:
+        old = soba_directions(inner, outer, z_old, x_old, v_old, i, j)
+        page(d_z, False, new_z, old[0])
+        page(d_v, False, new_v, old[1])
+        page(d_x, False, new_x, old[2])
+    assign(z_old, z)
+    assign(v_old, v)
+    assign(x_old, x)
 
 
 # --- the hypergradient --------------------------------------------------------------

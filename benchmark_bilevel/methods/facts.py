@@ -16,6 +16,7 @@ solver's `test_config` holds it constant.)
 | TTSA, BSA, ALSET by random truncation | ``Implicit(T, N, η, truncations=N)`` |
 | SMB | the same with ``use="averaged"``; BiAdam: ``use="scaled"`` |
 | AID-FP, AID-CG | ``Implicit(T, N, η)``, ``Implicit(T, N, conjugate=True)`` |
+| SLIP | ``Implicit(S if t == 0 else 0, step=η, warm_v=True, simultaneous=True, use="normalised")`` |
 | HOAG; SVRB; STABLE | ``Implicit(None, None)``; ``Implicit(0, None, simultaneous=True)``; and ``tracks_x`` |
 | Nyström of full rank, H ≈ I / η | ``Implicit(T, None, ridge=ε)``, ``Implicit(T, 1, η)`` |
 | ITD, PZOBO | ``Unrolled(T)``, ``Unrolled(T, noisy=True)`` |
@@ -52,8 +53,10 @@ class Estimate:
     use : {"plain", "averaged", "scaled", "normalised", "vanishing"}
         x ← P(x − γ D); or x moves along an average of D over the iterations (momentum,
         moving averages); along A D, A diagonal and positive (Adam), averaged or not;
-        along c D with a number c > 0 such as 1/‖D‖, averaged or not. "vanishing": the
-        method rests at a distance from D = 0 that vanishes with the steps.
+        along c D with a number c > 0 such as 1/‖D‖, averaged or not: with constant steps
+        x may then keep a distance of O(γ) from D = 0, which falls with γ alone.
+        "vanishing": the method rests at a distance from D = 0 that vanishes with the
+        steps of z and x.
     inner_use : {"plain", "averaged", "scaled", "normalised"}
         How z uses the gradients of g, likewise.
     truncations : int
@@ -101,7 +104,8 @@ class Implicit(Estimate):
     decrease : float
         Step i of an iteration, on z and on v, is divided by 1 + decrease · i.
     simultaneous : bool
-        D is taken at the old z, and z and a warm v each make one more step from there.
+        D is taken at z' and the old v, and z and a warm v each make one more step from
+        there.
     later_steps : int
         Steps on z after x has moved.
     tracks_x : bool

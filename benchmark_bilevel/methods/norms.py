@@ -6,13 +6,20 @@ from numba.core import types
 from numba.core.extending import overload, register_jitable
 
 from benchmark_bilevel.fingerprint import INLINED_PIECE, PIECE
-from benchmark_bilevel.methods.directions import extent, filled, is_none, scale
+from benchmark_bilevel.methods.directions import (
+    extent,
+    filled,
+    is_none,
+    require_unmoved,
+    scale,
+)
 
 
 def dot(d, e):
     """The inner product of two variables or directions; 0 with None."""
     if d is None or e is None:
         return 0.0
+    require_unmoved(d, e)
     return float(d.reshape(-1) @ e.reshape(-1))
 
 

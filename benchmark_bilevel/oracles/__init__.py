@@ -37,12 +37,17 @@ over many samples. With i the index of a mini-batch (a *block*):
     norm √(Σ (√a + floor) (·)²).
 
 ``inner.memory(z, x)``, ``outer.memory(z, x)``
-    empty SAGA memories for the oracle's directions (`variance_reduction.saga`).
+    empty SAGA memories for the oracle's directions (`variance_reduction.saga`), None
+    for those that are not sampled.
 
 The estimates of a block are unbiased under uniform draws and their mean over all blocks
 is the full loss exactly (`samplers.Partition`). Only F and products with the transposes
 of its Jacobians occur, so that an inner problem stated as a fixed point z = Φ(z, x) fits
 with F = z − Φ.
+
+A direction is to be used before the variable moves at which its oracle was called, z for
+∇z g and v for H v: on sparse data it refers to that variable and is no copy. Moving the
+variable itself by it is fine; two directions go in one ``descend(y, a, d, e)``.
 
 Every call counts its per-sample evaluations in ``oracle.counts``, an int64 array that
 both oracles share, in the order of `COUNTS`; padding is never counted.

@@ -98,8 +98,13 @@ class AutogradInner(_AutogradOracle):
         return residual
 
     def _mark(self, direction, z, x, v=None):
-        """Give `direction`, ∇z g or H v, its part that is not sampled."""
+        """Give `direction`, ∇z g or H v, its part that is not sampled.
+
+        In the numba runtime that part refers to z or v, `directions.require_unmoved`.
+        """
         if self.separate_regulariser:
+            point = z if v is None else v
+            direction.taken_at = point, point._version
             z = leaf(z)
             value = self.regulariser(z, x)
             (part,) = torch.autograd.grad(value, z, create_graph=v is not None)
@@ -137,12 +142,12 @@ class AutogradInner(_AutogradOracle):
     def hessian(self, z, x, i):
         self._count(HESSIAN_VECTOR, i, z.numel())
         z = leaf(z)
-        return _transposed_matrix(self._residual(z, x, i), z, z)
+        return transposed_matrix(self._residual(z, x, i), z, z)
 
     def cross_matrix(self, z, x, i):
         self._count(JACOBIAN_VECTOR, i, z.numel())
         z, x = leaf(z), leaf(x)
-        return _transposed_matrix(self._residual(z, x, i), x, z).T.contiguous()
+        return transposed_matrix(self._residual(z, x, i), x, z).T.contiguous()
 
     def cross(self, z, x, v, i):
         self._count(JACOBIAN_VECTOR, i)
@@ -272,8 +277,8 @@ def transposed_product(residual, variables, v, retain_graph=False):
     )
 
 
-def _transposed_matrix(residual, variable, z):
-    """The products of `_transposed_product` with the unit vectors like z, as rows."""
+def transposed_matrix(residual, variable, z):
+    """The products of `transposed_product` with the unit vectors like z, as rows."""
     units = torch.eye(z.numel(), dtype=z.dtype, device=z.device)
     # One pass for 32 of them takes a fiftieth of the time, and memory for 32 products.
     return torch.cat([_rows(residual, variable, some) for some in units.split(32)])

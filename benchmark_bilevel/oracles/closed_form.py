@@ -10,20 +10,15 @@ and is inherited like any method of Python's; class methods run in Python. The m
 `problems/template_kernels.py` is one to copy.
 """
 
-from functools import wraps
-from types import FunctionType
-
 import numpy as np
-from numba.core import types
 from numba.core.errors import TypingError
-from numba.core.extending import overload_attribute, overload_method
-from numba.experimental import structref
+from numba.core.extending import overload_attribute
 
 from benchmark_bilevel.compiled.products import empty_like, prefetch
-from benchmark_bilevel.fingerprint import INLINED_PIECE, PIECE, cached_njit
 from benchmark_bilevel.methods.directions import assign, descend, zeros_like
 from benchmark_bilevel.methods.scaling import scaled_descend
 from benchmark_bilevel.methods.variance_reduction import empty_memory
+from benchmark_bilevel.oracles.declaration import by_types, register
 from benchmark_bilevel.oracles.samplers import (
     fill_normal,
     next_block,
@@ -31,39 +26,8 @@ from benchmark_bilevel.oracles.samplers import (
 )
 
 
-def by_types(method):
-    """Let `method` choose what is compiled, as `numba.extending.overload` does.
-
-    It gets the numba types of its arguments and returns a function of the same
-    arguments; ``self.loss`` is the class that is being compiled.
-    """
-    method.chooses = True
-    return method
-
-
-class Handle(structref.StructRefProxy):
-    """Python's handle of a compiled oracle, an instance of the class `loss`.
-
-    Attributes
-    ----------
-    arrays : dict
-        The values of the fields.
-    n_blocks : int
-    """
-
-    loss = None
-
-    def memory(self, z, x):
-        """Empty SAGA memories for the oracle's directions."""
-        return self.loss.memory(self, z, x)
-
-
 class Oracle:
     """What the compiled oracles of all problems share: fields, drawing, counting.
-
-    The type that numba sees (``Type``) is a ``structref``: unlike a ``jitclass`` it
-    lets numba cache the loops that take it on disk. Types derive from each other as
-    their classes do.
 
     Attributes
     ----------
@@ -97,7 +61,7 @@ class Oracle:
             for base in reversed(cls.__mro__)
             for name, text in vars(base).get("fields", {}).items()
         }
-        _register(cls)
+        register(cls)
 
     # --- in Python ------------------------------------------------------------------
 
@@ -168,48 +132,7 @@ class Oracle:
         self.counts[kind] += times * self.sizes[i]
 
 
-def _register(cls):
-    """Make `Type` and `Handle` of the class `cls`, and tell numba its methods."""
-    bases = tuple(base.Type for base in cls.__bases__ if hasattr(base, "Type"))
-    cls.Type = _member(cls, "Type", bases or (types.StructRef,))
-    structref.register(cls.Type)
-    options = INLINED_PIECE if cls.inlined else PIECE
-    for name, method in vars(cls).items():
-        if isinstance(method, FunctionType):
-            overload_method(cls.Type, name, jit_options=options)(_chooser(method))
-    cls.Handle = _member(cls, "Handle", (Handle,))
-    structref.define_proxy(cls.Handle, cls.Type, list(cls.fields))
-    cls._build = staticmethod(_constructor(cls))
-
-
-def _member(cls, name, bases):
-    """A class that is the attribute `name` of `cls`, where pickle finds it."""
-    place = {"__module__": cls.__module__, "__qualname__": f"{cls.__qualname__}.{name}"}
-    return type(f"{cls.__name__}{name}", bases, {**place, "loss": cls})
-
-
-def _chooser(method):
-    """The function that `overload_method` wants, which returns what is compiled."""
-    if hasattr(method, "chooses"):
-        return method
-    return wraps(method)(lambda *args, **kwargs: method)
-
-
-def _constructor(cls):
-    """Compiled function from the fields of an oracle to its handle.
-
-    Numba caches it on disk, which it does not do with the handle's own constructor.
-    """
-    handle = cls.Handle
-
-    def build(*fields):
-        return handle(*fields)
-
-    build.__qualname__ = f"{cls.__module__}.{cls.__qualname__}"
-    return cached_njit(build)
-
-
-_register(Oracle)
+register(Oracle)
 
 
 @overload_attribute(Oracle.Type, "n_blocks")

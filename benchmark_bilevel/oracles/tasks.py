@@ -1,19 +1,24 @@
 """Oracles of a task problem: what a solver's text sees of the tasks drawn.
 
-An iteration draws a block of tasks; `inner` and `outer` are then the losses of just these
-tasks, as one mini-batch, z being their rows. With b tasks drawn,
+An iteration draws one of the blocks of tasks; `inner` and `outer` are then the losses of
+just these tasks, as one mini-batch, z being their rows. With w = (number of blocks) /
+(number of tasks), which is 1/b if all blocks have b tasks,
 
-    ``inner.grad``   the rows F_k, not scaled,
-    ``inner.hvp``    the rows (∂F_k/∂z)ᵀ v_k,
-    ``inner.cross``  1/b Σ_k (∂F_k/∂x)ᵀ v_k,
-    ``outer.grad``   the rows ∇z f_k, not scaled, and 1/b Σ_k ∇x f_k,
+    ``inner.grad``     the rows F_k, not scaled,
+    ``inner.hvp``      the rows (∂F_k/∂z)ᵀ v_k,
+    ``inner.cross``    w Σ_k (∂F_k/∂x)ᵀ v_k,
+    ``outer.grad``     the rows ∇z f_k, not scaled, and w Σ_k ∇x f_k,
 
 so that v_k → −(∂F_k/∂z)^{−T} ∇z f_k whatever b is, and ∇x f + J v is an unbiased estimate
-of the hypergradient of 1/K Σ_k f_k.
+of the hypergradient of 1/K Σ_k f_k. Values, ∇x g and matrices are likewise; memories have
+a row for each block of tasks, and are of directions of x alone: those of z have no noise
+to be reduced, as all data of a task are there.
 """
 
 import torch
 
+from benchmark_bilevel.methods.variance_reduction import empty_memory
+from benchmark_bilevel.notices import Fault
 from benchmark_bilevel.oracles import (
     HESSIAN_VECTOR,
     INNER_GRADIENTS,
@@ -24,9 +29,9 @@ from benchmark_bilevel.oracles.autograd import (
     AutogradInner,
     AutogradOuter,
     leaf,
+    transposed_matrix,
     transposed_product,
 )
-from benchmark_bilevel.oracles.samplers import Partition
 
 
 class _TaskOracle:
@@ -36,26 +41,29 @@ class _TaskOracle:
         self.problem, self.represent, self.n_rows = problem, represent, n_rows
         super().__init__(loss, None, samples, *settings, **more)
         self.tasks, self.all_samples = self.partition, self.samples
+        self.n_memory_rows, self.n_blocks = self.tasks.n_blocks, 1
         self.select(0)
 
     def select(self, i):
         """Make the tasks of block `i` the current ones."""
         block = self.tasks.slice(i)
-        self.n_tasks = block.stop - block.start
+        self.block, self.n_tasks = i, block.stop - block.start
         self.samples = [array[block] for array in self.all_samples]
-        self.partition = Partition(self.n_tasks, "full")
-        self.n_blocks, self.sizes = 1, [self.n_tasks * self.n_rows]
         self._known = None
 
     def draw(self):
-        return 0
+        """The current block, which an iteration keeps: memories have a row for it."""
+        return self.block
+
+    def _count(self, kind, i, times=1):
+        self.counts[kind] += times * self.n_tasks * self.n_rows
 
     def rows(self, z):
         """The flat `z` as a matrix (tasks, dim_task)."""
         return z.view(self.n_tasks, -1)
 
     def value(self, z, x, i):
-        return super().value(z, x, i) / self.n_tasks
+        return self.tasks.weight * super().value(z, x, i)
 
     def _value(self, z, x, i):
         """The sum over the tasks: gradients of a row of z are not scaled."""
@@ -79,7 +87,8 @@ class _TaskOracle:
         known = x.data_ptr(), x._version
         if known != self._known:
             self._leaf = leaf(x)
-            self._batch = self.represent(self._leaf, *self.samples)
+            with torch.enable_grad():  # a value asks for no graph, but others will
+                self._batch = self.represent(self._leaf, *self.samples)
             self._known = known
         return self._leaf
 
@@ -99,14 +108,24 @@ class TaskInner(_TaskOracle, AutogradInner):
         Partition of the tasks, sampler, counts, dtype and device.
     """
 
+    def memory(self, z, x):
+        return None, None, empty_memory(x, self.n_memory_rows)
+
+    def _value(self, z, x, i):
+        if self.problem.contraction is not None:
+            raise Fault(
+                f"{self.problem.name} has fixed points z = Φ(z, x) and no g: there is "
+                "inner.grad, which is z − Φ, with its products, and neither a value nor "
+                "∇x g"
+            )
+        return super()._value(z, x, i)
+
     def _residual(self, z, x, i, differentiable=True):
         if self.problem.contraction is None:
             return super()._residual(z, x, i, differentiable)
-        rows = self.rows(z)
-        return (rows - self.problem.fixed_point(rows, x, *self.batch(x))).flatten()
-
-    def grad(self, z, x, i):
-        return super().grad(z, x, i).detach()
+        rows, batch = self.rows(z), self.batch(x)
+        with torch.set_grad_enabled(differentiable):
+            return (rows - self.problem.fixed_point(rows, x, *batch)).flatten()
 
     def _gradients(self, z, x, i):
         z, x = leaf(z), self.leaf(x)
@@ -117,13 +136,13 @@ class TaskInner(_TaskOracle, AutogradInner):
             allow_unused=True,
             materialize_grads=True,
         )
-        return gz, gx / self.n_tasks
+        return gz, self.tasks.weight * gx
 
     def cross(self, z, x, v, i):
         self._count(JACOBIAN_VECTOR, i)
         x = self.leaf(x)
         residual = self._residual(leaf(z), x, i)
-        return transposed_product(residual, (x,), v, True)[0] / self.n_tasks
+        return self.tasks.weight * transposed_product(residual, (x,), v, True)[0]
 
     def grad_hvp_cross(self, z, x, v, i):
         for kind in (INNER_GRADIENTS, HESSIAN_VECTOR, JACOBIAN_VECTOR):
@@ -131,16 +150,54 @@ class TaskInner(_TaskOracle, AutogradInner):
         z, x = leaf(z), self.leaf(x)
         residual = self._residual(z, x, i)
         product, cross = transposed_product(residual, (z, x), v, True)
-        return residual.detach(), product, cross / self.n_tasks
+        return residual.detach(), product, self.tasks.weight * cross
+
+    def hessian(self, z, x, i):
+        rows = leaf(self.rows(z))
+        self._count(HESSIAN_VECTOR, i, rows.shape[1])
+        residual = self._residual(rows, x, i).view_as(rows)
+        return torch.block_diag(*jacobians(residual, rows).mT)
+
+    def cross_matrix(self, z, x, i):
+        self._count(JACOBIAN_VECTOR, i, z.numel() // self.n_tasks)
+        z, x = leaf(z), self.leaf(x)
+        matrix = transposed_matrix(self._residual(z, x, i), x, z).T.contiguous()
+        return self.tasks.weight * matrix
 
 
 class TaskOuter(_TaskOracle, AutogradOuter):
     """Outer oracle of the tasks drawn, and the projected step on x; see `TaskInner`."""
 
+    def memory(self, z, x):
+        _, fx = self._gradients(z, x)
+        return None, None if fx is None else empty_memory(x, self.n_memory_rows)
+
     def grad(self, z, x, i):
         self._count(OUTER_GRADIENTS, i)
+        fz, fx = self._gradients(z, x)
+        return fz, None if fx is None else self.tasks.weight * fx
+
+    def _gradients(self, z, x):
         z, x = leaf(z), self.leaf(x)
-        fz, fx = torch.autograd.grad(
-            self._value(z, x, i), (z, x), retain_graph=True, allow_unused=True
+        return torch.autograd.grad(
+            self._value(z, x, self.block), (z, x), retain_graph=True, allow_unused=True
         )
-        return fz, None if fx is None else fx / self.n_tasks
+
+
+def jacobians(residual, z):
+    """∂F_k/∂z_k of each task, (tasks, dim, dim), of rows F_k and the leaf z of rows z_k.
+
+    No F_k depends on other rows of z, so that one product serves all tasks.
+    """
+    n_tasks, dim = z.shape
+    units = torch.eye(dim, dtype=z.dtype, device=z.device)[:, None].expand(
+        -1, n_tasks, -1
+    )
+    # One pass for 32 units, as in `transposed_matrix`.
+    rows = [
+        torch.autograd.grad(
+            residual, z, some, retain_graph=True, is_grads_batched=True
+        )[0]
+        for some in units.split(32)
+    ]
+    return torch.cat(rows).transpose(0, 1)

@@ -6,7 +6,8 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
-from benchmark_bilevel.faults import Fault, line_of, nearest
+from benchmark_bilevel.faults import line_of, nearest
+from benchmark_bilevel.notices import Fault
 from benchmark_bilevel.problems.base import Problem
 from benchmark_bilevel.problems.distillation.problem import DatasetDistillation
 from benchmark_bilevel.problems.hypercleaning.deep import DeepHypercleaning
@@ -15,6 +16,9 @@ from benchmark_bilevel.problems.poisoning.problem import DataPoisoning
 from benchmark_bilevel.problems.quadratic.problem import Quadratic
 from benchmark_bilevel.problems.representation.problem import HyperRepresentation
 from benchmark_bilevel.problems.selection.problem import HyperparameterSelection
+from benchmark_bilevel.problems.tasks.equilibrium import Equilibrium
+from benchmark_bilevel.problems.tasks.few_shot import FewShot
+from benchmark_bilevel.problems.tasks.ridge import MultiTaskRidge
 
 PROBLEMS = {
     cls.name: cls
@@ -25,6 +29,9 @@ PROBLEMS = {
         DataPoisoning,
         DatasetDistillation,
         HyperRepresentation,
+        Equilibrium,
+        FewShot,
+        MultiTaskRidge,
         Quadratic,
     )
 }

@@ -46,6 +46,8 @@ class Problem:
     max_exact_evaluations = None
     solver_seconds = 10.0  # of a run, on the solver's clock, unless it says otherwise
     has_reference = True
+    # Many inner problems that share x: `benchmark_bilevel.problems.tasks.base`.
+    made_of_tasks = False
     # Or why nobody can compute z*(x), in a few words: there are no exact metrics then.
     h_unknown = None
     # Whether variance reduction leaves g's regulariser, which is not sampled, out of its
@@ -90,6 +92,13 @@ class Problem:
         """
         return np.zeros(self.dim_z)
 
+    def free_directions(self, x):
+        """Directions of z along which neither g(·, x) nor f changes, (k, dim_z).
+
+        They are orthonormal; the exact layer takes no step along them.
+        """
+        return np.empty((0, self.dim_z))
+
     project = None  # or a method x -> the nearest feasible x
     # Or a method (x, weights) -> the feasible point nearest to x in the norm
     # √(Σ weights (·)²), for methods whose steps differ between entries. Of a box it is
@@ -106,7 +115,8 @@ class Problem:
     def fine_losses(self):
         """Losses in long double, for the exact layer where float64 ends; None if none.
 
-        They have the methods of `FineLosses` of `benchmark_bilevel.problems.selection`.
+        They have the methods of `FineLosses` of `benchmark_bilevel.problems.selection`,
+        and its `counts`.
         """
         return None
 
@@ -131,7 +141,11 @@ class Problem:
 
         z and x where they are small: no word weights, no thousands of images.
         """
-        return {name: y for name, y in (("z", z), ("x", x)) if np.size(y) <= 1000}
+        return {
+            name: y
+            for name, y in (("z", z), ("x", x))
+            if y is not None and np.size(y) <= 1000
+        }
 
     # --- what follows from it -------------------------------------------------------
 
@@ -157,6 +171,10 @@ class Problem:
     @property
     def n_outer(self):
         return self.outer_samples[0].shape[0]
+
+    def dim_drawn(self, batch_size):
+        """Numbers of z in an iteration with `batch_size`."""
+        return self.dim_z
 
     @cached_property
     def outer_depends_on_x(self):

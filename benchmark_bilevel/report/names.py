@@ -7,6 +7,20 @@ import numpy as np
 import pandas as pd
 
 LONGEST = 100  # characters of a file's name, before its ending
+# Where the words of a name are not what readers call it.
+TITLES = {
+    "hyperparameter-selection": "Hyper-parameter selection",
+    "data-hypercleaning": "Data hyper-cleaning",
+    "deep-hypercleaning": "Deep hyper-cleaning",
+    "hyper-representation": "Hyper-representation",
+    "multi-task-ridge": "Multi-task ridge",
+    "few-shot": "Few-shot learning",
+    "20newsgroups": "20 Newsgroups",
+    "covtype": "Covertype",
+    "fashion_mnist": "Fashion-MNIST",
+    "ijcnn1": "IJCNN1",
+    "mnist": "MNIST",
+}
 
 
 class FileNames:
@@ -42,7 +56,7 @@ def base_name(name):
     return name.partition("[")[0]
 
 
-def _parameters(rows, column, prefix):
+def parameters_of(rows, column, prefix):
     """Pairs (name without parameters, table of their texts), for all in `column`.
 
     A table has a row for each of the name's, and the parameters with any value there:
@@ -52,7 +66,10 @@ def _parameters(rows, column, prefix):
     for base, group in rows.groupby(rows[column].map(base_name), sort=False):
         own = [name for name in names if group[name].notna().any()]
         table = pd.DataFrame(
-            {name.removeprefix(prefix): group[name].map(_text) for name in own},
+            {
+                name.removeprefix(prefix): group[name].map(parameter_text)
+                for name in own
+            },
             index=group.index,
         )
         yield base, table
@@ -76,7 +93,7 @@ def selectors(rows, column, prefix):
     Series
     """
     found = pd.Series("", rows.index)
-    for base, table in _parameters(rows, column, prefix):
+    for base, table in parameters_of(rows, column, prefix):
         pairs = _pairs(table.replace("inf", ""))
         found[table.index] = [base + (f"[{','.join(p)}]" if p else "") for p in pairs]
     return found
@@ -90,7 +107,7 @@ def short_names(rows, column, prefix):
 def _settings(rows, column, prefix):
     """Texts such as ``" step_size=0.1"`` of the parameters that vary."""
     found = pd.Series("", rows.index)
-    for _, table in _parameters(rows, column, prefix):
+    for _, table in parameters_of(rows, column, prefix):
         varying = [name for name in table if table[name].nunique() > 1]
         short = table[varying].apply(_rounded)
         found[table.index] = [" ".join(("", *p)) for p in _pairs(short)]
@@ -99,8 +116,13 @@ def _settings(rows, column, prefix):
 
 def _rounded(texts):
     """Numbers to six digits, if that leaves them distinct."""
-    short = texts.map(lambda text: f"{float(text):g}" if _is_number(text) else text)
+    short = texts.map(rounded)
     return short if short.nunique() == texts.nunique() else texts
+
+
+def rounded(text):
+    """The text of a number to six digits; any other as it is."""
+    return f"{float(text):g}" if _is_number(text) else text
 
 
 def _is_number(text):
@@ -117,7 +139,7 @@ def _pairs(table):
     return [[f"{k}={value}" for k, value in row.items() if value] for row in rows]
 
 
-def _text(value):
+def parameter_text(value):
     """A parameter's value; numbers read the same whatever the column's type."""
     if np.ndim(value) == 0 and pd.isna(value):
         return "None"
@@ -134,12 +156,37 @@ def _text(value):
 
 def problem_names(results):
     """Names such as ``"ijcnn1, hyperparameter-selection"``, one a row."""
+    return _joined(
+        results, lambda data, kind: data if data == kind else f"{data}, {kind}"
+    )
+
+
+def problem_titles(results):
+    """The same for readers, such as ``"Hyper-parameter selection · IJCNN1"``."""
+    return _joined(results, _problem_title)
+
+
+def _problem_title(data, kind):
+    base, space, settings = data.partition(" ")
+    names = [kind] if base == kind else [kind, base]
+    return " · ".join(map(title, names)) + space + settings
+
+
+def title(name):
+    """What readers call a problem or a data set; its name in words if none is known."""
+    words = re.sub("[-_]", " ", name)
+    return TITLES.get(name, words[:1].upper() + words[1:])
+
+
+def _joined(results, join):
     names = pd.Series("", results.index)
     for kind, rows in results.groupby("kind", sort=False):
         data = short_names(rows, "dataset_name", "p_dataset_")
         # The objective's name is the same for all; its parameter `problem` is the name.
         settings = _settings(rows, "objective_name", "p_obj_")
-        names[rows.index] = data.where(data == kind, data + f", {kind}") + settings
+        names[rows.index] = (
+            data.map(lambda text, kind=kind: join(text, kind)) + settings
+        )
     files = results["file"].groupby(names).nunique()
     repeated = names.isin(files[files > 1].index)
     return names.where(~repeated, names + " (" + results["file"] + ")")

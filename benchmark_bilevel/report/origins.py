@@ -81,22 +81,31 @@ def made_by(runs):
 def provenance_of(runs):
     """Pairs (record of versions, commit and machine; number of its runs).
 
-    The order in which a process loaded its BLAS libraries makes no difference. Runs
-    without a record are counted under an empty one.
+    Runs without a record are counted under an empty one.
     """
     found = {}
     n_unknown = len(prepare(runs)[RUN].drop_duplicates())
     for final in runs["final_results"].dropna() if "final_results" in runs else []:
-        record = final.get("provenance") if isinstance(final, dict) else None
-        if not isinstance(record, dict):
-            continue
-        if isinstance(record.get("blas"), list):
-            record = {**record, "blas": sorted(record["blas"], key=str)}
-        key = json.dumps(record, sort_keys=True, default=str)
-        found.setdefault(key, [record, 0])[1] += 1
-        n_unknown -= 1
+        record = record_of(final)
+        if record:
+            key = json.dumps(record, sort_keys=True, default=str)
+            found.setdefault(key, [record, 0])[1] += 1
+            n_unknown -= 1
     unknown = [({}, n_unknown)] if n_unknown > 0 else []
     return [tuple(pair) for pair in found.values()] + unknown
+
+
+def record_of(final):
+    """The record that a run's final results have; {} if there is none.
+
+    The order in which a process loaded its BLAS libraries makes no difference.
+    """
+    record = final.get("provenance") if isinstance(final, dict) else None
+    if not isinstance(record, dict):
+        return {}
+    if isinstance(record.get("blas"), list):
+        record = {**record, "blas": sorted(record["blas"], key=str)}
+    return record
 
 
 def repository_address(folder):
@@ -113,6 +122,21 @@ def repository_address(folder):
         return ""
     # A folder in another project's checkout is not that project.
     return address if Path(top).resolve() == Path(folder).resolve() else ""
+
+
+def blob_address(folder, url):
+    """Where the files of the commit that `folder` is at are on the web; "" if nowhere."""
+    try:
+        commit = _output("git", "-C", str(folder), "rev-parse", "HEAD") if url else ""
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return f"{url}/blob/{commit}" if commit else ""
+
+
+def pages_address(url):
+    """Where GitHub publishes the pages of the repository at `url`; "" elsewhere."""
+    parts = re.fullmatch(r"https://github\.com/([\w.-]+)/([\w.-]+)", url)
+    return f"https://{parts[1].lower()}.github.io/{parts[2]}" if parts else ""
 
 
 def _output(*command):
@@ -135,7 +159,7 @@ def web_address(origin):
     return f"{scheme}://{host}/{parts.path.strip('/').removesuffix('.git')}"
 
 
-def given_address(text):
+def given_address(text, option="--url"):
     """The address that a user gave; refuses what no page should link to."""
     parts = urlsplit(text)
     if (
@@ -144,7 +168,7 @@ def given_address(text):
         or "@" in parts.netloc
     ):
         raise click.UsageError(
-            f"--url {text!r} is not the address of a repository's page; "
+            f"{option} {text!r} is not an address on the web; "
             "expected one such as https://host/owner/name."
         )
     return text.rstrip("/")

@@ -5,8 +5,8 @@ import math
 import numpy as np
 from benchopt import BasePlot
 
-from benchmark_bilevel.report.curves import AXES, BAND, METRICS, curves, title_of
-from benchmark_bilevel.report.figures import SUPERSCRIPTS, top_of
+from benchmark_bilevel.report.curves import BAND, curves
+from benchmark_bilevel.report.metrics import AXES, metric_on
 from benchmark_bilevel.report.results import prepare, problems
 from benchmark_bilevel.report.styles import style
 from benchmark_bilevel.report.tables import sensitivity, summary
@@ -14,6 +14,7 @@ from benchmark_bilevel.report.targets import (
     TARGETS,
     empirical_distribution,
     performance_profile,
+    target_text,
     with_reference,
 )
 
@@ -86,11 +87,12 @@ class CurvePlot(BasePlot):
         ]
 
     def get_metadata(self, df, problem, x_axis):
+        metric = metric_on(prepare(df), problem, self.metric)
         return {
             "title": describe(problem, BAND),
             "xlabel": AXES[x_axis][1],
-            "ylabel": title_of(df, problem, self.metric),
-            "scale": METRICS[self.metric].scale,
+            "ylabel": metric.line,
+            "scale": metric.scale,
         }
 
 
@@ -102,7 +104,7 @@ class SharePlot(BasePlot):
     def traces(self, shares):
         return [
             trace(ends.title(solver), solver, x, share, shape="hv")
-            for solver, (x, share, ends) in shares.items()
+            for solver, (x, share, ends, _) in shares.items()
         ]
 
     def title(self, df, text):
@@ -122,6 +124,9 @@ class ProfilePlot(SharePlot):
     options = {"target": [f"{target:.0e}" for target in TARGETS], "cost": list(AXES)}
 
     def plot(self, df, target, cost):
+        # Of a single problem it would be the ranking once more.
+        if with_reference(df)["problem"].nunique() < 2:
+            return []
         return self.traces(performance_profile(df, float(target), cost))
 
     def get_metadata(self, df, target, cost):
@@ -161,7 +166,7 @@ class SensitivityPlot(BasePlot):
         traces = []
         for solver, (steps, *values, ends) in found.items():
             # Where all runs diverged, the curve is at the top.
-            y, low, high = (np.minimum(part, top_of(found)) for part in values)
+            y, low, high = (np.minimum(part, _top_of(found)) for part in values)
             label, diverged = ends.title(solver), np.isinf(values[0][-1])
             traces.append(trace(label, solver, steps, y, low, high, diverged=diverged))
         return traces
@@ -196,6 +201,7 @@ class SummaryPlot(BasePlot):
         ]
 
     def get_metadata(self, df, problem, cost):
+        unit = "s" if cost == "seconds" else "calls"
         return {
             "title": describe(
                 problem,
@@ -210,14 +216,17 @@ class SummaryPlot(BasePlot):
                 "Test accuracy",
                 "Test loss",
                 "log10 of h − h*",
-                *(
-                    "10" + f"{round(math.log10(t))}".translate(SUPERSCRIPTS)
-                    for t in TARGETS
-                ),
+                *(f"{unit} to {target_text(target)}" for target in TARGETS),
                 "All parameters",
             ],
             "default_order_column": "Rank",
         }
+
+
+def _top_of(points):
+    """Where to draw what diverged, above all medians of `tables.sensitivity`."""
+    medians = np.concatenate([solver.median for solver in points.values()])
+    return 10 * max(medians[np.isfinite(medians)], default=1.0)
 
 
 def _log10(value):

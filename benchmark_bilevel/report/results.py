@@ -13,29 +13,25 @@ from benchmark_bilevel.exact.published import (
     references_of,
 )
 from benchmark_bilevel.notices import say_once
+from benchmark_bilevel.report.metrics import FURTHER
 from benchmark_bilevel.report.names import (
     base_name,
     kind_names,
     problem_names,
+    problem_titles,
     selectors,
     short_names,
 )
 
 # What a closed form leaves of h − h* when both are computed in float64.
 ROUNDING = 1e-14
-# What a problem may measure besides, and what the tables call it.
-FURTHER = {
-    "corrupted_auc": "AUC of −x",
-    "retrained_validation_accuracy": "Retrained: validation accuracy",
-    "retrained_test_accuracy": "Retrained: test accuracy",
-}
 # The columns that figures and tables take numbers from; a run may lack some.
 NUMBERS = (
     *("idx_rep", "base_seed", "time", "objective_value", "objective_suboptimality"),
     *("objective_hypergradient_norm", "objective_inner_distance"),
     *("objective_test_accuracy", "objective_test_loss"),
     *("objective_oracle_calls", "objective_iterations", "objective_diverged"),
-    *(f"objective_{name}" for name in FURTHER),
+    *(metric.column for metric in FURTHER.values()),
 )
 RUN = ["problem", "variant", "idx_rep"]
 
@@ -98,12 +94,14 @@ def remembered(function):
 
 @remembered
 def prepare(results):
-    """Add ``file``, ``kind``, ``problem``, ``solver``, ``variant``, ``label``, ``end``.
+    """Add ``file``, ``kind``, ``problem``, ``title`` and, of runs, ``solver``, ``variant``,
+    ``label``, ``end``.
 
     ``kind`` is the class of problems, ``problem`` names it and a data set (and what
-    varies among the objective's parameters), ``solver`` is the solver's name
-    without parameters, ``variant`` the one with all of them, and ``label`` has those
-    which vary among the runs of this solver on this problem. ``end`` says how the run
+    varies among the objective's parameters), ``title`` is that for readers,
+    ``solver`` is the solver's name without parameters, ``variant`` the one with all of
+    them, and ``label`` has those which vary among the runs of this solver on this
+    problem. ``end`` says how the run
     of the row ended: "budget", "diverged", or "cut" by a deadline. Columns that figures
     and tables need and a plain benchopt solver does not give are added, empty.
 
@@ -127,6 +125,7 @@ def prepare(results):
     kinds = kind_names(results["p_obj_problem"].unique())
     results["kind"] = results["p_obj_problem"].map(kinds)
     results["problem"] = problem_names(results)
+    results["title"] = problem_titles(results)
     results["solver"] = results["solver_name"].map(base_name)
     results["variant"] = selectors(results, "solver_name", "p_solver_")
     results["label"] = ""
@@ -169,6 +168,12 @@ def ends_by_variant(results):
 def problems(results):
     """Names of the problems in `results`, in the order of the file."""
     return prepare(results)["problem"].unique().tolist()
+
+
+def titles(results):
+    """From the names of the problems in `results` to what readers call them."""
+    first = prepare(results).drop_duplicates("problem")
+    return dict(zip(first["problem"], first["title"], strict=True))
 
 
 def accuracy_of_reference(runs):

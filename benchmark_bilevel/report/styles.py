@@ -5,9 +5,12 @@ from zlib import crc32
 
 from matplotlib.colors import to_rgb
 
-# Okabe and Ito's palette for all kinds of colour vision, without its yellow, which is
-# too faint on white.
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# After Okabe and Ito's palette for all kinds of colour vision; each has a contrast to
+# white of at least 3.
+COLORS = (
+    *("#0072B2", "#D55E00", "#009E73", "#C0588F", "#BF7800"),
+    *("#2E8BC0", "#000000", "#6A3D9A", "#7A4B00", "#5C6670"),
+)
 # Numbers of plotly's symbols and the same shapes in matplotlib; "x" is for divergence.
 MARKERS = (
     (0, "o"),
@@ -27,6 +30,9 @@ DASHES = ("solid", "dash", "dot", "dashdot")
 SOLVERS = (
     *("SOBA", "SABA", "AmIGO", "stocBiO", "BSGM", "MRBO", "VRBO"),
     *("ALSET", "BSA", "TTSA", "FSLA", "SUSTAIN", "SRBA", "SPABA", "MA-SOBA", "F2SA"),
+    *("AID-CG", "AID-FP", "ALSET-LS", "ALSET-dagger", "BOME", "BiAdam", "F2BA"),
+    *("F2SA-p", "F3SA", "FO-ITD", "ITD", "MSEBA", "PZOBO", "SFFBA", "SMB"),
+    *("SOBA-Adam", "STABLE", "SVRB", "T1-T2", "V-PBGD", "VR-BiAdam"),
 )
 
 
@@ -65,5 +71,5 @@ def style(solver, rank=0, number=1):
 
 
 def _shade(color, fraction):
-    """From the colour itself at 0 to a light one at 1."""
-    return tuple(part + 0.6 * fraction * (1 - part) for part in color)
+    """From the colour itself at 0 to nearly a middle grey, no fainter, at 1."""
+    return tuple(part + 0.7 * fraction * (0.42 - part) for part in color)

@@ -1,13 +1,20 @@
 """A problem's table, and what the step size does there."""
 
 import math
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from benchmark_bilevel.report.curves import AXES, QUANTILES
-from benchmark_bilevel.report.results import FURTHER, Ends, ends_by_variant, prepare
+from benchmark_bilevel.report.curves import QUANTILES
+from benchmark_bilevel.report.metrics import AXES, FURTHER, known
+from benchmark_bilevel.report.results import (
+    Ends,
+    ends_by_variant,
+    prepare,
+    remembered,
+)
 from benchmark_bilevel.report.targets import (
     TARGETS,
     rank_key,
@@ -17,6 +24,7 @@ from benchmark_bilevel.report.targets import (
 )
 
 
+@remembered
 def summary(results, problem):
     """A row for each solver on `problem`: values at the end, and costs of the targets.
 
@@ -28,17 +36,18 @@ def summary(results, problem):
         ``rank``, ``label``, ``solver``, ``name`` (with all parameters), ``ends``;
         ``value``, ``test_accuracy``, ``test_loss``, those of `FURTHER` that the problem
         measures and ``median`` (suboptimality; inf if all diverged), medians at the
-        end; then (axis, target) with median costs. Solvers without a diverged run come
-        first, then those with any, each by ``median``, or by ``value`` without a
-        reference. Those of which a deadline cut all runs are last and have no rank.
+        end, with ``low`` and ``high`` (20 and 80 % of what they rank by); ``gap``, the
+        final suboptimality relative to the initial one; then (axis, target) with median
+        costs, and (axis, target, q) with their quantiles. Solvers without a diverged
+        run come first, then those with any, each by ``median``, or by ``value`` without
+        a reference. Those of which a deadline cut all runs are last and have no rank.
     """
     results = prepare(results)
     runs = results[results["problem"] == problem]
     ends = ends_by_variant(results)
     has_reference = runs["objective_suboptimality"].notna().any()
     table = reached(runs) if has_reference else None
-    further = [name for name in FURTHER if runs[f"objective_{name}"].notna().any()]
-    metrics = ("value", "test_accuracy", "test_loss", *further)
+    metrics = ("value", "test_accuracy", "test_loss", *known(runs, FURTHER))
     rows = []
     for name, group in runs.groupby("variant", sort=False):
         last = group.drop_duplicates("idx_rep", keep="last")
@@ -50,20 +59,32 @@ def summary(results, problem):
             "ends": ends[problem, name],
             **{metric: spent[f"objective_{metric}"].median() for metric in metrics},
         }
+        row["low"], row["high"] = spent["objective_value"].quantile(QUANTILES)
         if has_reference:
             own = table[table["variant"] == name]
             finals = own.drop_duplicates("idx_rep")["final"]
             row["median"] = surviving(finals) if len(finals) else math.nan
+            row["low"], row["high"] = (surviving(finals, q) for q in QUANTILES)
+            row["gap"] = surviving(own["final"] / own["initial"])
             alive = own[np.isfinite(own["final"])]
-            for axis in AXES:
-                for target in TARGETS:
-                    row[axis, target] = alive[axis][alive["target"] == target].median()
+            for axis, target in product(AXES, TARGETS):
+                costs = alive[axis][alive["target"] == target]
+                row[axis, target] = costs.median()
+                # There is nothing between a cost and infinity.
+                for q, side in zip(QUANTILES, ("lower", "higher"), strict=True):
+                    row[axis, target, q] = costs.quantile(q, interpolation=side)
         rows.append(row)
     rows.sort(key=lambda row: _order(row, "median" if has_reference else "value"))
     for k, row in enumerate(rows):
         cut = row["ends"].n_cut == row["ends"].n_runs
         row["rank"] = math.nan if cut else k + 1
     return pd.DataFrame(rows)
+
+
+def best_rows(results, problem):
+    """The rows of `summary` with each solver's best parameters, the best solver first."""
+    table = summary(results, problem)
+    return table.drop_duplicates("solver").reset_index(drop=True)
 
 
 def _order(row, key):

@@ -11,8 +11,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from benchmark_bilevel.report.curves import AXES, geometric_grid
+from benchmark_bilevel.report.look import power
+from benchmark_bilevel.report.metrics import AXES
 from benchmark_bilevel.report.results import (
+    RUN,
     Ends,
     accuracy_of_reference,
     ends_by_variant,
@@ -23,15 +25,18 @@ from benchmark_bilevel.report.results import (
 TARGETS = tuple(10.0**-k for k in range(1, 7))
 # The distribution over targets wants many, as in COCO.
 FINE_TARGETS = tuple(np.logspace(-1, -6, 26))
+PER_DECADE = 25  # points of a distribution
 KEYS = ["problem", "solver", "label", "variant", "idx_rep"]
 
 
 @remembered
 def reached(results, targets=TARGETS):
-    """Costs of the first point at or below each target, one row a run and target.
+    """Costs at which each target is reached, one row a run and target.
 
-    A run that diverged reaches no target, whatever it passed on its way. One that a
-    deadline cut is left out, as is one of which no suboptimality is known.
+    Between two evaluations, one above and one below the target, the logarithm of the
+    lowest suboptimality so far is linear in that of the cost. A run that diverged
+    reaches no target, whatever it passed on its way. One that a deadline cut is left
+    out, as is one of which no suboptimality is known.
 
     Parameters
     ----------
@@ -58,15 +63,15 @@ def reached(results, targets=TARGETS):
     rows = []
     for keys, run in results.groupby([*KEYS, "end"], sort=False):
         gaps, *costs = run[columns].to_numpy(float).T
+        costs[0] = np.where(run["objective_iterations"] == 0, 0.0, costs[0])
         gaps = np.maximum(gaps, lowest[keys[0]])
         diverged = keys[-1] == "diverged"
         # Once below a target is enough, as in COCO: the running minimum decides.
         best = np.minimum.accumulate(gaps)
         final = math.inf if diverged else gaps[-1]
         for target in targets:
-            first = int(np.searchsorted(-best, -target * gaps[0]))
-            found = first < len(best) and not diverged
-            spent = (_cost(cost, first) if found else _cost(cost) for cost in costs)
+            goal = -math.inf if diverged else target * gaps[0]
+            spent = (_cost_of(goal, best, cost) for cost in costs)
             rows.append((*keys[:-1], target, final, gaps[0], *spent))
     numbers = ["target", "final", "initial", *AXES]
     # Without a row pandas would not know that these are numbers.
@@ -75,11 +80,27 @@ def reached(results, targets=TARGETS):
     )
 
 
-def _cost(costs, k=None):
-    """The k-th of a run's costs; NaN where they are not counted, as a plain solver's."""
+def _cost_of(goal, best, costs):
+    """The cost at which `best`, which decreases, is at `goal`: inf if it never is.
+
+    NaN where costs are not counted, as a plain solver's.
+    """
     if np.isnan(costs).all():
         return math.nan
-    return math.inf if k is None else costs[k]
+    k = int(np.searchsorted(-best, -goal))
+    if k == len(best):
+        return math.inf
+    if k == 0 or best[k] == goal:
+        return costs[k]
+    share = math.log(best[k - 1] / goal) / math.log(best[k - 1] / best[k])
+    if costs[k - 1] <= 0:  # the start has no logarithm
+        return share * costs[k]
+    return costs[k - 1] * (costs[k] / costs[k - 1]) ** share
+
+
+def target_text(target):
+    """Such as ``"10⁻²"``."""
+    return power(round(math.log10(target)))
 
 
 def with_reference(results):
@@ -127,6 +148,7 @@ class Distribution(NamedTuple):
     x: np.ndarray
     share: np.ndarray
     ends: Ends
+    budgets: tuple = ()  # median costs at the ends of the runs on each problem
 
 
 def performance_profile(results, target, axis):
@@ -165,14 +187,23 @@ def empirical_distribution(results, axis):
         From a solver's name to its `Distribution` over costs.
     """
     table = best_variants(reached(results, FINE_TARGETS))
-    return _distributions(results, table, axis)
+    ends = prepare(results).drop_duplicates(RUN, keep="last")
+    ends = ends[ends["end"] == "budget"].groupby(["problem", "variant"])
+    budgets = ends[AXES[axis][0]].median().to_dict()
+    found = _distributions(results, table, axis, last=max(budgets.values(), default=0))
+    for solver, rows in table.groupby("solver"):
+        keys = rows.drop_duplicates(["problem", "variant"])[["problem", "variant"]]
+        own = [budgets[key] for key in keys.itertuples(index=False) if key in budgets]
+        if solver in found:
+            found[solver] = found[solver]._replace(budgets=tuple(sorted(own)))
+    return found
 
 
-def _distributions(results, table, column, start=None):
+def _distributions(results, table, column, start=None, last=0.0):
     """Share of the rows of each solver at or below common values of `column`.
 
     Every problem weighs the same, and one where a solver was not run counts against it.
-    Solvers whose cost is not counted are left out.
+    Solvers whose cost is not counted are left out. The costs go to `last` at least.
     """
     n_problems = table["problem"].nunique()
     table = table[table[column].notna()]
@@ -182,7 +213,9 @@ def _distributions(results, table, column, start=None):
     if start is None:
         start = max(finite[finite > 0].min(initial=math.inf), 1e-12)
     # Repetitions can beat the fastest median: what is below the start counts there.
-    grid = geometric_grid(start, max(finite.max(), start * 10), per_decade=25)
+    end = max(finite.max(), 10 * start, last)
+    grid = np.geomspace(start, end, 1 + math.ceil(PER_DECADE * math.log10(end / start)))
+    grid[[0, -1]] = start, end
     ends = ends_by_variant(results)
     found = {}
     for solver, rows in table.groupby("solver", sort=False):

@@ -15,6 +15,7 @@ from benchmark_bilevel.runtimes.gate import check_state, own_options
 
 DTYPES = ("float64", "float32")
 RUNTIMES = ("auto", "numba", "torch")
+TASK_STATES = ("kept", "fresh")
 
 
 def loop(inner, outer, state, schedule, options, t, stop, max_oracle_calls):
@@ -84,7 +85,11 @@ class Runtime:
         The solver's variables; the first two are z and x.
     counts : int64 array
         Per-sample oracle calls, in the order of `COUNTS`.
+    row_bytes : int or None
+        Memory of the rows of tasks that are kept; None where there are no tasks.
     """
+
+    row_bytes = None
 
     def __init__(
         self,
@@ -173,8 +178,27 @@ def chosen(runtime, problem, device="cpu"):
     return "numba" if problem.kernels is not None and device == "cpu" else "torch"
 
 
-def make_runtime(solver, problem, schedule, options, runtime="auto", **settings):
-    """Build the runtime named `runtime`; see `chosen`."""
+def make_runtime(
+    solver,
+    problem,
+    schedule,
+    options,
+    runtime="auto",
+    task_state=TASK_STATES[0],
+    **settings,
+):
+    """Build the runtime named `runtime`; see `chosen`.
+
+    Where the problem is made of tasks, `task_state` says whether their rows are "kept"
+    or "fresh" at every visit, and an iteration draws tasks for g and f at once.
+    """
+    if problem.made_of_tasks:
+        from benchmark_bilevel.runtimes.tasks import TaskRuntime
+
+        settings["outer_batch_size"] = settings["batch_size"]
+        return TaskRuntime(
+            solver, problem, schedule, options, kept=task_state == "kept", **settings
+        )
     runtime = chosen(runtime, problem, settings.get("device", "cpu"))
     # Each runtime imports its framework, and torch takes seconds to import.
     if runtime == "numba":

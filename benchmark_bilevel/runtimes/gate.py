@@ -4,7 +4,8 @@ import inspect
 import re
 import reprlib
 
-from benchmark_bilevel.faults import Fault, location, nearest
+from benchmark_bilevel.faults import location, nearest
+from benchmark_bilevel.notices import Fault
 from benchmark_bilevel.parameters import defaults
 
 # The arguments that the runtime gives; those after them are the solver's parameters.

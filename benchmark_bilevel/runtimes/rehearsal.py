@@ -8,9 +8,10 @@ import traceback
 
 import numpy as np
 
-from benchmark_bilevel.faults import ORACLE_NAMES, Fault, is_users
+from benchmark_bilevel.faults import ORACLE_NAMES, is_users
 from benchmark_bilevel.methods.schedules import Steps
 from benchmark_bilevel.methods.variance_reduction import empty_memory
+from benchmark_bilevel.notices import Fault
 from benchmark_bilevel.runtimes.gate import check_state
 
 N_BLOCKS = 2

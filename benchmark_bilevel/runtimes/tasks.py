@@ -6,6 +6,7 @@ from benchmark_bilevel.methods.schedules import steps_at
 from benchmark_bilevel.oracles.samplers import Partition, next_block, seed_sampler
 from benchmark_bilevel.oracles.tasks import TaskInner, TaskOuter
 from benchmark_bilevel.runtimes.eager import EagerRuntime
+from benchmark_bilevel.runtimes.gate import check_state
 
 
 class TaskRuntime(EagerRuntime):
@@ -55,6 +56,10 @@ class TaskRuntime(EagerRuntime):
         for stream, sampler in enumerate(self.samplers):
             seed_sampler(sampler, seed, stream)
         self._rows.clear()
+        self._first_row, self._first_x = (
+            self._variable(y)
+            for y in (self.problem.initial_task(), self.problem.initial_outer())
+        )
         tasks = self.inner.tasks
         states = []
         for n_tasks in (1, 2, tasks.batch_size):
@@ -64,6 +69,12 @@ class TaskRuntime(EagerRuntime):
         self.inner.tasks = self.outer.tasks = tasks
         self._is_row = _growing(*states[:2])
         self.state = self._globals = states[2]
+        check_state(
+            self.solver,
+            self.state,
+            self._initial_rows(tasks.batch_size),
+            self._first_x,
+        )
         self.counts[:] = 0
         self.t = 0
 
@@ -74,11 +85,11 @@ class TaskRuntime(EagerRuntime):
     def _init(self):
         """What ``init`` returns for the selected tasks."""
         z = self._initial_rows(self.inner.n_tasks)
-        x = self._variable(self.problem.initial_outer())
+        x = self._first_x.clone()
         return self.solver.init(self.inner, self.outer, z, x, *self.init_options)
 
     def _initial_rows(self, n_tasks):
-        return self._variable(self.problem.initial_task()).repeat(n_tasks)
+        return self._first_row.repeat(n_tasks)
 
     def _iterate(
         self, inner, outer, state, schedule, options, t, stop, max_oracle_calls
@@ -113,8 +124,8 @@ class TaskRuntime(EagerRuntime):
         x = self._to_numpy(self.state[1])
         if not self.kept:
             return None, x
-        n, start = self.problem.n_evaluated, self._initial_rows(1)
-        z = start.repeat(n, 1)
+        n = self.problem.n_evaluated
+        z = self._first_row.repeat(n, 1)
         for i, state in self._rows.items():
             block = self.partitions[0].slice(i)
             if block.start < n:

@@ -1,59 +1,147 @@
 """The loop of ``python -m benchmark_bilevel search``."""
 
-from itertools import groupby, islice
+import time
 
 import click
+import pandas as pd
 from tqdm import tqdm
 
-from benchmark_bilevel.search.cells import execute
+from benchmark_bilevel.search.cells import ends_of, execute, is_run, row_of
 from benchmark_bilevel.search.configuration import configuration
-from benchmark_bilevel.search.protocol import N_FINALISTS, N_SAFETY, N_SEEDS, next_runs
-from benchmark_bilevel.search.specification import Specification
-from benchmark_bilevel.search.store import Store
+from benchmark_bilevel.search.protocol import (
+    N_FINALISTS,
+    N_SAFETY,
+    N_SEEDS,
+    Run,
+    choice,
+    next_runs,
+)
+from benchmark_bilevel.search.small import write_small
+from benchmark_bilevel.search.store import REPORT, TUNING
+
+# About as long as what is killed may lose.
+BATCH_SECONDS = 60
 
 
-def search(path, jobs=1, parallel_config=None):
-    """Go on with the search of the file `path` to its end; return the files written.
+def search(specification, jobs=1, parallel_config=None):
+    """Go on with a search to its end.
 
     Each batch of runs is in the table before the next one starts: what is killed loses
     one batch at most, and that only where benchopt's cache is lost, too.
+
+    Parameters
+    ----------
+    specification : Specification
+    jobs : int
+        Cells at a time.
+    parallel_config : path, optional
+        Of benchopt's backend, in place of `jobs`.
+
+    Returns
+    -------
+    target : pathlib.Path
+        The configuration that was written.
+    failures : list of str
+        What happened to the solvers that have errors; the others are searched.
     """
-    specification = Specification.read(path)
-    folder = specification.benchmark.benchmark_dir
-    store = Store(folder / "results" / "search" / f"{specification.name}.parquet")
-    parallel = ("--parallel-config", parallel_config) if parallel_config else ()
-    if jobs > 1:
-        parallel = ("-j", str(jobs))
-    for solver in (names := tqdm(list(specification.solver_classes), unit="solver")):
-        names.set_description(solver)
-        _search_one(specification, store, solver, jobs, parallel)
-    target = folder / "config" / f"{specification.name}.yml"
-    target.write_text(configuration(specification, store))
-    return store.path, target
+    store, names = specification.store, list(specification.solver_classes)
+    _require_same_search(specification)
+    _note_divergence_of_report(specification)
+    parallel = ("-j", str(jobs)) if jobs > 1 else ()
+    if parallel_config:
+        parallel = ("--parallel-config", str(parallel_config))
+    failures, size = [], jobs
+    expected = {name: _expected(specification, name) for name in names}
+    done = {name: min(len(store.of(name)), expected[name]) for name in names}
+    initial = sum(done.values())
+    with tqdm(total=sum(expected.values()), initial=initial, unit="run") as bar:
+        for name in names:
+            bar.set_description(name)
+            try:
+                while batch := _next_batch(specification, name, size):
+                    started = time.monotonic()
+                    store.append(execute(specification, batch, parallel))
+                    quick = time.monotonic() - started < BATCH_SECONDS
+                    size = max(size, 2 * len(batch)) if quick else max(size // 2, jobs)
+                    done[name] = min(len(store.of(name)), expected[name])
+                    bar.n = sum(done.values())
+                    bar.refresh()
+            except click.ClickException as error:
+                failures.append(error.message)
+                bar.write(error.message)
+            # There may have been fewer runs, where all diverge.
+            done[name] = expected[name]
+    folder = specification.benchmark.benchmark_dir / "config"
+    target = folder / f"{specification.name}.yml"
+    target.write_text(configuration(specification))
+    write_small(target)
+    return target, failures
 
 
-def _search_one(specification, store, solver, jobs, parallel):
-    expected = specification.trials + N_FINALISTS * (N_SEEDS - 1) + N_SAFETY
-    with tqdm(total=expected, desc=f"  {solver}", unit="run", leave=False) as bar:
-        bar.update(len(store.of(solver)))
-        while runs := next_runs(
-            store, solver, specification.trials, specification.oracle_calls
-        ):
-            # Runs of one batch share all options of `benchopt run`.
-            _, group = next(groupby(runs, key=lambda run: run[2:]))
-            batch = list(islice(group, 2 * jobs))
-            known = set(
-                store.of(solver)[["trial", "stage", "seed"]].itertuples(
-                    index=False, name=None
-                )
+def _expected(specification, name):
+    """Rows of a solver in the table if no finalist diverges."""
+    trials = len(specification.trials_of(name))
+    further = len(specification.further_stages(name))
+    finalists = min(N_FINALISTS, trials)
+    return trials + (finalists + further) * N_SEEDS - finalists + N_SAFETY
+
+
+def _next_batch(specification, name, size):
+    """Up to `size` runs that a solver needs next, of one stage."""
+    runs = next_runs(
+        specification.store,
+        name,
+        len(specification.trials_of(name)),
+        specification.oracle_calls,
+        specification.further_stages(name),
+    )
+    # Runs of one batch share all options of `benchopt run`.
+    return [run for run in runs[:size] if run.stage == runs[0].stage]
+
+
+def _require_same_search(specification):
+    """Refuse a table of another budget or of other ranges: nothing could be compared."""
+    store = specification.store
+    budgets = set(store.rows.loc[store.rows["stage"] == TUNING, "budget"])
+    differing = None
+    if budgets - {specification.oracle_calls}:
+        differing = f"budgets of {', '.join(f'{budget:g}' for budget in budgets)}"
+    for name in specification.solver_classes:
+        known = sorted(set(store.of(name, TUNING)["trial"]))
+        trials = specification.trials_of(name)
+        for trial in (k for k in known if k < len(trials)):
+            if not _agree(store.parameters(name, trial)[0], trials[trial]):
+                differing = differing or f"other parameters of {name}, trial {trial}"
+    if differing:
+        raise click.ClickException(
+            f"{store.path} has {differing}: move it away, or search as it was made."
+        )
+
+
+def _agree(parameters, others, tolerance=0.02):
+    """Whether parameters are the same but for rounding, of units and to integers."""
+    return parameters.keys() == others.keys() and all(
+        abs(value - others[name]) <= max(tolerance * value, isinstance(value, int))
+        for name, value in parameters.items()
+    )
+
+
+def _note_divergence_of_report(specification):
+    """Note where published runs of winners diverged, so that the next trial wins."""
+    store, folder = specification.store, specification.benchmark.benchmark_dir
+    path = folder / "results" / f"{specification.name}.parquet"
+    if not path.exists():
+        return
+    ends = ends_of(pd.read_parquet(path))
+    ends = ends[ends["objective_diverged"] == 1]
+    seeds = range(ends["idx_rep"].max() + 1) if len(ends) else range(0)
+    for name in specification.solver_classes:
+        chosen = choice(store, name)
+        if chosen is not None:
+            parameters, shares = store.parameters(name, chosen.trial)
+            failed = ends[is_run(ends, name, parameters)]
+            budget = specification.oracle_calls
+            run = Run(name, chosen.trial, REPORT, seeds, budget, base_seed=0)
+            store.append(
+                [row_of(run, parameters, shares, end, "value") for end in failed.iloc]
             )
-            # Seeds that the table has are answered by benchopt's cache, or run again.
-            rows = [
-                row
-                for row in execute(specification, batch, parallel)
-                if (row["trial"], row["stage"], row["seed"]) not in known
-            ]
-            store.append(rows)
-            bar.update(len(rows))
-    if bar.n > bar.total:
-        click.echo(f"{solver}: finalists diverged, {bar.n - bar.total} runs more")

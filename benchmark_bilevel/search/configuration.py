@@ -5,61 +5,60 @@ import textwrap
 import yaml
 
 from benchmark_bilevel.search.protocol import choice
-from benchmark_bilevel.search.spaces import edges
+from benchmark_bilevel.search.specification import ENDLESS
+from benchmark_bilevel.search.store import DEFAULTS
 
+EDGE = 0.03  # of a range, at either end
 HEADER = """\
-Written by `python -m benchmark_bilevel search {path}`; not edited by hand.
+Written by `python -m benchmark_bilevel search {name}`; not edited by hand.
 {comment}
-{trials} scrambled Sobol trials a solver, {calls:.3g} oracle calls each; lowest
-{score} at the end, median of three seeds over the four best; winners do not diverge
-on 20 further seeds. All trials: results/search/{name}.parquet.
-1/L = {units.inner:.4g}, 1/‖∇h(x0)‖∞ = {units.outer:.4g}.
+{trials} scrambled Sobol trials a solver (config/search/{name}.yml), {calls:.3g} oracle
+calls each; the lowest {score} at the end, median of three seeds over the four best, won;
+winners do not diverge on 20 further seeds. After each of them stands the solver with its
+defaults, at the end yardsticks. All trials: results/search/{name}.parquet, of code
+{fingerprints}.
+1/L = {scale.inner:.3g}, 1/‖∇h(x0)‖∞ = {scale.outer:.3g}, {scale.epoch:.4g} batches a pass.
 """
 
 
-def configuration(specification, store):
-    """Text of ``config/NAME.yml``; solvers whose trials all diverge are named in it."""
-    solvers, notes = [], []
+def configuration(specification):
+    """Text of ``config/NAME.yml``; solvers without a winner are named in it."""
+    store, solvers, notes = specification.store, [], []
+    calls = int(specification.oracle_calls)
+    limits = {"max_oracle_calls": calls, "max_seconds": ENDLESS}
     for name, solver in specification.solver_classes.items():
-        chosen = choice(store, name)
+        fixed, chosen = specification.fixed_of(solver), choice(store, name)
         if chosen is None:
-            notes.append(f"{name}: every trial diverged, it runs with its defaults.")
-            parameters = {}
+            notes.append(f"{name}: no trial without divergence.")
         else:
-            parameters = specification.trials_of(name)[chosen.trial]
-            notes += _at_edge(solver, parameters, specification.units)
-        budget = {"max_oracle_calls": float(specification.oracle_calls)}
-        unlimited = {"max_seconds": float("inf")}
-        solvers.append(
-            {name: {**specification.fixed, **parameters, **budget, **unlimited}}
-        )
+            parameters, shares = store.parameters(name, chosen.trial)
+            solvers.append({name: {**fixed, **parameters, **limits}})
+            notes += [
+                f"{name}: {parameter} is at the {'lower' if share < 0.5 else 'upper'} edge."
+                for parameter, share in shares.items()
+                if not EDGE <= share <= 1 - EDGE
+            ]
+        if not store.of(name, DEFAULTS).empty:
+            solvers.append({name: {**fixed, **limits}})
+    used = sorted(set(store.rows["fingerprint"]))
     header = HEADER.format(
-        path=f"config/search/{specification.path.name}",
+        name=specification.name,
         comment=specification.comment.strip(),
         trials=specification.trials,
         calls=specification.oracle_calls,
         score=specification.score,
-        name=specification.name,
-        units=specification.units,
+        fingerprints=" and ".join(used) or "unknown",
+        scale=specification.scale,
     )
     content = {
         "objective": [specification.objective],
         "dataset": [specification.dataset],
-        "solver": solvers,
+        "solver": solvers + [{name: limits} for name in specification.yardsticks],
         "n-repetitions": specification.repetitions,
-        "timeout": "24h",
+        "timeout": "240h",
         "output": specification.name,
     }
     lines = [line for line in header.splitlines() if line] + notes
     return textwrap.indent("\n".join(lines), "# ") + "\n" + yaml.safe_dump(
         content, sort_keys=False, allow_unicode=True
     )  # fmt: skip
-
-
-def _at_edge(solver, parameters, units, margin=0.03):
-    """A note for each parameter that won at an edge of its range."""
-    return [
-        f"{solver.name}: {name} is at the {'lower' if share < 0.5 else 'upper'} edge."
-        for name, share in edges(solver, parameters, units).items()
-        if not margin <= share <= 1 - margin
-    ]

@@ -3,20 +3,21 @@
 For each solver: every trial once (seed 0); the `N_FINALISTS` best on `N_SEEDS` − 1
 seeds more; then, in the order of their medians, `N_SAFETY` further seeds for a tenth of
 the budget. The first whose runs all end without divergence wins. If no finalist does,
-the next best trials follow. Tuning, safety and report have seeds of their own.
+the next best trials follow. Tuning, safety and report have seeds of their own; a
+divergence in the report makes the next trial win, too.
 """
 
-import math
 from typing import NamedTuple
 
-import numpy as np
+from benchmark_bilevel.search.store import NO_TRIAL, SAFETY, TUNING
 
 N_FINALISTS = 4
 N_SEEDS = 3
 N_SAFETY = 20
 SAFETY_SHARE = 0.1
-# benchopt's --seed of each stage; published results have 0.
-BASE_SEEDS = {"tuning": 1, "safety": 2}
+# benchopt's --seed, not the default that published results have. The finalists' further
+# seeds have one of their own, since benchopt runs repetitions from the first on only.
+FIRST, FURTHER, SAFE = 1, 3, 2
 
 
 class Run(NamedTuple):
@@ -25,8 +26,9 @@ class Run(NamedTuple):
     solver: str
     trial: int
     stage: str
-    n_seeds: int
+    seeds: range  # numbers of the repetitions in the table
     budget: float
+    base_seed: int
 
 
 class Choice(NamedTuple):
@@ -55,82 +57,66 @@ def ranking(rows):
     return list(zip(first["trial"], first["score"], strict=True))
 
 
-def next_runs(store, solver, n_trials, budget):
-    """The runs that the choice for `solver` needs before all others; [] if it is made."""
-    tuning, safety = store.of(solver, "tuning"), store.of(solver, "safety")
+def next_runs(store, solver, n_trials, budget, further=()):
+    """The runs that are needed before all others; [] if there are none.
+
+    Parameters
+    ----------
+    store : Store
+    solver : str
+    n_trials : int
+    budget : float
+    further : sequence of str
+        Stages of parameters that are no trial, run for comparison after the choice.
+
+    Returns
+    -------
+    list of Run
+    """
+    tuning, safety = store.of(solver, TUNING), store.of(solver, SAFETY)
     done = set(tuning.loc[tuning["seed"] == 0, "trial"])
     missing = [k for k in range(n_trials) if k not in done]
     if missing:
-        return [Run(solver, k, "tuning", 1, budget) for k in missing]
+        return [Run(solver, k, TUNING, range(1), budget, FIRST) for k in missing]
 
-    finalists = _finalists(tuning, safety)
+    finalists = _finalists(store, solver)
     n_done = tuning.groupby("trial")["seed"].count()
+    seeds = range(1, N_SEEDS)
     missing = [k for k in finalists if n_done[k] < N_SEEDS]
     if missing:
-        return [Run(solver, k, "tuning", N_SEEDS, budget) for k in missing]
+        return [Run(solver, k, TUNING, seeds, budget, FURTHER) for k in missing]
 
-    for trial, _ in _by_median(tuning, finalists):
-        if (safety["trial"] == trial).sum() < N_SAFETY:
-            return [Run(solver, trial, "safety", N_SAFETY, SAFETY_SHARE * budget)]
-        if not _fails(safety, trial):
-            break
-    return []
+    for trial, _ in _by_median(tuning, finalists)[:1]:
+        if trial not in set(safety["trial"]):
+            share = SAFETY_SHARE * budget
+            return [Run(solver, trial, SAFETY, range(N_SAFETY), share, SAFE)]
+    return [
+        Run(solver, NO_TRIAL, stage, range(N_SEEDS), budget, FIRST)
+        for stage in further
+        if store.of(solver, stage).empty
+    ]
 
 
 def choice(store, solver):
     """The winning `Choice`; None where every trial diverges."""
-    tuning, safety = store.of(solver, "tuning"), store.of(solver, "safety")
-    for trial, median in _by_median(tuning, _finalists(tuning, safety)):
-        if not _fails(safety, trial):
-            return Choice(solver, trial, median)
+    tuning = store.of(solver, TUNING)
+    for trial, median in _by_median(tuning, _finalists(store, solver)):
+        return Choice(solver, trial, median)
     return None
 
 
-def _finalists(tuning, safety):
-    """The best trials that have not failed; as many as there are, at most four."""
-    alive = [
-        trial
-        for trial, _ in ranking(tuning)
-        if not _fails(tuning, trial) and not _fails(safety, trial)
-    ]
-    return alive[:N_FINALISTS]
-
-
-def _fails(rows, trial):
-    """Whether a run of `trial` diverged."""
-    return rows.loc[rows["trial"] == trial, "score"].isna().any()
+def _finalists(store, solver):
+    """The best trials of which no run has diverged; as many as there are, at most four."""
+    rows = store.of(solver)
+    tuning = rows[rows["stage"] == TUNING]
+    failed = {
+        *rows.loc[rows["diverged"] == 1, "trial"],
+        *tuning.loc[tuning["score"].isna(), "trial"],
+    }
+    return [k for k, _ in ranking(tuning) if k not in failed][:N_FINALISTS]
 
 
 def _by_median(tuning, finalists):
     """(trial, median of its scores), the lowest first."""
     medians = tuning.groupby("trial")["score"].median()
     return sorted(((k, medians[k]) for k in finalists), key=lambda pair: pair[::-1])
-
-
-def expected_best(scores, shares=(0.2, 0.5, 0.8)):
-    """Quantiles of the best score after k = 1, 2, … trials in random order.
-
-    The k best-of-k distribution of a sample without replacement is exact: the minimum
-    exceeds the i-th lowest score with probability C(n − i, k) / C(n, k).
-
-    Parameters
-    ----------
-    scores : array of shape (n,)
-        NaN for trials that diverged, which are worse than all others.
-    shares : tuple
-        Quantiles of the best score.
-
-    Returns
-    -------
-    array of shape (n, len(shares))
-        Quantiles of the best of k trials in row k − 1; inf where it diverged.
-    """
-    ordered = np.sort(np.where(np.isnan(scores), np.inf, scores))
-    n = len(ordered)
-    result = np.empty((n, len(shares)))
-    for k in range(1, n + 1):
-        above = [math.comb(n - i, k) / math.comb(n, k) for i in range(1, n + 1)]
-        cumulative = 1 - np.array(above)  # P(best ≤ i-th lowest)
-        for j, share in enumerate(shares):
-            result[k - 1, j] = ordered[np.searchsorted(cumulative, share - 1e-12)]
-    return result

@@ -1,4 +1,4 @@
-"""Ranges in units of the problem, and quasi-random points in them."""
+"""The units of a problem, and quasi-random points in a solver's ranges."""
 
 import hashlib
 from typing import NamedTuple
@@ -8,8 +8,8 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from scipy.stats import qmc
 
 from benchmark_bilevel.exact.solve import Exact
-
-OUTER_STEP = "outer_step"  # searched in place of its quotient `outer_ratio`
+from benchmark_bilevel.parameters import defaults
+from benchmark_bilevel.search.ranges import OUTER_STEP, ranges_of
 
 
 class Units(NamedTuple):
@@ -20,12 +20,18 @@ class Units(NamedTuple):
     epoch: float  # inner mini-batches in one pass
 
     def of(self, name):
-        """Length of the unit `name` of a `benchmark_bilevel.methods.Range`."""
-        return {"1/L": self.inner, "u": self.outer, "epoch": self.epoch}.get(name, 1.0)
+        """Length of the unit `name` of a `ranges.LogUniform`."""
+        return {
+            "": 1.0,
+            "1/L": self.inner,
+            "u": self.outer,
+            "epoch": self.epoch,
+            "1/epoch": 1 / self.epoch,
+        }[name]
 
 
-def units(problem, batch_size):
-    """`Units` of `problem`; the eigenvalue to three digits.
+def units_of(problem, batch_size):
+    """`Units` of `problem`, to three digits.
 
     Parameters
     ----------
@@ -47,7 +53,9 @@ def units(problem, batch_size):
         return_eigenvectors=False,
     )  # fmt: skip
     steepest = np.abs(start.hypergradient).max()
-    return Units(1 / largest, 1 / steepest, problem.n_inner / batch_size)
+    return Units(
+        *(_rounded(1 / largest), _rounded(1 / steepest), problem.n_inner / batch_size)
+    )
 
 
 def trials(solver, units, n_trials):
@@ -58,57 +66,66 @@ def trials(solver, units, n_trials):
     Parameters
     ----------
     solver : subclass of BilevelSolver
-        Its `search_space` maps parameters to `benchmark_bilevel.methods.Range`.
     units : Units
     n_trials : int
+        Where nothing is searched, the only trial is that of the defaults.
 
     Returns
     -------
     list of dict
-        Values by parameter; rounded to three significant digits, as they are printed.
+        As `parameters_at` gives them.
     """
-    space = solver.search_space
+    space = ranges_of(solver)
+    if not space:
+        return [{}]
     # Each solver has a scrambling of its own, the same on every machine.
     seed = int.from_bytes(hashlib.sha256(solver.name.encode()).digest()[:4])
     sobol = qmc.Sobol(len(space), scramble=True, rng=np.random.default_rng(seed))
     # Whole powers of two keep the sequence balanced; what is too much is cut off.
     points = sobol.random_base2(max(n_trials - 1, 0).bit_length())[:n_trials]
     return [
-        _parameters(
-            {
-                name: bounds.at(share, units)
-                for (name, bounds), share in zip(space.items(), point, strict=True)
-            }
-        )
+        parameters_at(solver, dict(zip(space, point, strict=True)), units)
         for point in points
     ]
 
 
-def _parameters(values):
-    """The parameters of a solver: steps of x are given by their ratio."""
-    values = {name: _rounded(value) for name, value in values.items()}
-    if OUTER_STEP in values:
-        outer_step = values.pop(OUTER_STEP)
-        values["outer_ratio"] = _rounded(values["step_size"] / outer_step)
-    return values
+def parameters_at(solver, shares, units):
+    """Parameters by their places in the ranges; steps of x are given by their ratio.
 
-
-def _rounded(value):
-    return value if isinstance(value, int) else float(f"{value:.3g}")
-
-
-def edges(solver, parameters, units):
-    """How far parameters are from the edges of their ranges, as shares of the range.
+    Parameters
+    ----------
+    solver : subclass of BilevelSolver
+    shares : dict
+        By name, 0 at the lower and 1 at the upper edge, on the logarithmic scale.
+    units : Units
 
     Returns
     -------
     dict
-        By name, 0 at the lower and 1 at the upper edge, on the logarithmic scale.
+        Rounded to three significant digits, as they are printed.
     """
-    values = dict(parameters)
-    if OUTER_STEP in solver.search_space:
-        values[OUTER_STEP] = values["step_size"] / values["outer_ratio"]
-    return {
-        name: bounds.share(values[name], units)
-        for name, bounds in solver.search_space.items()
+    values = {
+        name: _rounded(bounds.at(shares[name], units))
+        for name, bounds in ranges_of(solver).items()
     }
+    if OUTER_STEP in values:
+        outer_step = values.pop(OUTER_STEP)
+        step = values.get("step_size", defaults(solver.parameters)["step_size"])
+        values["outer_ratio"] = _rounded(step / outer_step)
+    return values
+
+
+def shares_of(solver, parameters, units):
+    """Where `parameters` are in their ranges: what `parameters_at` takes."""
+    values, ranges = dict(parameters), ranges_of(solver)
+    if OUTER_STEP in ranges:
+        step = values.get("step_size", defaults(solver.parameters)["step_size"])
+        values[OUTER_STEP] = step / values["outer_ratio"]
+    return {
+        name: round(bounds.share(values[name], units), 4)
+        for name, bounds in ranges.items()
+    }
+
+
+def _rounded(value):
+    return value if isinstance(value, int) else float(f"{value:.3g}")

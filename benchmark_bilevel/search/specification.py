@@ -6,10 +6,26 @@ from pathlib import Path
 
 import click
 import yaml
-from benchopt.benchmark import Benchmark
+from benchopt.benchmark import Benchmark, _list_parametrized_classes
 
-from benchmark_bilevel.search.spaces import trials, units
+from benchmark_bilevel.data.dataset import arrays_of
+from benchmark_bilevel.exact_solver import ExactSolver
+from benchmark_bilevel.parameters import defaults
+from benchmark_bilevel.search.protocol import choice
+from benchmark_bilevel.search.spaces import Units, parameters_at, trials, units_of
+from benchmark_bilevel.search.store import DEFAULTS, TRANSFER, TUNING, Store
 from benchmark_bilevel.solver import BilevelSolver
+
+BATCHES = ("batch_size", "outer_batch_size")
+# In seconds of the solver: no run of a search ends by them.
+ENDLESS = 1e9
+
+
+def with_option(pattern, option):
+    """A pattern of ``benchopt run`` with one more parameter."""
+    if pattern.endswith("]"):
+        return f"{pattern[:-1]},{option}]"
+    return f"{pattern}[{option}]"
 
 
 @dataclass
@@ -18,6 +34,7 @@ class Specification:
 
     Parameters
     ----------
+    benchmark : benchopt.benchmark.Benchmark
     path : pathlib.Path
         The file; its stem names the table and the configuration that are written.
     objective, dataset : str
@@ -29,15 +46,21 @@ class Specification:
     score : str
         Metric at the end of a run, lower is better.
     fixed : dict
-        Parameters of all solvers that are not searched, such as ``batch_size``.
+        Parameters of all solvers that are not searched. Batches are not those of
+        solvers that take full ones by default.
     solvers : list of str
         All of the folder ``solvers`` if empty.
+    units : dict
+        ``inner`` and ``outer`` of `spaces.Units`, where h cannot be computed.
+    transfer_from : list of str
+        Names of other searches, whose winners are run here too.
     repetitions : int
         Of the configuration that is written.
     comment : str
         For its header.
     """
 
+    benchmark: Benchmark
     path: Path
     objective: str
     dataset: str
@@ -46,39 +69,58 @@ class Specification:
     score: str = "value"
     fixed: dict = field(default_factory=dict)
     solvers: list = field(default_factory=list)
+    units: dict = field(default_factory=dict)
+    transfer_from: list = field(default_factory=list)
     repetitions: int = 10
     comment: str = ""
 
     @classmethod
-    def read(cls, path):
-        """The specification in the file at `path`."""
+    def read(cls, benchmark, path):
+        """The specification in the file at `path`; `click.UsageError` if it is none."""
         path = Path(path)
-        content = yaml.safe_load(path.read_text())
-        known = set(cls.__dataclass_fields__) - {"path"}
-        if not isinstance(content, dict) or not set(content) <= known:
+        try:
+            content = yaml.safe_load(path.read_text())
+        except (OSError, yaml.YAMLError) as error:
+            raise click.UsageError(f"{path} cannot be read: {error}") from error
+        known = sorted(set(cls.__dataclass_fields__) - {"benchmark", "path"})
+        needed = {"objective", "dataset", "oracle_calls"}
+        if not isinstance(content, dict) or not needed <= set(content) <= set(known):
             raise click.UsageError(
-                f"{path}: a search has the keys {', '.join(sorted(known))}."
+                f"{path}: a search has {', '.join(sorted(needed))}, and any of "
+                f"{', '.join(name for name in known if name not in needed)}."
             )
-        return cls(path=path, **content)
+        return cls(benchmark, path, **content)
 
     @property
     def name(self):
         return self.path.stem
 
     @cached_property
-    def benchmark(self):
-        # config/search/NAME.yml
-        return Benchmark(self.path.resolve().parents[2])
+    def store(self):
+        """The table of the search."""
+        return self.store_of(self.name)
+
+    def store_of(self, name):
+        """The table of the search `name`."""
+        folder = self.benchmark.benchmark_dir / "results" / "search"
+        return Store(folder / f"{name}.parquet")
 
     @cached_property
     def problem(self):
         """The `Problem` that is searched on."""
-        ((dataset, parameters),) = self.benchmark.check_dataset_patterns([self.dataset])
-        data = dataset.get_instance(**_single(parameters)).get_data()
-        ((objective, parameters),) = self.benchmark.check_objective_filters(
-            [self.objective]
-        )
-        objective = objective.get_instance(**_single(parameters))
+        datasets = self.benchmark.check_dataset_patterns([self.dataset])
+        objectives = self.benchmark.check_objective_filters([self.objective])
+        pairs = [
+            (dataset, objective)
+            for dataset, _ in _list_parametrized_classes(*datasets)
+            for objective, _ in _list_parametrized_classes(*objectives)
+        ]
+        if len(pairs) != 1:
+            raise click.UsageError(
+                f"{self.path}: a search is on one problem, here are {len(pairs)}."
+            )
+        ((dataset, objective),) = pairs
+        data = arrays_of(dataset)
         skipped, reason = objective.skip(**data)
         if skipped:
             raise click.ClickException(f"{self.path}: {reason}")
@@ -86,8 +128,12 @@ class Specification:
         return objective.bilevel_problem
 
     @cached_property
-    def units(self):
-        return units(self.problem, self.fixed.get("batch_size", 64))
+    def scale(self):
+        """The `Units` of the problem."""
+        batch_size = self.fixed.get("batch_size", 64)
+        if self.units:
+            return Units(**self.units, epoch=self.problem.n_inner / batch_size)
+        return units_of(self.problem, batch_size)
 
     @cached_property
     def solver_classes(self):
@@ -99,22 +145,69 @@ class Specification:
         ]
         chosen = {}
         for solver, _ in self.benchmark.check_solver_patterns(patterns):
-            skipped, reason = solver.get_instance(**self.fixed).skip(self.problem)
+            instance = solver.get_instance(**self.fixed_of(solver))
+            skipped, reason = instance.skip(self.problem)
             if skipped:
                 click.echo(f"{solver.name}: skipped, {reason}")
             else:
                 chosen[solver.name] = solver
         return chosen
 
+    @cached_property
+    def yardsticks(self):
+        """Names of the solvers of h itself, which have nothing to search."""
+        found = []
+        for solver in self.benchmark.get_solvers():
+            if issubclass(solver, ExactSolver):
+                skipped, reason = solver.get_instance().skip(self.problem)
+                if skipped:
+                    click.echo(f"{solver.name}: skipped, {reason}")
+                else:
+                    found.append(solver.name)
+        return found
+
+    def fixed_of(self, solver):
+        """Those of the fixed parameters that `solver` is run with."""
+        own = defaults(solver.parameters)
+        return {
+            name: value
+            for name, value in self.fixed.items()
+            if not (name in BATCHES and own[name] == "full")
+        }
+
     def trials_of(self, name):
         """Parameters of all trials of a solver."""
-        return trials(self.solver_classes[name], self.units, self.trials)
+        return trials(self.solver_classes[name], self.scale, self.trials)
 
+    def further_stages(self, name):
+        """Stages of a solver's parameters that are no trial."""
+        if not self.solver_classes[name].search_space:
+            return []  # its only trial is that of the defaults
+        return [DEFAULTS] + [
+            stage
+            for stage, source in self._sources.items()
+            if choice(source, name) is not None
+        ]
 
-def _single(parameters):
-    """The one combination of parameters that a pattern names."""
-    combination = {}
-    for name, value in (parameters or {}).items():
-        values = value if isinstance(value, list) else [value]
-        combination[name] = values[0]
-    return combination
+    def parameters_of(self, run):
+        """The parameters of a `protocol.Run`; a trial's are those in the table, if any.
+
+        Units that differ in the last digit, on another machine, change nothing then.
+        """
+        if run.stage == DEFAULTS:
+            return {}
+        if run.stage in self._sources:
+            source = self._sources[run.stage]
+            winner = choice(source, run.solver).trial
+            _, shares = source.parameters(run.solver, winner)
+            return parameters_at(self.solver_classes[run.solver], shares, self.scale)
+        if run.trial in set(self.store.of(run.solver, TUNING)["trial"]):
+            return self.store.parameters(run.solver, run.trial)[0]
+        return self.trials_of(run.solver)[run.trial]
+
+    @cached_property
+    def _sources(self):
+        """Tables of other searches by the stages of their winners."""
+        return {
+            TRANSFER.format(name): self.store_of(name) for name in self.transfer_from
+        }

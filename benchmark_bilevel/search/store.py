@@ -1,20 +1,31 @@
 """The table of trials: a parquet file that grows by whole runs and survives a kill."""
 
+import json
 import os
 import tempfile
 from pathlib import Path
 
 import pandas as pd
 
+TUNING, SAFETY = "tuning", "safety"
+REPORT = "report"  # published runs that diverged
+# What is no trial, for comparison: the parameters of the solver's file, and those that
+# won another search, at the same shares of the ranges here.
+NO_TRIAL = -1
+DEFAULTS, TRANSFER = "defaults", "transfer from {}"
+
 # Of the file: a run's identity, what it was asked for, and what came out.
 COLUMNS = {
     "solver": "str",
     "trial": "int64",
-    "stage": "str",  # "tuning" or "safety"
-    "seed": "int64",  # repetition under the stage's base seed
+    "stage": "str",
+    "seed": "int64",
     "budget": "float64",  # oracle calls
-    "parameters": "str",  # JSON, sorted
-    "score": "float64",  # lower is better; NaN where the run diverged
+    "parameters": "str",  # JSON
+    "shares": "str",  # JSON: where they are in their ranges, from 0 to 1
+    # Lower is better; NaN where the run diverged, and where nobody asked for it.
+    "score": "float64",
+    "suboptimality": "float64",
     "diverged": "float64",
     "oracle_calls": "float64",
     "seconds": "float64",
@@ -58,3 +69,9 @@ class Store:
         """The rows of a solver, of one stage if it is named."""
         rows = self.rows[self.rows["solver"] == solver]
         return rows if stage is None else rows[rows["stage"] == stage]
+
+    def parameters(self, solver, trial):
+        """The parameters that a trial was run with, and their shares."""
+        rows = self.of(solver, TUNING)
+        row = rows[rows["trial"] == trial].iloc[0]
+        return json.loads(row["parameters"]), json.loads(row["shares"])

@@ -3,10 +3,12 @@
 from functools import cache
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from benchmark_bilevel.data import Inadmissible
 from benchmark_bilevel.problems import PROBLEMS
 from benchmark_bilevel.problems.quadratic.problem import Quadratic, random_quadratic
+from benchmark_bilevel.problems.selection.problem import HyperparameterSelection
 from benchmark_bilevel.runtimes.gate import option_names
 from benchmark_bilevel.verification.model import Model
 
@@ -86,6 +88,20 @@ def small_classification(n_classes=2):
     return {"X_train": X, "y_train": scores.argmax(1), "X_test": None, "y_test": None}
 
 
+@cache
+def small_sparse():
+    """Hyper-parameter selection on a few random sparse samples of three classes."""
+    generator = np.random.default_rng(5)
+    X, y = generator.standard_normal((90, 7)), np.arange(90) % 3
+    X[generator.random(X.shape) < 0.6] = 0
+    X[np.arange(90), y] += 1
+    train, test = slice(0, 72), slice(72, 90)
+    parts = {"train": train, "test": test}
+    data = {f"X_{name}": csr_matrix(X[part]) for name, part in parts.items()}
+    data |= {f"y_{name}": y[part] for name, part in parts.items()}
+    return HyperparameterSelection(HyperparameterSelection.admit(data))
+
+
 def small_images():
     """A few random images in three classes, as a data set returns them."""
     generator = np.random.default_rng(4)
@@ -132,17 +148,26 @@ def small_instance(problem):
 
 @cache
 def small_problems():
-    """One small instance of each problem that a small data set fits and has an h."""
-    instances = [
-        small_instance(problem)
-        for problem in PROBLEMS.values()
-        if problem is not Quadratic
-    ]
-    return small_quadratic(), *(
-        problem
-        for problem in instances
-        if problem is not None and problem.h_unknown is None
-    )
+    """One small instance of each problem that a small data set fits and has an h.
+
+    Those made of tasks, which runtimes see otherwise, are `small_task_problems`.
+    """
+    return small_quadratic(), *_instances(made_of_tasks=False)
+
+
+@cache
+def small_task_problems():
+    """One small instance of each problem made of tasks."""
+    return tuple(_instances(made_of_tasks=True))
+
+
+def _instances(made_of_tasks):
+    for problem in PROBLEMS.values():
+        if problem is Quadratic or problem.made_of_tasks != made_of_tasks:
+            continue
+        instance = small_instance(problem)
+        if instance is not None and instance.h_unknown is None:
+            yield instance
 
 
 # Values of the objective's parameters for the problems that use them.
@@ -151,6 +176,7 @@ _OPTIONS = {
     "protocol": "default",
     "parametrisation": "default",
     "constraint": "l2-then-box",
+    "normalisation": "per-task",
 }
 
 

@@ -20,6 +20,8 @@ from benchmark_bilevel.verification.cases import (
     relative,
     small_problems,
     small_quadratic,
+    small_sparse,
+    small_task_problems,
 )
 from benchmark_bilevel.verification.means import mean_and_error
 
@@ -55,9 +57,14 @@ def runtimes(subject, problems=None):
 
 
 def problems(subject):
-    """Every kind of problem runs under torch, and x stays feasible."""
-    names = []
-    for problem in small_problems():
+    """Every kind of problem runs under torch, and x stays feasible.
+
+    Sparse data are among them, on which directions refer to where they were taken, and
+    what is made of tasks, if the solver is not skipped there.
+    """
+    names, solver = [], subject.instance(runtime="torch", **STEPS, **RAGGED)
+    of_tasks = (p for p in small_task_problems() if not solver.skip(p)[0])
+    for problem in (*small_problems(), small_sparse(), *of_tasks):
         runtime = subject.runtime(problem, runtime="torch", **STEPS, **RAGGED)
         runtime.advance(12)
         _, x = runtime.state[:2]
@@ -108,7 +115,7 @@ def _declared(calls):
     if calls is None:
         raise NotDeclared(
             "add a static method oracle_calls(t, b, c, n, m, …) that returns the calls "
-            "of iteration t: Calls(outer_gradients=c, …), see the README"
+            "of iteration t: Calls(outer_gradients=c, …), see docs/add-a-solver.md"
         )
     if isinstance(calls, Mapping):
         unknown = ", ".join(set(calls) - set(COUNTS))

@@ -91,16 +91,18 @@ def _rest(runtime, estimate):
     """x when it moves no more, or when steps have become small.
 
     Constant steps may end in a cycle as large as they are (Adam's, normalised ones);
-    after `LIMIT` iterations they decrease.
+    after `LIMIT` iterations they decrease: x's alone where z is declared to need no
+    more. Normalised steps of x do not become shorter on their own, and with shorter ones
+    z and v would not keep up.
     """
     truncations = 0 if estimate is None else estimate.truncations
+    keeps_up = estimate is not None and estimate.inner_use == "plain"
+    decreasing = ("outer",) if keeps_up else ("inner", "linear", "outer")
     while runtime.t < LIMIT + 12 * CHUNK:
         if runtime.t >= LIMIT:
-            schedule = runtime.schedule
-            runtime.schedule = schedule._replace(
-                inner=schedule.inner / 4,
-                linear=schedule.linear / 4,
-                outer=schedule.outer / 4,
+            steps = runtime.schedule._asdict()
+            runtime.schedule = runtime.schedule._replace(
+                **{name: steps[name] / 4 for name in decreasing}
             )
         # Between neighbours: a cycle's length may divide that of a chunk.
         advance(runtime, runtime.t + CHUNK - 1, truncations)

@@ -15,6 +15,7 @@ from benchmark_bilevel.verification.cases import Subject, small_instance
 from benchmark_bilevel.verification.datasets import dataset_findings
 from benchmark_bilevel.verification.problems import PROBLEM_CHECKS
 from benchmark_bilevel.verification.solvers import SOLVER_CHECKS
+from benchmark_bilevel.verification.tasks import TASK_CHECKS
 
 
 def load(path):
@@ -64,7 +65,8 @@ def checks_of(path, announce=lambda title: None):
                     f"{item.name} fits none of the small data sets of the checks: give "
                     "it a static method example_data() that returns what get_data does."
                 )
-            yield f"problem {item.name}", run_checks(PROBLEM_CHECKS, problem, announce)
+            checks = TASK_CHECKS if item.made_of_tasks else PROBLEM_CHECKS
+            yield f"problem {item.name}", run_checks(checks, problem, announce)
     if not found:
         raise click.UsageError(
             f"{path} defines no subclass of BilevelSolver, of Problem or of BaseDataset."

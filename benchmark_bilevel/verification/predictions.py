@@ -36,14 +36,13 @@ def iteration(estimate, model, z, v, x, x_next, step):
 
 @iteration.register
 def _(estimate: Implicit, model, z, v, x, x_next, step):
-    if not estimate.simultaneous:
-        z = model.inner_descent(
-            z if estimate.warm_z else model.z0,
-            x,
-            step,
-            estimate.inner_steps,
-            estimate.decrease,
-        )
+    z = model.inner_descent(
+        z if estimate.warm_z else model.z0,
+        x,
+        step,
+        estimate.inner_steps,
+        estimate.decrease,
+    )
     now = model.at(z, x)
     v = _linear_solution(estimate, now, v)
     direction = now.fx + now.J @ v

@@ -14,13 +14,7 @@ BATCH = 8  # and a shorter last block, wherever 8 does not divide the samples
 
 def losses(problem):
     """The losses are one number a sample, and the initial point is feasible."""
-    z, x = problem.initial_point()
-    for name, y, dim in (("z", z, problem.dim_z), ("x", x, problem.dim_x)):
-        if y.shape != (dim,) or y.dtype != np.float64 or not np.isfinite(y).all():
-            raise Failed(
-                f"initial_point: {name} is not a finite float64 vector of {dim}"
-            )
-    z, x = (to_tensor(y, "float64", "cpu") for y in (z, x))
+    z, x = start(problem)
     for name in ("inner", "outer"):
         samples = getattr(problem, f"{name}_samples")
         batch = [to_tensor(array[:3], "float64", "cpu") for array in samples]
@@ -29,6 +23,17 @@ def losses(problem):
             raise Failed(
                 f"{name}_loss has shape {tuple(value.shape)} on 3 samples, not (3,)"
             )
+
+
+def start(problem):
+    """The initial point as tensors, of the right kind and feasible."""
+    z, x = problem.initial_point()
+    for name, y, dim in (("z", z, problem.dim_z), ("x", x, problem.dim_x)):
+        if y.shape != (dim,) or y.dtype != np.float64 or not np.isfinite(y).all():
+            raise Failed(
+                f"initial_point: {name} is not a finite float64 vector of {dim}"
+            )
+    z, x = (to_tensor(y, "float64", "cpu") for y in (z, x))
     if problem.project is not None:
         projected = problem.project(x)
         if not np.allclose(projected, x):
@@ -36,6 +41,7 @@ def losses(problem):
         moved = problem.project(x + 1.0)
         if not np.allclose(problem.project(moved), moved):
             raise Failed("project moves a point that is projected already")
+    return z, x
 
 
 def inner_problem(problem):
@@ -54,14 +60,18 @@ def hypergradient(problem):
     _needs_h(problem)
     exact = Exact(problem)
     _, x = problem.initial_point()
-    generator = np.random.default_rng(0)
-    direction = generator.standard_normal(x.size)
-    direction /= np.linalg.norm(direction)
-    evaluation = exact.evaluate(x)
-    found = evaluation.hypergradient
-    residual = np.linalg.norm(Model(problem).inner_gradient(evaluation.z, x))
+    solution = exact.evaluate(x).z
+    residual = np.linalg.norm(Model(problem).inner_gradient(solution, x))
     if not residual <= 1e-9:
         raise Failed(f"the inner problem is solved to ‖∇z g‖ = {residual:.1e} only")
+    return compare_slope(exact, x)
+
+
+def compare_slope(exact, x):
+    """Hold ∇h at `x`, along a random direction, against finite differences of h."""
+    direction = np.random.default_rng(0).standard_normal(x.size)
+    direction /= np.linalg.norm(direction)
+    found = exact.evaluate(x).hypergradient
     size = 1e-4
     slope = (
         exact.evaluate(x + size * direction).value

@@ -23,7 +23,8 @@ STEP = 0.1
 STEPS = {"step_size": STEP, "linear_step": STEP}
 HELD = "with x held fixed and full batches,"
 DECLARE = (
-    "only a declared truncation is forgiven (a static method estimate, see the README)"
+    "only a declared truncation is forgiven (a static method estimate, see "
+    "docs/add-a-solver.md)"
 )
 
 

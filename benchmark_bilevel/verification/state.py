@@ -110,6 +110,11 @@ def seeds(subject):
             )
             runtime.advance(12)
             ends.append(np.concatenate(runtime.variables()))
+        if not np.isfinite(ends).all():
+            raise Failed(
+                f"runtime={name}: after 12 iterations at step_size=0.1 with short batches "
+                "z or x is not finite"
+            )
         if not np.array_equal(ends[0], ends[1]):
             where = Text(subject.solver.step).line_with("random")
             raise Failed(

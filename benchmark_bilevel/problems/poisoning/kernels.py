@@ -20,7 +20,7 @@ from benchmark_bilevel.oracles import (
     JACOBIAN_VECTOR,
     LOSS_VALUES,
 )
-from benchmark_bilevel.oracles.closed_form import by_types
+from benchmark_bilevel.oracles.declaration import by_types
 from benchmark_bilevel.oracles.samplers import aligned, aligned_zeros
 from benchmark_bilevel.problems.cross_entropy_kernels import (
     CrossEntropy,

@@ -10,6 +10,14 @@ Scores are (samples, classes); two classes have the scores 0 and s.
 
 import numpy as np
 
+from benchmark_bilevel.oracles import (
+    COUNTS,
+    HESSIAN_VECTOR,
+    INNER_GRADIENTS,
+    JACOBIAN_VECTOR,
+    LOSS_VALUES,
+    OUTER_GRADIENTS,
+)
 from benchmark_bilevel.problems.selection.ridge import penalties, ridge_cross
 
 REAL = np.longdouble  # 64 bits of mantissa on x86, no more than float64's 53 on some
@@ -22,10 +30,15 @@ class FineLosses:
     ----------
     problem : HyperparameterSelection
         On dense data, so small that a Hessian costs little.
+
+    Attributes
+    ----------
+    counts : int64 array
+        Per-sample evaluations, in the order of `COUNTS`.
     """
 
     def __init__(self, problem):
-        self.problem = problem
+        self.problem, self.counts = problem, np.zeros(len(COUNTS), np.int64)
         self.ridge = problem.ridge("float64")
         self.inner, self.outer = (
             (np.asarray(X, REAL), y)
@@ -57,6 +70,7 @@ class FineLosses:
         return p / len(y)
 
     def grad(self, z, x):
+        self.counts[INNER_GRADIENTS] += self.problem.n_inner
         data = self._residuals(self.inner, z).T @ self.inner[0]
         return self._flat(data) + self._regulariser(x) * z
 
@@ -71,6 +85,7 @@ class FineLosses:
         return np.finfo(REAL).eps * (2 * errors @ terms.sum(axis=1) + 4 * ridge)
 
     def hvp(self, z, x, v):
+        self.counts[HESSIAN_VECTOR] += self.problem.n_inner
         X = self.inner[0]
         p, t = self._probabilities(X, z), self._scores(X, v)
         # Relative to the likeliest class: its own share 1 − p is not at hand.
@@ -81,6 +96,7 @@ class FineLosses:
 
     def hessian(self, z, x):
         """∇²zz g in float64, whose entries are as accurate as that."""
+        self.counts[HESSIAN_VECTOR] += z.size * self.problem.n_inner
         X = self.inner[0]
         X, p = (array.astype(float) for array in (X, self._probabilities(X, z)))
         classes = range(p.shape[1])[-self.problem.n_scores :]
@@ -94,10 +110,12 @@ class FineLosses:
         return data + np.diag(self.problem.regulariser_diagonal(x))
 
     def cross(self, z, x, v):
+        self.counts[JACOBIAN_VECTOR] += self.problem.n_inner
         z, v = z.astype(float), v.astype(float)
         return ridge_cross(self.ridge, penalties(self.ridge, x), z, v)
 
     def outer_value(self, z, x):
+        self.counts[LOSS_VALUES] += self.problem.n_outer
         X, y = self.outer
         scores = self._scores(X, z)
         relative = scores - scores[np.arange(len(y)), y][:, None]
@@ -105,6 +123,7 @@ class FineLosses:
         return np.mean(top[:, 0] + np.log(np.exp(relative - top).sum(axis=1)))
 
     def outer_grad(self, z, x):
+        self.counts[OUTER_GRADIENTS] += self.problem.n_outer
         return self._flat(self._residuals(self.outer, z).T @ self.outer[0]), None
 
 

@@ -34,6 +34,7 @@ class Softmax(CrossEntropy):
 
     fields = {"a": "(n_blocks, features, batch), design"}
     samples_last = True
+    inlined = True
     prefetches = True
 
     def weights(self, z):

@@ -253,6 +253,18 @@ class HyperparameterSelection(Problem):
         ridge_add(ridge, penalties(ridge, x), 1.0, np.ones(self.dim_z), diagonal)
         return diagonal
 
+    def free_directions(self, x):
+        """All classes' weights of a feature by the same amount, where none is penalised.
+
+        The softmax does not see it. On sparse data λ = 0 is refused anyway.
+        """
+        if self.n_scores == 1 or self.is_sparse:
+            return super().free_directions(x)
+        ridge = self.regulariser_diagonal(x).reshape(self.n_scores, -1)
+        features = np.flatnonzero((ridge == 0).all(axis=0))
+        directions = np.eye(self.n_features)[features]
+        return np.tile(directions, self.n_scores) / np.sqrt(self.n_scores)
+
     def fine_losses(self):
         is_dear = self.n_inner * self.dim_z**2 > CHEAP_HESSIAN
         if self.is_regression or self.is_sparse or is_dear:

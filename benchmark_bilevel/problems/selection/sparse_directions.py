@@ -8,9 +8,8 @@ do the products: one pass over the variable for the ridge, one touch a non-zero.
 A `Diagonal` refers to the point where its oracle was called and does not copy it, so a
 direction is to be used before that point moves; moving the point itself by it is fine.
 
-The verbs below are those of `benchmark_bilevel.methods.directions` and
-`benchmark_bilevel.methods.variance_reduction`, for the numba runtime; the torch runtime has
-dense gradients from autograd.
+The verbs below are those of `benchmark_bilevel.methods.directions`, for the numba runtime
+(SAGA's is in `sparse_memory`); the torch runtime has dense gradients from autograd.
 """
 
 from typing import NamedTuple
@@ -32,7 +31,6 @@ from benchmark_bilevel.methods.directions import (
     is_none,
     scale,
 )
-from benchmark_bilevel.methods.variance_reduction import saga
 from benchmark_bilevel.problems.selection.ridge import Ridge, ridge_add, ridge_shrink
 
 
@@ -66,18 +64,6 @@ class Sum(NamedTuple):
     ridge: Diagonal
 
 
-class FactoredMemory(NamedTuple):
-    """SAGA memory of `Factored` directions: all residuals, and the dense mean."""
-
-    residuals: np.ndarray  # (n_blocks, batch, classes)
-    average: np.ndarray
-
-
-def empty_factored_memory(y, shape):
-    """Memory of a direction for `y`; `shape` is (n_blocks, batch, classes)."""
-    return FactoredMemory(np.zeros(shape, y.dtype), np.zeros_like(y))
-
-
 KINDS += [Factored, Diagonal, Sum]
 
 
@@ -96,7 +82,7 @@ def _own_of(average):
 
 
 @register_jitable(**PIECE)
-def _scatter(y, a, d):
+def scatter(y, a, d):
     """y ← y + a Aᵀ R."""
     n_classes = d.residuals.shape[1]
     matrix = y.reshape((y.size // n_classes, n_classes))
@@ -144,11 +130,11 @@ def _other_parts_of(y, a, d):
 
         def parts(y, a, d):
             descend(y, a, d.average)
-            _scatter(y, -a, d.data)
+            scatter(y, -a, d.data)
 
         return parts
     if is_kind(d, Factored):
-        return lambda y, a, d: _scatter(y, -a, d)
+        return lambda y, a, d: scatter(y, -a, d)
     if is_kind(d, Diagonal):
         return lambda y, a, d: None
     return lambda y, a, d: descend(y, a, d)
@@ -174,7 +160,7 @@ def _assign(y, d):
 
         def factored(y, d):
             y[:] = 0
-            _scatter(y, 1.0, d)
+            scatter(y, 1.0, d)
 
         return factored
     if is_kind(d, Sum):
@@ -276,40 +262,3 @@ def _filled(d, size):
     if is_kind(d, Sum):
         return lambda d, size: as_variable(d, np.empty(size, d.data.values.dtype))
     return None
-
-
-@overload(saga, jit_options=PIECE)
-def _saga(new, memory, i):
-    """SAGA on the data part; the ridge is not sampled and stays as it is.
-
-    new − old + old average = (1 − 1 / n_blocks) (new − old) + updated average.
-    """
-    if is_kind(new, Factored):
-
-        def factored(new, memory, i):
-            _replace(new, memory, i)
-            return Sum(new, memory.average, None)
-
-        return factored
-    if is_kind(new, Sum):
-
-        def data_part(new, memory, i):
-            _replace(new.data, memory, i)
-            return Sum(new.data, memory.average, new.ridge)
-
-        return data_part
-    return None
-
-
-@register_jitable(**PIECE)
-def _replace(new, memory, i):
-    """Put `new` into the memory, and its scaled change into its own residuals."""
-    residuals, table, average = new.residuals, memory.residuals[i], memory.average
-    one, n_blocks = average.dtype.type(1), average.dtype.type(memory.residuals.shape[0])
-    for k in range(residuals.shape[0]):
-        for c in range(residuals.shape[1]):
-            value = residuals[k, c]
-            residuals[k, c] -= table[k, c]
-            table[k, c] = value
-    _scatter(average, one / n_blocks, new)
-    scale(new, one - one / n_blocks)

@@ -16,6 +16,7 @@ from scipy.special import expit, softmax
 
 from benchmark_bilevel.exact.linear_systems import InnerSolveError
 from benchmark_bilevel.fingerprint import cached_njit
+from benchmark_bilevel.oracles import HESSIAN_VECTOR
 
 MAX_ITERATIONS = 10_000
 
@@ -26,11 +27,12 @@ class SampleSpaceSolver:
     Parameters
     ----------
     problem : HyperparameterSelection
-    losses : ignored
+    losses : CompiledLosses or AutogradLosses
+        Its `counts` get what the systems take.
     """
 
     def __init__(self, problem, losses):
-        self.problem = problem
+        self.problem, self._counts = problem, losses.counts
         self._design = problem.inner_samples[0]
         columns = self._design.tocsc()
         self._columns = columns.indptr, columns.indices, columns.data.astype(float)
@@ -59,7 +61,8 @@ class SampleSpaceSolver:
                 return apply(s)
             return root * (s - (p * s).sum(axis=1, keepdims=True))
 
-        def product(t):
+        def product(t):  # as much work as a product with H
+            self._counts[HESSIAN_VECTOR] += self.problem.n_inner
             through = _through_features(*self._columns, penalty, apply(t))
             return t + apply_transposed(through)
 
@@ -83,6 +86,7 @@ class SampleSpaceSolver:
         else:
             raise InnerSolveError("conjugate gradients did not converge")
         d = (b - design.T @ apply(t)) / penalty
+        self._counts[HESSIAN_VECTOR] += self.problem.n_inner
         residual = b - penalty * d - design.T @ apply(apply_transposed(design @ d))
         return d.ravel(), residual.ravel()
 

@@ -37,9 +37,9 @@ from benchmark_bilevel.problems.selection.sparse_directions import (
     Diagonal,
     Factored,
     Sum,
-    empty_factored_memory,
 )
 from benchmark_bilevel.problems.selection.sparse_exact import SampleSpaceSolver
+from benchmark_bilevel.problems.selection.sparse_memory import empty_factored_memory
 
 # For the exact layer. Each block costs passes over z, not only over its samples.
 EXACT_BLOCK = "full"

@@ -1,7 +1,10 @@
 """What a task problem is: one small inner problem a task, one x for all."""
 
+from functools import cached_property
+
 import numpy as np
 
+from benchmark_bilevel.oracles.samplers import Partition
 from benchmark_bilevel.problems.base import Problem
 
 
@@ -25,14 +28,21 @@ class TaskProblem(Problem):
     contraction : float or None
         Lipschitz constant of Φ_k(·, x) on the feasible set, below 1; None where the
         inner problem is a minimisation.
-    evaluation_tasks : int
+    evaluation_tasks : int or None
         The exact metrics are means over the first so many tasks; all if None.
+    coupled : bool
+        Whether a task's losses depend on which others come with it. The evaluated tasks
+        come together then.
+    largest_batch : int or None
+        As many tasks of an iteration as memory is sure to hold; None if any number.
     """
 
     made_of_tasks = True
     inner_rows = outer_rows = 1
     contraction = None
     evaluation_tasks = None
+    coupled = False
+    largest_batch = None
     # Or methods (x, *batch) -> the tuple that the inner or the outer loss gets in place of
     # its batch: what depends on x and the data but not on z is computed once for an x.
     represent_inner = represent_outer = None
@@ -72,9 +82,28 @@ class TaskProblem(Problem):
 
     n_inner = n_outer = n_tasks
 
+    def n_drawn(self, batch_size):
+        """Tasks of an iteration with `batch_size`, a number or "full"."""
+        return Partition(self.n_tasks, batch_size).batch_size
+
+    def dim_drawn(self, batch_size):
+        return self.n_drawn(batch_size) * self.dim_task
+
     @property
     def dim_z(self):
         return self.n_evaluated * self.dim_task
+
+    @cached_property
+    def outer_depends_on_x(self):
+        from benchmark_bilevel.oracles.autograd import depends_on_x  # takes seconds
+
+        def loss(z, x, *batch):
+            if self.represent_outer is not None:
+                batch = self.represent_outer(x, *batch)
+            return self.outer_loss(z[None], x, *batch)
+
+        start = self.initial_task(), self.initial_outer()
+        return depends_on_x(loss, self.outer_samples, *start)
 
     def initial_point(self):
         """z0, the rows of the evaluated tasks, and x0."""

@@ -72,8 +72,8 @@ class Convolutional(Network):
 
     Parameters
     ----------
-    images : array of shape (images, height, width)
-        Tasks hold indices of images.
+    images : array of shape (images, height, width) or (images, height, width, channels)
+        Tasks hold indices of images. Bytes are divided by 255.
     coupled : bool
         Whether normalisation is over all tasks of a batch instead of each for itself.
     """
@@ -83,13 +83,14 @@ class Convolutional(Network):
 
     def __init__(self, images, coupled):
         self.images, self.coupled = images, coupled
-        channels = [1, *[self.n_channels] * 4]
+        n_colours = images.shape[3] if images.ndim == 4 else 1
+        channels = [n_colours, *[self.n_channels] * 4]
         self.shapes = [
             shape
             for before, after in pairwise(channels)
             for shape in ((after, before, 3, 3), (after,), (after,), (after,))
         ]
-        side = [size // 16 for size in images.shape[1:]]
+        side = [size // 16 for size in images.shape[1:3]]
         self.n_features = self.n_channels * side[0] * side[1]
         self._tensors = {}
 
@@ -97,10 +98,11 @@ class Convolutional(Network):
         from torch.nn.functional import conv2d, max_pool2d  # torch takes seconds
 
         n_tasks, n_rows = indices.shape
-        maps = self._images_like(x)[indices].flatten(0, 1)[:, None]
+        maps = self._chosen(indices, x)
         parts = self.parts(x)
         for kernel, bias, scale, shift in zip(*[parts] * 4, strict=True):
-            maps = max_pool2d(conv2d(maps, kernel, bias, padding=1).relu(), 2)
+            # ReLU after the maxima is the same, on a quarter of the numbers.
+            maps = max_pool2d(conv2d(maps, kernel, bias, padding=1), 2).relu()
             maps = self._normalised(maps, n_tasks)
             maps = maps * scale[:, None, None] + shift[:, None, None]
         return maps.tanh().reshape(n_tasks, n_rows, -1)
@@ -113,11 +115,13 @@ class Convolutional(Network):
         variance = maps.var(over, correction=0, keepdim=True)
         return ((maps - mean) * (variance + 1e-5).rsqrt()).flatten(0, 1)
 
-    def _images_like(self, x):
-        """The images as a tensor of the type and on the device of `x`."""
+    def _chosen(self, indices, x):
+        """Images by their indices, (…, colours, height, width), of the type of `x`."""
         import torch
 
-        key = x.dtype, x.device
-        if key not in self._tensors:
-            self._tensors[key] = torch.tensor(self.images).to(x)
-        return self._tensors[key]
+        if x.device not in self._tensors:
+            self._tensors[x.device] = torch.tensor(self.images, device=x.device)
+        chosen = self._tensors[x.device][indices.flatten()]
+        is_bytes = chosen.dtype == torch.uint8
+        chosen = chosen.to(x) / (255 if is_bytes else 1)
+        return chosen[:, None] if chosen.ndim == 3 else chosen.movedim(3, 1)

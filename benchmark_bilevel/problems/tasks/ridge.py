@@ -4,6 +4,7 @@ from functools import cached_property
 
 import numpy as np
 
+from benchmark_bilevel.data import RIDGE_TASKS
 from benchmark_bilevel.problems.tasks.base import TaskProblem
 
 
@@ -23,8 +24,16 @@ class MultiTaskRidge(TaskProblem):
 
     @classmethod
     def unfit(cls, data):
-        if "task_A" not in data:
-            return "needs regression tasks: -d multi_task_ridge"
+        if not set(RIDGE_TASKS) <= set(data):
+            return (
+                f"needs regression tasks, {', '.join(RIDGE_TASKS)}: -d multi_task_ridge"
+            )
+        return None
+
+    @staticmethod
+    def example_data():
+        """Data small enough for the checks of all solvers."""
+        return random_tasks(n_tasks=9, n_samples=8, dim=3)
 
     @property
     def inner_samples(self):

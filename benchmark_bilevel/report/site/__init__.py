@@ -3,35 +3,45 @@
 import math
 import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 import benchmark_bilevel
-from benchmark_bilevel.report.curves import BAND, MIN_POINTS
+from benchmark_bilevel.report.curves import BAND, MIN_POINTS, QUANTILES
+from benchmark_bilevel.report.groups import GROUPS
 from benchmark_bilevel.report.names import FileNames
+from benchmark_bilevel.report.origins import blob_address
+from benchmark_bilevel.report.panels import LEADERS
 from benchmark_bilevel.report.reading import read
-from benchmark_bilevel.report.results import FURTHER
-from benchmark_bilevel.report.site.content import (
-    problem_pages,
-    result_files,
-    solver_pages,
-)
+from benchmark_bilevel.report.site.citations import cited, suite_bibtex
+from benchmark_bilevel.report.site.content import problem_pages, solver_pages
 from benchmark_bilevel.report.site.docstrings import as_html
 from benchmark_bilevel.report.site.drawings import draw_shares
+from benchmark_bilevel.report.site.files import result_files
+from benchmark_bilevel.report.site.guides import colophon, guides
+from benchmark_bilevel.report.site.mathematics import from_latex
+from benchmark_bilevel.report.site.matrix import TARGET, matrix, verdict
+from benchmark_bilevel.report.site.pages import Pages
+from benchmark_bilevel.report.site.records import results_json
 from benchmark_bilevel.report.site.result_pages import (
     POLICY,
     write_result_page,
     write_scripts,
 )
-from benchmark_bilevel.report.site.standings import ranking
+from benchmark_bilevel.report.site.searches import search_pages
+from benchmark_bilevel.report.site.standings import ranking, standings
+from benchmark_bilevel.report.site.texts import band, cost, plain, scientific
+from benchmark_bilevel.report.site.viewer import write_curves, write_viewer
 from benchmark_bilevel.report.styles import style
-from benchmark_bilevel.report.targets import TARGETS
+from benchmark_bilevel.report.targets import TARGETS, target_text
 
 STATIC = Path(__file__).parent / "static"
 
 
-def build(paths, folder, benchmark, url="", log=print):
+def build(paths, folder, benchmark, url="", site_url="", log=print):
     """Write the site for the result files `paths` into `folder`.
 
     Parameters
@@ -43,6 +53,8 @@ def build(paths, folder, benchmark, url="", log=print):
     benchmark : benchopt.benchmark.Benchmark
     url : str
         Where the repository is on the web; "" if nowhere.
+    site_url : str
+        Where the site itself will be; "" if that is not known.
     log : callable
         Told of each kind of page.
 
@@ -56,7 +68,8 @@ def build(paths, folder, benchmark, url="", log=print):
     folder.parent.mkdir(parents=True, exist_ok=True)
     # Beside the folder: on the same disk, where renaming is all that is left to do.
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".site-") as beside:
-        _write_all(results, sorted(map(Path, paths)), Path(beside), benchmark, url, log)
+        paths = sorted(map(Path, paths))
+        _write_all(results, paths, Path(beside), benchmark, url, site_url, log)
         folder.mkdir(exist_ok=True)
         for part in Path(beside).iterdir():
             place = folder / part.name
@@ -66,13 +79,14 @@ def build(paths, folder, benchmark, url="", log=print):
     return folder / "index.html"
 
 
-def _write_all(results, paths, folder, benchmark, url, log):
+def _write_all(results, paths, folder, benchmark, url, site_url, log):
     for name in ("data", "figures"):
         (folder / name).mkdir()
-    for name in ("style.css", "sort.js"):
+    for name in ("style.css", "sort.js", "matrix.js", "search.js", "favicon.svg"):
         shutil.copyfile(STATIC / name, folder / name)
     write_scripts(folder)
-    files = result_files(results, benchmark.benchmark_dir)
+    write_viewer(folder)
+    files = result_files(results, benchmark)
     path_of = {path.stem: path for path in paths}
     for file in files:
         log(f"{path_of[file.name].name}: result page")
@@ -82,22 +96,65 @@ def _write_all(results, paths, folder, benchmark, url, log):
 
     log("figures")
     drawn, names = folder / "figures", FileNames()
+    standing = standings(results)
     problems = problem_pages(results, files, drawn, names)
-    solvers = solver_pages(results, problems, benchmark.benchmark_dir, drawn, names)
+    solvers = solver_pages(results, problems, standing, benchmark, drawn, names)
     shares = draw_shares(results, drawn, names)
+    searches = search_pages(files, benchmark, drawn, names)
+    for page in searches.values():
+        shutil.copyfile(page.table, folder / page.data)
 
     log("pages")
-    shared = {"files": files, "problems": problems, "solvers": solvers}
+    groups = {page.name: page.group for page in solvers}
+    blob = blob_address(benchmark.benchmark_dir, url)
+    texts = guides(benchmark.benchmark_dir, blob)
+    more = colophon(benchmark.benchmark_dir, blob)
+    shared = {"files": files, "problems": problems, "solvers": solvers, "guides": texts}
+    shared["searches"] = searches
     templates = _templates(url, {page.name: page.path for page in solvers})
-    index = {"ranking": ranking(results), "shares": shares}
-    _write(templates, folder / "index.html", "index.html", **shared, **index)
-    for template, pages in (
-        ("problem.html", problems),
-        ("solver.html", solvers),
-        ("file.html", files),
-    ):
-        for page in pages:
-            _write(templates, folder / page.path, template, page=page, **shared)
+    templates.globals |= {
+        "blob": blob,
+        "site_url": site_url,
+        "colophon": [(text.title, text.path) for text in more],
+        "viewers": write_curves(results, problems, groups, folder, names),
+    }
+    pages = Pages(templates, shared)
+    answer = _answer(results, problems, solvers, standing)
+    pages.add("index.html", "index.html", **answer, shares=shares)
+    pages.add_all("problem.html", problems)
+    pages.add_all("solver.html", solvers)
+    pages.add_all("file.html", files)
+    pages.add_all("search.html", searches.values())
+    pages.add_all("guide.html", [*texts, *more])
+    if texts:
+        pages.add("guides.html", "guides.html")
+    suite = suite_bibtex(benchmark.benchmark_dir, url)
+    papers = cited([*solvers, *problems])
+    pages.add("cite.html", "cite.html", suite=suite, papers=papers)
+    pages.write(folder, results_json(problems, files, url), site_url)
+
+
+def _answer(results, problems, solvers, standing):
+    """What the index says first: the verdict and the matrix."""
+    cases = [case for page in problems for case in page.cases]
+    names = [case.name for case in cases]
+    shorts = [case.short for case in cases]
+    shown = {
+        case.name: case.short if shorts.count(case.short) == 1 else case.title
+        for case in cases
+    }
+    paths = {page.name: page.path for page in solvers}
+
+    def link(name):
+        return Markup('<a href="{}"><b>{}</b></a>').format(paths[name], name)
+
+    order = ranking(results, standing)
+    return {
+        "cases": [(page, case) for page in problems for case in page.cases],
+        "rows": matrix(order, names, standing),
+        "verdict": verdict(names, standing, link, shown),
+        "group_of": {page.name: page.group for page in solvers},
+    }
 
 
 def _templates(url, solver_paths):
@@ -109,16 +166,28 @@ def _templates(url, solver_paths):
         lstrip_blocks=True,
     )
     environment.filters.update(
-        doc=as_html, number=number, color=lambda name: _hex(style(name))
+        color=lambda name: _hex(style(name)),
+        cost=cost,
+        doc=as_html,
+        math=partial(from_latex, display="block"),
+        plain=plain,
+        scientific=scientific,
+        target=target_text,
     )
     environment.globals.update(
-        band=BAND,
-        further=FURTHER,
-        infinity=math.inf,
-        nan=math.nan,
+        band=band,
+        bands=BAND,
+        groups=GROUPS,
+        isfinite=math.isfinite,
+        leaders=LEADERS,
         min_points=MIN_POINTS,
+        nan=math.nan,
+        plain=plain,
+        scientific=scientific,
         policy=POLICY,
+        quantiles=QUANTILES,
         solver_paths=solver_paths,
+        target_at_first=TARGET,
         targets=TARGETS,
         url=url,
         version=benchmark_bilevel.__version__,
@@ -126,18 +195,5 @@ def _templates(url, solver_paths):
     return environment
 
 
-def _write(templates, path, template, **content):
-    path.write_text(
-        templates.get_template(template).render(**content), encoding="utf-8"
-    )
-
-
 def _hex(look):
     return "#" + "".join(f"{round(255 * part):02x}" for part in look.color)
-
-
-def number(value, digits=3):
-    """Text of a number for a table: an en dash where there is none."""
-    if value is None or value != value or abs(value) == float("inf"):
-        return "–"
-    return f"{value:.{digits}g}"

@@ -6,6 +6,9 @@ from itertools import groupby
 
 from markupsafe import Markup, escape
 
+from benchmark_bilevel.report.site.mathematics import from_text, with_scripts
+from benchmark_bilevel.report.site.references import items, papers
+
 SECTION = re.compile(r"^(\w[\w ]*)\n-+$", re.MULTILINE)
 
 
@@ -13,7 +16,8 @@ def as_html(text):
     """HTML of a docstring.
 
     Indented blocks are formulas, underlined lines headings, ``name : type`` lines in
-    sections terms, lines that start with a hyphen items of a list.
+    sections terms, lines that start with a hyphen items of a list, and so are papers
+    under "References".
 
     Parameters
     ----------
@@ -27,11 +31,8 @@ def as_html(text):
     parts = SECTION.split(text)
     html = [_paragraphs(parts[0])]
     for title, body in zip(parts[1::2], parts[2::2], strict=True):
-        terms = title in ("Parameters", "Attributes", "Returns")
-        html.append(Markup("<h3>{}</h3>").format(title))
-        html.append(
-            _terms(body.strip("\n")) if terms else _paragraphs(body.strip("\n"))
-        )
+        form = FORMS.get(title, _paragraphs)
+        html += [Markup("<h2>{}</h2>").format(title), form(body.strip("\n"))]
     return Markup("\n").join(html)
 
 
@@ -41,31 +42,58 @@ def _paragraphs(text):
         if not block.strip():
             continue
         if block.startswith("    "):
-            formula = escape(inspect.cleandoc(block))
-            html.append(Markup('<pre class="formula">{}</pre>').format(formula))
+            html.append(from_text(inspect.cleandoc(block)))
         elif block.startswith("- "):
-            items = re.split(r"\n(?=- )", block)
-            html.append(Markup("<ul>{}</ul>").format(_items(items)))
+            lines = re.split(r"\n(?=- )", block)
+            html.append(_list(_inline(line[2:]) for line in lines))
         else:
             html.append(Markup("<p>{}</p>").format(_inline(block)))
     return Markup("\n").join(html)
 
 
-def _items(items):
-    found = (Markup("<li>{}</li>").format(_inline(item[2:])) for item in items)
-    return Markup("").join(found)
+def _list(html):
+    listed = Markup("").join(Markup("<li>{}</li>").format(item) for item in html)
+    return Markup("<ul>{}</ul>").format(listed)
+
+
+def _references(text):
+    """A list of papers, each with its BibTeX to unfold."""
+    return _list(_reference(item) for item in items(text))
+
+
+def _reference(item):
+    html, bibtex = escape(item), []
+    for paper in papers(item):
+        link = Markup('<a href="{}">{}</a>').format(paper.address, paper.title)
+        html = html.replace(escape(paper.title), link)
+        bibtex.append(paper.bibtex)
+    if bibtex:
+        html += Markup(
+            '<details><summary>BibTeX</summary><pre tabindex="0">{}</pre></details>'
+        ).format("\n\n".join(bibtex))
+    return html
 
 
 def _terms(text):
     html, lines = [], text.splitlines()
     for indented, group in groupby(lines, lambda line: line.startswith((" ", "\t"))):
         part = " ".join(line.strip() for line in group)
-        tag = "dd" if indented else "dt"
-        html.append(Markup(f"<{tag}>{{}}</{tag}>").format(_inline(part)))
+        tag, form = ("dd", _inline) if indented else ("dt", escape)
+        html.append(Markup(f"<{tag}>{{}}</{tag}>").format(form(part)))
     return Markup("<dl>{}</dl>").format(Markup("").join(html))
 
 
 def _inline(text):
-    """Code between backticks."""
-    text = str(escape(text))
-    return Markup(re.sub(r"``?([^`]+)``?", r"<code>\1</code>", text))
+    """Code between backticks, and subscripts outside it."""
+    parts = re.split(r"``?([^`]+)``?", text)
+    html = [
+        Markup("<code>{}</code>").format(part) if k % 2 else with_scripts(part)
+        for k, part in enumerate(parts)
+    ]
+    return Markup("").join(html)
+
+
+FORMS = {
+    **dict.fromkeys(("Parameters", "Attributes", "Returns"), _terms),
+    "References": _references,
+}

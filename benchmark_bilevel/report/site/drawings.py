@@ -1,35 +1,38 @@
 """The pages' figures: vectors that a browser shows without any script."""
 
-import numpy as np
+from functools import partial
+from typing import NamedTuple
 
-from benchmark_bilevel.report.curves import AXES, METRICS, curves
-from benchmark_bilevel.report.figures import (
-    GREY,
-    add_legend,
-    curve_figure,
-    draw_curves,
-    in_look,
-    new_figure,
-    save,
-    share_figure,
+from benchmark_bilevel.report.drawing import draw_sensitivity
+from benchmark_bilevel.report.figures import compose
+from benchmark_bilevel.report.look import in_look, save
+from benchmark_bilevel.report.metrics import AXES
+from benchmark_bilevel.report.panels import (
+    LEADERS,
+    Panel,
+    curve_panel,
+    end_panels,
+    main_metric,
+    target_panels,
+    variant_panels,
 )
-from benchmark_bilevel.report.styles import style
-from benchmark_bilevel.report.tables import summary
-from benchmark_bilevel.report.targets import empirical_distribution
+from benchmark_bilevel.report.search_panels import best_panel, plane_panels
+from benchmark_bilevel.report.tables import best_rows, sensitivity
 
-WIDE = (4.4, 2.9)
-PANEL = (2.7, 2.1)  # inches, of one of many
+WIDE = {"width": 5.0, "height": 3.0}  # inches
+SMALL = {"width": 2.9, "height": 2.1}  # one of many
+SLIM = {"width": 3.3, "height": 2.2}  # for telephones, and the index
+N_ACROSS = 4  # panels of a solver's variants each
+PIXELS = 120  # an inch
 
 
-def main_metric(results, problem):
-    """The metric of a problem's curves: suboptimality, else h, else None.
+class Picture(NamedTuple):
+    """A figure in a file of the site, and a smaller one for telephones."""
 
-    Other metrics than h may rank the solvers another way round.
-    """
-    for metric in ("suboptimality", "value"):
-        if curves(results, problem, metric, "seconds"):
-            return metric
-    return None
+    file: str
+    width: int  # pixels
+    height: int
+    small: object = None  # a `Picture`, or None
 
 
 @in_look
@@ -45,84 +48,93 @@ def draw_problem(results, problem, folder, names):
 
     Returns
     -------
-    list of str
-        Names of the files; empty where h is not known at all.
+    dict of Picture
+        By what they show; empty where h is not known at all.
     """
     metric = main_metric(results, problem)
     if metric is None:
-        figures = {"ends": ends_figure(results, problem, WIDE)}
+        panels = {panel.name: panel for panel in end_panels(results, problem)}
     else:
-        found = {axis: curves(results, problem, metric, axis) for axis in AXES}
-        figures = {
-            axis: curve_figure(found[axis], metric, axis, METRICS[metric].title, WIDE)
-            for axis in AXES
-            if found[axis]
-        }
-    return [
-        _saved(figure, folder, names("problem", problem, kind))
-        for kind, figure in figures.items()
-        if figure
-    ]
+        panels = {axis: curve_panel(results, problem, metric, axis) for axis in AXES}
+    return {
+        name: _both(panel, folder, names, "problem", problem, name)
+        for name, panel in panels.items()
+        if panel
+    }
+
+
+@in_look
+def draw_variants(results, problem, folder, names):
+    """Small multiples, a panel for each solver that ran with several parameters."""
+    panels = variant_panels(results, problem)[:LEADERS]
+    if not panels:
+        return None
+    layout, size = _grid(panels)
+    figure = compose(panels, layout, **size)
+    return _saved(figure, folder, names("problem", problem, "variants"))
+
+
+@in_look
+def draw_steps(results, problem, folder, names):
+    """The ends against the step size; None if no solver ran with several."""
+    points = sensitivity(results, problem)
+    if not points:
+        return None
+    best = [name for name in best_rows(results, problem)["solver"] if name in points]
+    shown = {name: points[name] for name in best[:LEADERS]}
+    panel = Panel("step size", problem, partial(draw_sensitivity, points=shown))
+    return _both(panel, folder, names, "problem", problem, "step size")
 
 
 @in_look
 def draw_solver(results, solver, problem, folder, names):
-    """This solver on `problem` in colour, all others in grey; the file's name or ""."""
+    """This solver on `problem` in colour, the others in grey; None if nothing is known."""
     metric = main_metric(results, problem)
     if metric is None:
-        figure = ends_figure(results, problem, PANEL, highlight=solver)
+        panel = next(iter(end_panels(results, problem, solver)), None)
     else:
-        found = curves(results, problem, metric, "seconds")
-        figure, ax = new_figure(PANEL)
-        draw_curves(ax, found, metric, "seconds", highlight=solver)
-        ax.minorticks_off()
-        own = [curve for curve in found if curve.solver == solver]
-        if len(own) > 1 or any(curve.title != curve.label for curve in own):
-            add_legend(figure, ax)
-    return _saved(figure, folder, names("solver", solver, problem)) if figure else ""
+        panel = curve_panel(results, problem, metric, "seconds", solver=solver)
+    if panel is None:
+        return None
+    figure = compose([panel], legend="none", **SMALL)
+    return _saved(figure, folder, names("solver", solver, problem))
 
 
 @in_look
 def draw_shares(results, folder, names):
-    """The distribution over targets against both costs; names of the files."""
-    return [
-        _saved(
-            share_figure(shares, AXES[axis][1], "share of targets reached", size=WIDE),
-            folder,
-            names("targets", axis),
+    """The distribution over targets against both costs, a `Picture` each."""
+    panels = [Panel(*found) for axis in AXES for found in target_panels(results, axis)]
+    return [_both(panel, folder, names, panel.name) for panel in panels]
+
+
+@in_look
+def draw_search(search, folder, names):
+    """`Picture` of the best after k trials, and of the planes of steps or None."""
+    panels = plane_panels(search)
+    planes = None
+    if panels:
+        layout, size = _grid(panels)
+        planes = _saved(
+            compose(panels, layout, **size), folder, names("planes", search.name)
         )
-        for axis in AXES
-        if (shares := empirical_distribution(results, axis))
-    ]
+    return _both(best_panel(search), folder, names, "trials", search.name), planes
+
+
+def _grid(panels):
+    """Rows and columns of small panels, and the arguments of `compose` for them."""
+    n_across = min(N_ACROSS, len(panels))
+    size = {"width": n_across * SMALL["width"], "height": SMALL["height"]}
+    return (-(-len(panels) // n_across), n_across), size
+
+
+def _both(panel, folder, names, *parts):
+    """A `Picture` of `panel` that has a smaller one."""
+    small = _saved(compose([panel], **SLIM), folder, names(*parts, "small"))
+    wide = _saved(compose([panel], **WIDE), folder, names(*parts))
+    return wide._replace(small=small)
 
 
 def _saved(figure, folder, name):
     save(figure, folder / f"{name}.svg")
-    return f"{name}.svg"
-
-
-def ends_figure(results, problem, size, highlight=None):
-    """h at the end of each run, a row of dots a solver, the lowest median on top.
-
-    For problems on which h is known at too few points for curves. Runs that diverged
-    or that a deadline cut have no dot: the solver's name says how many. None if no run
-    has h at its end.
-    """
-    table = summary(results, problem)
-    if table["value"].isna().all():
-        return None
-    rows = results[(results["problem"] == problem) & (results["end"] == "budget")]
-    figure, ax = new_figure(size)
-    for k, solver in table.iterrows():
-        runs = rows[rows["variant"] == solver["name"]]
-        values = runs.drop_duplicates("idx_rep", keep="last")["objective_value"]
-        look = style(solver["solver"])
-        shown = highlight in (None, solver["solver"])
-        color = look.color if shown else GREY
-        ax.plot(values, np.full(len(values), k), look.symbol, color=color, alpha=0.7)
-        ax.plot([solver["value"]], [k], "|", color=color, markersize=12)
-    labels = [solver["ends"].title(solver["label"]) for _, solver in table.iterrows()]
-    ax.set_yticks(range(len(labels)), labels)
-    ax.set_ylim(len(labels) - 0.5, -0.5)
-    ax.set_xlabel("h(x) at the end")
-    return figure
+    width, height = (round(PIXELS * inches) for inches in figure.get_size_inches())
+    return Picture(f"{name}.svg", width, height)

@@ -28,6 +28,20 @@ STYLE = '<link rel="stylesheet" href="page.css">'
 ELEMENT = re.compile(r"<script\b([^>]*)>.*?</script>\s*", re.DOTALL)
 LINK = re.compile(r'<link\b[^>]*\bhref="https?://[^>]*>\s*')
 HANDLER = re.compile(r'(?<=\s)on(?=\w+="[^"]*")')
+# What the page says of itself, and its headings.
+TEXTS = (
+    ("<html>", '<html lang="en">'),
+    (
+        r"<title>Result on (.*)</title>",
+        r"<title>\1, all controls · benchmark_bilevel</title>",
+    ),
+    (r'<h1 (class="ml11">[\s\S]*?)</h1>', r"<div \1</div>"),
+    (r"<h2 (.*)>Result on (.*)</h2>", r"<h1 \1>\2: all controls</h1>"),
+    (r">x_axis</label>", ">Against</label>"),
+    (r">(problem|cost|target)</label>", lambda found: f">{found[1].title()}</label>"),
+    (r">Configs<", ">Plot views<"),
+    (r">Data<", ">Result file<"),
+)
 # Of the scripts that benchopt's page asks for, `INTERACTIVE` has what is used.
 REPLACED = ("plotly", "gridjs", "animejs")
 
@@ -73,7 +87,9 @@ def write_result_page(results, file, folder, benchmark, url=""):
     }
     data = {"_plots": update_plot_data_style(plots, plotly=True), "metadata": metadata}
     # A script, as JSON has no NaN.
-    lines = [f"window.{name} = {_json(value)};\n" for name, value in data.items()]
+    lines = [
+        f"window.{name} = {as_script_text(value)};\n" for name, value in data.items()
+    ]
     (folder / file.script).write_text("".join(lines), encoding="utf-8")
     # Whatever the template puts into its page is escaped, but for the style sheets.
     template = Template(
@@ -95,6 +111,8 @@ def write_result_page(results, file, folder, benchmark, url=""):
         static={name: Markup(text) for name, text in BENCHOPT.items()},
         home="index.html",
     )
+    for old, new in TEXTS:
+        text = re.sub(old, new, text)
     text = with_own_scripts(text, (PLOTLY, file.script, INTERACTIVE))
     (folder / file.interactive).write_text(text, encoding="utf-8")
 
@@ -103,8 +121,8 @@ def _has_data(figures):
     return any(figure["data"] for figure in figures.values())
 
 
-def _json(value):
-    """As in a page: no text in it ends a script or begins a comment."""
+def as_script_text(value):
+    """JSON as in a page: no text in it ends a script or begins a comment."""
     return json.dumps(value, separators=(",", ":")).replace("<", r"\u003c")
 
 

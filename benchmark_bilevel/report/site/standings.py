@@ -1,71 +1,85 @@
 """Where solvers stand: on each problem, and over all of them."""
 
+from itertools import product
+from typing import NamedTuple
+
 import numpy as np
 
+from benchmark_bilevel.report.curves import QUANTILES
+from benchmark_bilevel.report.metrics import AXES
 from benchmark_bilevel.report.results import Ends, ends_by_variant
+from benchmark_bilevel.report.tables import best_rows
 from benchmark_bilevel.report.targets import (
     FINE_TARGETS,
+    TARGETS,
     best_variants,
-    rank_key,
     reached,
-    surviving,
 )
 
 
-def standings(results):
-    """From (problem, solver) to a dict: where it stands with its best parameters there.
+class Standing(NamedTuple):
+    """A solver on a problem, with its best parameters there."""
 
-    ``ends`` tells how the runs ended; ``rank`` is None where nothing can be best, without
-    a reference minimum or if a deadline cut all runs. Else there are ``n_solvers``,
-    ``gap`` (the median of the final suboptimality, relative to the initial one),
-    ``costs`` in seconds of the targets, and ``name`` with all parameters.
-    """
-    table = best_variants(reached(results))
-    ends = ends_by_variant(results)
+    solver: str
+    rank: int | None  # by the end; None if a deadline cut all runs
+    n_solvers: int
+    name: str  # with all parameters
+    ends: Ends
+    value: float  # h at the end, as all numbers here the median of the survivors
+    end: float  # what it ranks by: suboptimality at the end, or h
+    low: float  # 20 and 80 % of that
+    high: float
+    gap: float | None  # final / initial suboptimality; None without a reference
+    costs: dict  # from (axis, target) to (median, low, high)
+
+
+def standings(results):
+    """From (problem, solver) to its `Standing`; the first of a problem come first."""
+    all_ends = ends_by_variant(results)
     found = {}
-    for (problem, solver), runs in results.groupby(["problem", "solver"], sort=False):
-        parts = [ends[problem, variant] for variant in runs["variant"].unique()]
-        found[problem, solver] = {"rank": None, "ends": Ends.sum(parts)}
-    for problem, runs in table.groupby("problem"):
-        keys = {name: rank_key(own["final"]) for name, own in runs.groupby("solver")}
-        for solver, own in runs.groupby("solver"):
-            variant = own["variant"].iloc[0]
-            alive = own[np.isfinite(own["final"])]
-            found[problem, solver] = {
-                "rank": sum(key < keys[solver] for key in keys.values()) + 1,
-                "n_solvers": len(keys),
-                "gap": surviving(own["final"] / own["initial"]),
-                "costs": alive.groupby("target")["seconds"].median().to_dict(),
-                "name": variant,
-                "ends": ends[problem, variant],
-            }
+    for problem, runs in results.groupby("problem", sort=False):
+        table = best_rows(results, problem)
+        variants = runs.groupby("solver", sort=False)["variant"].unique()
+        for k, row in enumerate(table.to_dict("records")):
+            cut = np.isnan(row["rank"])
+            names = variants[row["solver"]]
+            found[problem, row["solver"]] = Standing(
+                solver=row["solver"],
+                rank=None if cut else k + 1,
+                n_solvers=len(table),
+                name=row["name"],
+                ends=Ends.sum([all_ends[problem, name] for name in names])
+                if cut
+                else row["ends"],
+                value=row["value"],
+                end=row.get("median", row["value"]),
+                low=row["low"],
+                high=row["high"],
+                gap=row.get("gap"),
+                costs={
+                    key: (row[key], *(row[*key, q] for q in QUANTILES))
+                    for key in product(AXES, TARGETS)
+                    if key in row
+                },
+            )
     return found
 
 
-def ranking(results):
-    """Solvers by the share of targets that they reach; a dict with rows and columns.
+def ranking(results, standing):
+    """Names of the solvers, by the share of targets that they reach.
 
     Those of which a run diverged come last. Each problem weighs the same, and one where
-    a solver was not run counts against it. ``cells`` has the standing of the solver on
-    each problem, None where it was not run.
+    a solver was not run counts against it.
     """
     table = best_variants(reached(results, FINE_TARGETS))
-    names = table["problem"].unique().tolist()
-    standing = standings(results)
-    rows = []
-    for solver in sorted({solver for name, solver in standing if name in names}):
+    n_problems = table["problem"].nunique()
+    keys = {}
+    for solver in sorted({solver for _, solver in standing}):
+        own = [found for (_, name), found in standing.items() if name == solver]
         runs = table[table["solver"] == solver]
         hits = np.isfinite(runs["seconds"]).groupby(runs["problem"]).mean()
-        cells = [standing.get((name, solver)) for name in names]
-        ends = Ends.sum([cell["ends"] for cell in cells if cell])
-        rows.append(
-            {
-                "solver": solver,
-                "share": hits.sum() / len(names),
-                "ends": ends,
-                "cells": cells,
-            }
-        )
-    rows.sort(key=lambda row: (row["ends"].n_diverged > 0, -row["share"]))
-    left_out = [name for name in results["problem"].unique() if name not in names]
-    return {"problems": names, "rows": rows, "left_out": left_out}
+        share = hits.sum() / max(n_problems, 1)
+        ranks = [found.rank / found.n_solvers for found in own if found.rank]
+        diverged = any(found.ends.n_diverged for found in own)
+        keys[solver] = diverged, -share, np.mean(ranks) if ranks else np.inf
+    return sorted(keys, key=keys.get)

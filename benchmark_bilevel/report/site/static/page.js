@@ -16,10 +16,21 @@
       hide(document.getElementById("system-modal")),
   };
 
+  // What figures have in common stays as it was chosen when the figure changes.
+  const COMMON = ["problem", "x_axis", "cost", "target"];
+  const alike = (key, value) => {
+    const name = COMMON.find((common) => key.endsWith(`_${common}`));
+    const selects = name ? [...document.querySelectorAll(`select[id$="_${name}"]`)] : [];
+    const able = selects.filter(({options}) => [...options].some((o) => o.value === value));
+    for (const select of able) select.value = value;
+    const keys = able.map(({id}) => id.replace("change_", ""));
+    return Object.fromEntries([key, ...keys].map((each) => [each, value]));
+  };
+
   const actionOf = (code) => {
     const set = code.match(/^setState\(\{(\w+): this\.(value|checked)\b/);
     const action = set
-      ? (element) => setState({[set[1]]: element[set[2]]})
+      ? (element) => setState(alike(set[1], element[set[2]]))
       : actions[code.replace(/^return /, "")];
     if (!action) throw new Error(`benchopt's page does what is not known here: ${code}`);
     return action;
@@ -51,6 +62,63 @@
   }
   document.getElementById("brand").classList.remove("hidden");
 
+  // --- by keyboard, and for those who listen -------------------------------------------
+
+  const asButton = (element) => {
+    element.tabIndex = 0;
+    element.setAttribute("role", "button");
+    element.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.preventDefault();
+      element.click();
+    });
+  };
+  document.querySelectorAll("span.view").forEach(asButton);
+  new MutationObserver((changes) => {
+    const added = changes.flatMap(({addedNodes}) => [...addedNodes]);
+    for (const item of added) asButton(item.querySelector(":scope > .bg-white") ?? item);
+  }).observe(document.getElementById("plot_legend"), {childList: true});
+  for (const control of document.querySelectorAll("select, input")) {
+    const text = control.closest("[id], .px-8")?.parentElement.querySelector("label, .block");
+    if (!control.title && text) control.ariaLabel ??= text.textContent.trim();
+  }
+
+  // --- what is chosen is in the address, so that a link leads there ----------------------
+
+  let chosen = window._state;
+  const LISTS = ["hidden_curves"];
+  const permalink = () => {
+    const {plot_kind: kind} = chosen;
+    const own = ([key]) => !/_(problem|x_axis|cost|target)$/.test(key) || key.startsWith(kind);
+    const found = new URLSearchParams();
+    for (const [key, value] of Object.entries(chosen).filter(own)) {
+      for (const each of [value].flat()) found.append(key, each);
+    }
+    return `#${found}`;
+  };
+  Object.defineProperty(window, "_state", {
+    get: () => chosen,
+    set: (value) => {
+      chosen = value;
+      history.replaceState(null, "", permalink());
+    },
+  });
+  const wanted = new URLSearchParams(location.hash.slice(1));
+  const restore = () => {
+    const update = {};
+    for (const key of new Set(wanted.keys())) {
+      if (!(key in chosen)) continue;
+      const value = wanted.get(key);
+      update[key] = LISTS.includes(key) ? wanted.getAll(key)
+        : typeof chosen[key] === "boolean" ? value === "true" : value;
+      const select = document.getElementById(`change_${key}`);
+      if (select) select.value = value;
+    }
+    if (!(update.plot_kind in window._plots)) return;
+    setState({plot_kind: update.plot_kind});
+    setState(update);
+  };
+
   window.addEventListener("load", () => {
     const options = document.querySelectorAll("[id$='-custom-params-container'] select");
     setState({
@@ -65,6 +133,7 @@
       ),
     });
     // The first is a text: "Available plot views".
-    setConfig(document.getElementsByClassName("view")[1]);
+    if (wanted.has("plot_kind")) restore();
+    else setConfig(document.getElementsByClassName("view")[1]);
   });
 }

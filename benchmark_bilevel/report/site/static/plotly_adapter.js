@@ -16,7 +16,9 @@
     ...trace,
     line: {...trace.line, width: 2, dash: curve.dash, shape: curve.shape},
     marker: {...trace.marker, size: 8, maxdisplayed: 10},
-    hovertemplate: `${escapeHtml(trace.name)}<br>(%{x:.3e}, %{y:.3e})<extra></extra>`,
+    hovertemplate: [trace.name, `${getPlotData().xlabel}: X`, `${getPlotData().ylabel}: Y`]
+      .map(escapeHtml).join("<br>")
+      .replace(/X(?=<br>)/, "%{x:.3~g}").replace(/Y$/, "%{y:.3~g}<extra></extra>"),
   });
 
   const restyleBand = ({hovertemplate, legend, ...band}) => ({
@@ -58,5 +60,22 @@
     titled.title = {...titled.title, font, x: 0.5, xanchor: "center"};
     return plotly.react(div, traces.flatMap(restyle), titled);
   };
-  window.Plotly = Object.create(plotly, {react: {value: react}});
+  // Within a decade or two powers of ten are too few numbers on an axis.
+  const relayout = (div, update) => {
+    const finer = Object.entries(update).map(([key, value]) => {
+      const axis = div._fullLayout[key.replace(".dtick", "")];
+      const decades = axis?.range ? Math.abs(axis.range[1] - axis.range[0]) : Infinity;
+      return [key, decades < 0.7 ? "D1" : decades < 1.5 ? "D2" : value];
+    });
+    return plotly.relayout(div, Object.fromEntries(finer));
+  };
+
+  // A table stands in the figure's place: there is nothing to fit into it then.
+  const resize = async (div) => (div.offsetParent ? plotly.Plots.resize(div) : undefined);
+
+  window.Plotly = Object.create(plotly, {
+    react: {value: react},
+    relayout: {value: relayout},
+    Plots: {value: Object.create(plotly.Plots, {resize: {value: resize}})},
+  });
 }

@@ -1,5 +1,5 @@
-// A click on a heading sorts its table; cells may give a data-value, and empty ones
-// (not reached, not available) stay last.
+// A click on a heading sorts its table, and so does its button by keyboard; cells may give
+// a data-value, and empty ones (not reached, not available) stay last.
 for (const table of document.querySelectorAll("table.sortable")) {
   const value = (row, k) => row.cells[k].dataset.value ?? row.cells[k].textContent.trim();
   const compare = (a, b) => {
@@ -18,8 +18,12 @@ for (const table of document.querySelectorAll("table.sortable")) {
       for (const other of table.tHead.rows[0].cells) other.ariaSort = "none";
       heading.ariaSort = ascending ? "ascending" : "descending";
     };
-    heading.tabIndex = 0;
-    heading.addEventListener("click", sort);
-    heading.addEventListener("keydown", (event) => event.key === "Enter" && sort());
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "sort";
+    button.ariaLabel = `Sort by ${heading.textContent.trim()}`;
+    heading.ariaSort = "none";
+    heading.append(button);
+    heading.addEventListener("click", ({target}) => target.closest("a") ?? sort());
   });
 }

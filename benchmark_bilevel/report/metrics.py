@@ -1,0 +1,85 @@
+"""The columns of a result file that figures and tables show: names, scales, aims."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Metric(NamedTuple):
+    """A column of the result file, and how to show it."""
+
+    column: str
+    title: str
+    better: str = "↓"  # or "↑"
+    scale: str = "loglog"
+
+    @property
+    def axis(self):
+        """What a vertical axis is labelled with."""
+        return f"{self.title}\n{self.better} better"
+
+    @property
+    def line(self):
+        """What a horizontal axis or a column is labelled with."""
+        return f"{self.title}  {self.better} better"
+
+
+METRICS = {
+    "suboptimality": Metric("objective_suboptimality", "suboptimality h(x) − h*"),
+    "hypergradient_norm": Metric(
+        "objective_hypergradient_norm", "hypergradient ‖∇h(x)‖"
+    ),
+    "inner_distance": Metric("objective_inner_distance", "inner distance ‖z − z*(x)‖"),
+    "test_accuracy": Metric(
+        "objective_test_accuracy", "test accuracy", "↑", "semilog-x"
+    ),
+    "test_loss": Metric("objective_test_loss", "test loss", scale="semilog-x"),
+    "value": Metric("objective_value", "value function h(x)", scale="semilog-x"),
+}
+# An attacker's aim is the reverse of everybody else's.
+ATTACKER = {
+    "value": METRICS["value"]._replace(title="h(x) = −validation loss"),
+    "test_accuracy": METRICS["test_accuracy"]._replace(better="↓"),
+    "test_loss": METRICS["test_loss"]._replace(better="↑"),
+}
+# What a problem may measure besides, mostly at the end of a run.
+FURTHER = {
+    "corrupted_auc": Metric(
+        "objective_corrupted_auc", "wrong labels found: AUC of −x", "↑"
+    ),
+    "retrained_validation_accuracy": Metric(
+        "objective_retrained_validation_accuracy", "retrained: validation accuracy"
+    ),
+    "retrained_test_accuracy": Metric(
+        "objective_retrained_test_accuracy", "retrained: test accuracy"
+    ),
+}
+AXES = {
+    "seconds": ("time", "solver time [s]"),
+    "oracle calls": ("objective_oracle_calls", "oracle calls [per-sample evaluations]"),
+}
+
+
+def metric_on(results, problem, name):
+    """The metric `name` of `METRICS` or `FURTHER` as `problem` has it.
+
+    Parameters
+    ----------
+    results : DataFrame
+        With the columns of `results.prepare`.
+    problem, name : str
+    """
+    if name in FURTHER:
+        return FURTHER[name]
+    kinds = results["kind"][results["problem"] == problem]
+    attacked = bool((kinds == "data-poisoning").any())
+    return ATTACKER.get(name, METRICS[name]) if attacked else METRICS[name]
+
+
+def known(rows, metrics):
+    """Those names of `metrics` (a dict of `Metric`) that have a value in `rows`."""
+    return [
+        name
+        for name, metric in metrics.items()
+        if np.isfinite(rows[metric.column]).any()
+    ]

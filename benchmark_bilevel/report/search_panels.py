@@ -1,0 +1,113 @@
+"""The panels of a search: the plane of steps of each solver, the best after k trials."""
+
+from functools import partial
+
+import numpy as np
+
+from benchmark_bilevel.report.drawing import GREY, set_range
+from benchmark_bilevel.report.labels import Name
+from benchmark_bilevel.report.look import set_log
+from benchmark_bilevel.report.panels import LEADERS, Panel
+from benchmark_bilevel.report.styles import style
+
+# Ends within this factor of the best, from the darkest colour on, then all others.
+CLASSES = ((2.0, "#08306b"), (10.0, "#4292c6"), (np.inf, "#ffffff"))
+CHOSEN = "#D55E00"
+
+
+def plane_panels(search):
+    """A panel for each solver with both steps among what was searched."""
+    return [
+        Panel(f"plane {one.solver}", one.solver, partial(draw_plane, one=one))
+        for one in search.solvers
+        if np.isfinite(one.steps + one.outer_steps).any()
+    ]
+
+
+def draw_plane(ax, one):
+    """Each trial at its steps, the darker the lower its end; a ring around the choice.
+
+    Crosses diverged. The classes are factors of the best trial's suboptimality, or,
+    where h* is unknown, shares of the way from the best to the median trial.
+    """
+    alive = np.isfinite(one.ends)
+    set_range(ax, "x", one.steps[np.isfinite(one.steps)], log=True)
+    set_range(ax, "y", one.outer_steps[np.isfinite(one.outer_steps)], log=True)
+    ax.plot(
+        *(one.steps[~alive], one.outer_steps[~alive]),
+        "x",
+        color="#6e7781",
+        markersize=3,
+        markeredgewidth=0.8,
+    )
+    classes = _classes(one.ends)
+    for k, (_, color) in enumerate(CLASSES):
+        own = alive & (classes == k)
+        ax.plot(
+            *(one.steps[own], one.outer_steps[own]),
+            "o",
+            color=color,
+            markersize=4,
+            markeredgecolor="#57606a",
+            markeredgewidth=0.4,
+        )
+    if one.chosen is not None:
+        ax.plot(
+            *(one.steps[one.chosen], one.outer_steps[one.chosen]),
+            "o",
+            markersize=8,
+            markerfacecolor="none",
+            markeredgecolor=CHOSEN,
+            markeredgewidth=1.4,
+        )
+    ax.set_xlabel("step size")
+    ax.set_ylabel("outer step")
+    return []
+
+
+def _classes(ends):
+    """Of each end the number of the first of `CLASSES` that it is in."""
+    alive = ends[np.isfinite(ends)]
+    if not alive.size:
+        return np.zeros(len(ends), int)
+    best, bounds = alive.min(), [factor for factor, _ in CLASSES]
+    if best <= 0:  # no suboptimality: the way from the best to the median
+        ends = 1 + 18 * (ends - best) / max(np.median(alive) - best, 1e-300)
+        best = 1.0
+    factors = np.where(np.isfinite(ends), ends / best, np.inf)
+    return np.searchsorted(bounds, factors)
+
+
+def best_panel(search):
+    """What to expect of the best of k trials, the first solvers in colour."""
+    return Panel("expected best", search.name, partial(draw_best, search=search))
+
+
+def draw_best(ax, search):
+    """Medians and 20–80 % bands of the best end after k trials in random order."""
+    medians = [one.best.median[np.isfinite(one.best.median)] for one in search.solvers]
+    known = np.concatenate(medians)
+    positive = search.has_reference and (known > 0).all()
+    set_range(ax, "y", known if known.size else np.ones(1), log=positive)
+    set_log(ax, "x", 0.9, 1.1 * max(search.n_trials, 2))
+    names = []
+    for rank, one in enumerate(search.solvers):
+        k = np.arange(1, len(one.ends) + 1)
+        known = np.isfinite(one.best.median)
+        x, y = k[known], one.best.median[known]
+        if rank >= LEADERS:
+            ax.plot(x, y, color=GREY, linewidth=0.7)
+            continue
+        look = style(one.solver)
+        high = np.where(np.isfinite(one.best.high[known]), one.best.high[known], y)
+        ax.fill_between(
+            x, one.best.low[known], high, color=look.color, alpha=0.15, linewidth=0
+        )
+        (line,) = ax.plot(
+            x, y, color=look.color, marker=look.symbol, markeredgecolor="white"
+        )
+        names.append(Name(one.solver, y[-1] if y.size else np.nan, look.color, line))
+    ax.set_xlabel("trials")
+    what = "suboptimality" if search.has_reference else "score"
+    ax.set_ylabel(f"best {what} so far\n↓ better")
+    return names

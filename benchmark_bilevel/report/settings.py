@@ -1,0 +1,89 @@
+"""Parameters as tables: of all solvers on a problem, and of a solver on all problems."""
+
+from typing import NamedTuple
+
+from benchmark_bilevel.parameters import defaults
+from benchmark_bilevel.report.names import parameter_text, parameters_of, rounded
+from benchmark_bilevel.report.tables import best_rows, summary
+
+
+class Settings(NamedTuple):
+    """The parameters of the runs on a problem."""
+
+    columns: list  # names of those that several solvers have, with different values
+    rows: list  # (solver, label, texts of the columns, text of all its others)
+    same: dict  # the value of each parameter that all have alike
+
+
+def _by_variant(rows):
+    """From a variant to the dict of its parameters' texts."""
+    first = rows.drop_duplicates("variant")
+    return {
+        first["variant"][index]: values
+        for _, table in parameters_of(first, "solver_name", "p_solver_")
+        for index, values in table.to_dict("index").items()
+    }
+
+
+def settings_on(results, problem):
+    """The `Settings` of all runs on `problem`, in the order of the table."""
+    rows = results[results["problem"] == problem]
+    of_variant = _by_variant(rows)
+    table = summary(results, problem)
+    owners, values = {}, {}
+    for variant, own in of_variant.items():
+        for name, text in own.items():
+            owners.setdefault(name, []).append(variant)
+            values.setdefault(name, set()).add(text)
+    same = {
+        name: next(iter(texts))
+        for name, texts in values.items()
+        if len(texts) == 1 and len(owners[name]) == len(of_variant) > 1
+    }
+    columns = [
+        name
+        for name, variants in owners.items()
+        if name not in same and 2 * len(variants) > len(of_variant)
+    ]
+    lines = []
+    for row in table.to_dict("records"):
+        own = of_variant[row["name"]]
+        rest = {k: text for k, text in own.items() if k not in (*columns, *same)}
+        others = ", ".join(f"{k}={rounded(text)}" for k, text in rest.items())
+        texts = [rounded(own.get(name, "")) for name in columns]
+        lines.append((row["solver"], row["label"], texts, others))
+    return Settings(columns, lines, same)
+
+
+def settings_of(results, solver, problems, solver_class):
+    """The parameters of `solver`: its defaults, and its best ones on each problem.
+
+    Parameters
+    ----------
+    results : DataFrame
+    solver : str
+    problems : list of str
+        On which it ran.
+    solver_class : type or None
+        None if the benchmark has none of this name.
+
+    Returns
+    -------
+    list of (str, str, list of str)
+        Name, default ("" where nobody knows), values on the problems.
+    """
+    chosen = []
+    for problem in problems:
+        best = best_rows(results, problem).set_index("solver")["name"][solver]
+        rows = results[(results["problem"] == problem) & (results["variant"] == best)]
+        chosen.append(_by_variant(rows)[best])
+    names = dict.fromkeys(name for own in chosen for name in own)
+    known = defaults(solver_class.parameters) if solver_class else {}
+    return [
+        (
+            name,
+            rounded(parameter_text(known[name])) if name in known else "",
+            [rounded(own.get(name, parameter_text(None))) for own in chosen],
+        )
+        for name in names
+    ]

@@ -1,0 +1,127 @@
+"""Pages from the texts in ``docs/``: Markdown as GitHub shows it, mathematics as MathML."""
+
+import posixpath
+import re
+from dataclasses import dataclass
+
+import mistune
+from markupsafe import Markup, escape
+from mistune.plugins.math import math
+from mistune.plugins.table import table
+
+from benchmark_bilevel.report.names import file_name
+from benchmark_bilevel.report.site.mathematics import from_latex
+
+TITLE = re.compile(r"# (.+)\n+")
+# Texts at the repository's root that have a page of another name.
+ROOT_TEXTS = {"CHANGELOG.md": "changes.html", "CONTRIBUTING.md": "contributing.html"}
+
+
+@dataclass
+class Guide:
+    """A text of the repository as a page."""
+
+    title: str
+    path: str  # of the page
+    source: str  # of the text, from the repository's root
+    summary: str  # its first paragraph, without markup
+    html: str
+
+
+def guides(folder, url):
+    """A `Guide` for each text in `folder`/docs, in alphabetical order.
+
+    Parameters
+    ----------
+    folder : Path
+        The benchmark's.
+    url : str
+        Of the repository's files, where links to them lead; "" if nowhere.
+    """
+    return [
+        _guide(folder, source, pages_of(folder), url)
+        for source in pages_of(folder)
+        if source.startswith("docs/")
+    ]
+
+
+def colophon(folder, url):
+    """Changes, how to contribute and the licence, as a `Guide` each."""
+    pages = pages_of(folder)
+    found = [
+        _guide(folder, source, pages, url) for source in ROOT_TEXTS if source in pages
+    ]
+    if (folder / "LICENSE").exists():
+        text = (folder / "LICENSE").read_text(encoding="utf-8")
+        html = str(Markup('<pre class="wrap">{}</pre>').format(text))
+        found.append(Guide("Licence", "licence.html", "LICENSE", "The licence.", html))
+    return found
+
+
+def pages_of(folder):
+    """From the repository's texts in Markdown to their pages."""
+    names = [path.stem for path in sorted((folder / "docs").glob("*.md"))]
+    pages = {f"docs/{name}.md": f"{file_name(name)}.html" for name in names}
+    return pages | {k: v for k, v in ROOT_TEXTS.items() if (folder / k).exists()}
+
+
+def _guide(folder, source, pages, url):
+    text = (folder / source).read_text(encoding="utf-8")
+    title = TITLE.match(text)
+    body = text[title.end() :]
+    renderer = PageRenderer(source, pages, url)
+    html = mistune.create_markdown(renderer=renderer, plugins=[table, math])(body)
+    first = re.sub(r"[`*\[\]\\]|\(\S+\)", "", body.partition("\n\n")[0])
+    return Guide(title[1], pages[source], source, " ".join(first.split()), html)
+
+
+class PageRenderer(mistune.HTMLRenderer):
+    """Headings that links lead to, tables that scroll, links that work on the site.
+
+    Parameters
+    ----------
+    source : str
+        Of the text, from the repository's root.
+    pages : dict
+        From texts of the repository to their pages.
+    url : str
+        Of the repository's files.
+    """
+
+    def __init__(self, source, pages, url):
+        super().__init__(escape=True)
+        self.folder, self.pages, self.url = posixpath.dirname(source), pages, url
+
+    def heading(self, text, level, **attributes):
+        anchor = file_name(re.sub("<[^>]*>", "", text))
+        return f'<h{level} id="{anchor}">{text}</h{level}>\n'
+
+    def block_code(self, code, info=None):
+        if info == "math":
+            return (
+                f'<div class="formula" tabindex="0">{from_latex(code, "block")}</div>'
+            )
+        return f'<pre tabindex="0"><code>{escape(code)}</code></pre>\n'
+
+    def block_math(self, text):
+        return self.block_code(text, "math")
+
+    def inline_math(self, text):
+        return str(from_latex(text))
+
+    def table(self, text):
+        return f'<div class="scroll" tabindex="0"><table>{text}</table></div>\n'
+
+    def table_cell(self, text, align=None, head=False):
+        tag = 'th scope="col"' if head else "td"
+        return f"<{tag}>{text}</{tag[:2]}>\n"
+
+    def link(self, text, url, title=None):
+        if re.match(r"[a-z]+:|#", url):
+            return super().link(text, url, title)
+        path, hash_sign, fragment = url.partition("#")
+        path = posixpath.normpath(posixpath.join(self.folder, path))
+        if path in self.pages:
+            address = self.pages[path] + hash_sign + fragment
+            return super().link(text, address, title)
+        return super().link(text, f"{self.url}/{path}", title) if self.url else text

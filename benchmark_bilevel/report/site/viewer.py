@@ -1,0 +1,146 @@
+"""What the interactive curves draw: a file of numbers for each problem and data set.
+
+They are the curves of the figures, against each cost. A file has every list of numbers
+once, however many curves it belongs to: the medians of a metric are the same against
+seconds and oracle calls, and the costs are the same for all metrics.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from benchmark_bilevel.report.curves import X_AXES, curves
+from benchmark_bilevel.report.metrics import METRICS, metric_on
+from benchmark_bilevel.report.site.result_pages import as_script_text
+from benchmark_bilevel.report.styles import style
+
+STATIC = Path(__file__).parent / "static"
+SCRIPTS = ("chart.js", "viewer_parts.js", "viewer.js", "viewer_places.js")
+# A screen shows no more digits, and forty solvers have to stay below 300 kB.
+DIGITS, DIGITS_OF_BANDS = 4, 2
+
+
+def write_viewer(folder):
+    """Write the script that draws curves into `folder`."""
+    parts = [(STATIC / name).read_text(encoding="utf-8") for name in SCRIPTS]
+    (folder / "viewer.js").write_text("\n".join(parts), encoding="utf-8")
+
+
+def write_curves(results, problems, groups, folder, names):
+    """Write a script with the curves of each case of `problems` into `folder`/data.
+
+    Parameters
+    ----------
+    results : DataFrame
+        Of `results.prepare`.
+    problems : list of content.ProblemPage
+    groups : dict
+        From a solver's name to what its group is called.
+    folder : Path
+        The site's root.
+    names : FileNames
+
+    Returns
+    -------
+    dict
+        From a case's name to the address of its script; cases without any curve have
+        none.
+    """
+    scripts = {}
+    for page in problems:
+        for case in page.cases:
+            content = curves_of(results, case.name, case.table["name"], groups)
+            if not content["metrics"]:
+                continue
+            scripts[case.name] = f"data/{names('curves', case.name)}.js"
+            # A browser reads no JSON beside a page that it opened from a disk.
+            text = f"(window.curves ??= {{}})[{as_script_text(case.anchor)}] = "
+            text += as_script_text(content) + ";\n"
+            (folder / scripts[case.name]).write_text(text, encoding="utf-8")
+    return scripts
+
+
+def curves_of(results, problem, variants, groups):
+    """All that the curves of `problem` need, in what JSON can hold.
+
+    Parameters
+    ----------
+    results : DataFrame
+    problem : str
+    variants : sequence of str
+        Solvers with their parameters, the best first.
+    groups : dict
+
+    Returns
+    -------
+    dict
+        ``problem``; ``costs`` and ``metrics``, what they are called; ``lists`` of
+        numbers; ``curves``, in the order of `variants`. Of a curve ``drawn`` has by
+        metric and cost the indices of its lists of costs, medians, and low and high
+        quantiles, and ``crosses`` by cost that of what runs cost that diverged.
+    """
+    pool, metrics, found = Pool(), {}, {}
+    for name in METRICS:
+        for cost in X_AXES:
+            for curve in curves(results, problem, name, cost):
+                if not curve.x.size:
+                    continue
+                metric = metric_on(results, problem, name)
+                metrics[name] = {
+                    "title": metric.title,
+                    "better": metric.better,
+                    "log": metric.scale == "loglog",
+                }
+                entry = found.setdefault(curve.name, _head(curve, groups))
+                entry["drawn"].setdefault(name, {})[cost] = [
+                    pool.index(curve.x, DIGITS),
+                    pool.index(curve.y, DIGITS),
+                    pool.index(curve.low, DIGITS_OF_BANDS),
+                    pool.index(curve.high, DIGITS_OF_BANDS),
+                ]
+                entry["crosses"][cost] = pool.index(curve.crosses, DIGITS)
+    return {
+        "problem": problem,
+        "costs": {name: title for name, (_, title) in X_AXES.items()},
+        "metrics": metrics,
+        "lists": pool.lists,
+        "curves": [found[name] for name in variants if name in found],
+    }
+
+
+def _head(curve, groups):
+    look = style(curve.solver, *curve.rank)
+    return {
+        "label": curve.label,
+        "parameters": curve.name,
+        "group": groups[curve.solver],
+        "note": curve.ends.text,
+        "color": "#" + "".join(f"{round(255 * part):02x}" for part in look.color),
+        "marker": look.symbol,
+        "dash": look.dash,
+        "drawn": {},
+        "crosses": {},
+    }
+
+
+class Pool:
+    """Lists of rounded numbers, each kept once."""
+
+    def __init__(self):
+        self.lists, self._known = [], {}
+
+    def index(self, values, digits):
+        """Where the list of `values`, with as many `digits`, is among ``lists``."""
+        numbers = tuple(_number(value, digits) for value in values)
+        if numbers not in self._known:
+            self._known[numbers] = len(self.lists)
+            self.lists.append(list(numbers))
+        return self._known[numbers]
+
+
+def _number(value, digits):
+    """Rounded, for JSON and as short as can be; None if it is no number."""
+    if not np.isfinite(value):
+        return None
+    number = float(f"{value:.{digits}g}")
+    return int(number) if number.is_integer() else number

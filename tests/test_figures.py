@@ -1,0 +1,238 @@
+"""Figures: they show what was measured, can be read, and are the same each time."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic_results as synthetic
+from click.testing import CliRunner
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+from benchmark_bilevel.__main__ import main
+from benchmark_bilevel.report import figures, labels, look, styles
+from benchmark_bilevel.report.curves import curves
+from benchmark_bilevel.report.drawing import draw_curves, draw_strips
+from benchmark_bilevel.report.metrics import METRICS, metric_on
+from benchmark_bilevel.report.panels import all_panels, curve_panel, end_panels
+from benchmark_bilevel.report.results import prepare
+
+PROBLEM = "ijcnn1, hyperparameter-selection"
+POISONING = {"dataset": "mnist", "problem": "data-poisoning", "has_reference": False}
+
+
+@pytest.fixture(scope="module")
+def runs():
+    """SOBA and SABA, and AmIGO of which one of five runs diverges."""
+    cells = [
+        synthetic.cell(solver, rate, k, diverged=(solver, k) == ("AmIGO", 1))
+        for solver, rate in (("SOBA", 0.1), ("SABA", 1.0), ("AmIGO", 0.01))
+        for k in range(5)
+    ]
+    return prepare(pd.concat(cells, ignore_index=True))
+
+
+def drawn(found, metric="suboptimality", **options):
+    """Axes with the curves `found`."""
+    ax = Figure().subplots()
+    draw_curves(ax, found, METRICS[metric], "solver time [s]", **options)
+    return ax
+
+
+def lines_of(ax, solver):
+    color = styles.style(solver).color
+    return [line for line in ax.lines if to_rgb(line.get_color()) == color]
+
+
+def test_markers_are_on_measurements_and_the_start_is_at_the_edge(runs):
+    found = curves(runs, PROBLEM, "suboptimality", "seconds")
+    ax = drawn(found)
+    left, right = ax.get_xlim()
+    for curve in found:
+        line = lines_of(ax, curve.solver)[0]
+        x, y = line.get_data()
+        marked = line.get_markevery()
+        np.testing.assert_array_equal(x[marked], np.maximum(curve.x[1:], left))
+        np.testing.assert_array_equal(y[marked], curve.y[1:])
+        assert x[0] == left and y[0] == curve.y[0]
+        assert line.get_drawstyle() == "default"
+    assert right >= max(curve.x[-1] for curve in found)
+
+
+def test_the_picture_begins_where_something_happens(runs):
+    """At half of the cost at which the first median has gone a tenth of its way."""
+    found = curves(runs, PROBLEM, "suboptimality", "seconds")
+    moved = [
+        curve.x[curve.y < curve.y[0] - 0.1 * (curve.y[0] - curve.y.min())][0]
+        for curve in found
+    ]
+    left = drawn(found).get_xlim()[0]
+    np.testing.assert_allclose(left, min(moved) / 2)
+    assert drawn(found, linear=True).get_xlim()[0] == 0
+
+
+def test_divergence_is_a_cross_at_the_edge_and_moves_no_limit(runs):
+    found = curves(runs, PROBLEM, "suboptimality", "seconds")
+    ax = drawn(found)
+    cross = lines_of(ax, "AmIGO")[-1]
+    [stop] = (
+        runs[(runs["solver"] == "AmIGO") & (runs["end"] == "diverged")]
+        .groupby("idx_rep")["time"]
+        .max()
+    )
+    assert cross.get_marker() == "X" and list(cross.get_ydata()) == [1.0]
+    np.testing.assert_array_equal(cross.get_xdata(), [max(stop, ax.get_xlim()[0])])
+    medians = np.concatenate([curve.y for curve in found])
+    low, high = ax.get_ylim()
+    assert low < medians.min() and medians.max() < high < 3 * medians.max()
+    wide = [curve._replace(high=1e6 * curve.high) for curve in found]
+    assert drawn(wide).get_ylim() == (low, high), "bands move no limit"
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_every_axis_says_which_way_is_better(runs, name):
+    found = curves(runs, PROBLEM, name, "seconds")
+    label = drawn(found, name).get_ylabel()
+    arrow = "↑" if name == "test_accuracy" else "↓"
+    assert label.endswith(f"{arrow} better")
+
+
+def test_an_attack_s_aims_are_the_reverse():
+    runs = prepare(synthetic.cells(("SOBA",), n_repetitions=1, **POISONING))
+    arrows = {
+        name: metric_on(runs, "mnist, data-poisoning", name).better
+        for name in ("value", "test_accuracy", "test_loss", "retrained_test_accuracy")
+    }
+    assert arrows == {
+        "value": "↓",
+        "test_accuracy": "↓",
+        "test_loss": "↑",
+        "retrained_test_accuracy": "↓",
+    }
+
+
+def test_ends_are_strips_where_there_are_no_curves():
+    """All runs' ends, the best on top, and the start."""
+    runs = synthetic.cells(("SOBA", "SABA"), **POISONING)
+    last = runs["stop_val"] == runs["stop_val"].max()
+    first = runs["stop_val"] == 0
+    runs["objective_value"] = runs["objective_value"].where(last | first)
+    runs = prepare(runs)
+    problem = "mnist, data-poisoning"
+    value, retrained = end_panels(runs, problem)
+    assert retrained.title == "retrained: test accuracy"
+    ax = Figure().subplots()
+    assert value.draw(ax) == []
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["SABA", "SOBA"]
+    dots = ax.lines[0]
+    ends = runs[last & (runs["solver"] == "SABA")]["objective_value"]
+    np.testing.assert_array_equal(sorted(dots.get_xdata()), sorted(ends))
+    start = runs["objective_value"][first].median()
+    assert start in [line.get_xdata()[0] for line in ax.lines]
+    names = [panel.name for panel in all_panels(runs)]
+    assert "mnist-data-poisoning-end-value" in names
+    assert not any("value-seconds" in name for name in names)
+
+
+def test_ten_solvers_have_colours_and_names_and_forty_can_be_drawn():
+    solvers = [f"S{k}" for k in range(40)]
+    runs = prepare(synthetic.cells(solvers, n_repetitions=2))
+    panel = curve_panel(runs, PROBLEM, "suboptimality", "seconds")
+    figure = figures.compose([panel])
+    [ax] = figure.axes
+    names = [text.get_text() for text in ax.texts]
+    last = runs.groupby(["solver", "idx_rep"])["objective_suboptimality"].last()
+    best = last.groupby("solver").median().nsmallest(10).index
+    assert sorted(names) == sorted(best)
+    grey = [line for line in ax.lines if line.get_color() == "#b8bec5"]
+    assert len(grey) == 30
+    panel = curve_panel(runs, PROBLEM, "suboptimality", "seconds", solver="S3")
+    ax = Figure().subplots()
+    assert [name.text for name in panel.draw(ax)] == ["S3"]
+
+
+def test_names_do_not_overlap():
+    """Boxes stay in order and as near as can be; too many of them grow outwards."""
+    ends = np.array([0.2, 0.21, 0.22, 0.9, 1.0])
+    heights = np.full(5, 0.1)
+    places = labels.spread(ends, heights)
+    assert (np.diff(places) >= 0.1 - 1e-12).all()
+    np.testing.assert_allclose(places, [0.11, 0.21, 0.31, 0.85, 0.95])
+    assert (np.diff(labels.spread(np.zeros(30), np.full(30, 0.1))) > 0.09).all()
+
+
+@pytest.mark.parametrize("name", [*styles.SOLVERS, "Mine"])
+def test_marks_and_names_stand_out_from_white(name):
+    for rank in range(4):
+        color = styles.style(name, rank, 4).color
+        assert labels.contrast(color) >= 3, "marks"
+        assert labels.contrast(labels.legible(color)) >= 4.5, "text"
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [(20.1, 23.6), (2e-5, 3e-5), (0.3, 4), (1e-3, 30), (1e-14, 1), (1e5, 2e9)],
+)
+def test_logarithmic_axes_have_some_numbers_and_not_too_many(low, high):
+    ax = Figure().subplots()
+    look.set_log(ax, "x", low, high)
+    ticks = [tick for tick in ax.get_xticks() if low <= tick <= high]
+    texts = [ax.xaxis.get_major_formatter()(tick) for tick in ticks]
+    assert 2 <= len(texts) <= 8 and len(set(texts)) == len(texts)
+    assert not any(ax.xaxis.get_minor_formatter()(tick) for tick in ax.get_xticks())
+
+
+def test_dots_of_a_strip_without_runs():
+    """A solver of which every run diverged keeps its row."""
+    ax = Figure().subplots()
+    draw_strips(ax, [("SOBA", "SOBA", np.ones(2)), ("SABA", "SABA (…)", ())], "h(x)")
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["SOBA", "SABA (…)"]
+
+
+def test_figures_are_vectors_and_the_same_each_time(tmp_path):
+    runs = prepare(synthetic.cells(("SOBA", "SABA"), (0.1, 1.0), 3))
+    names = {panel.name for panel in all_panels(runs)}
+    name = "ijcnn1-hyperparameter-selection-suboptimality-oracle-calls"
+    assert {
+        name,
+        "ijcnn1-hyperparameter-selection-step-size",
+        "ijcnn1-hyperparameter-selection-variants-soba",
+        "profile-1e-01-seconds",
+        "targets-reached-seconds",
+    } < names
+    contents = []
+    for k in range(2):
+        [path] = figures.save_figures(runs, tmp_path / str(k), only=[name])
+        contents.append(path.read_bytes())
+    assert contents[0] == contents[1]
+    assert b"/Subtype /Image" not in contents[0], "vectors only"
+
+
+def test_publication_options(runs, tmp_path):
+    """Panels beside each other, a shared legend, a width, a paper's fonts."""
+    arguments = ["figures", "--format", "svg", "--only", "*suboptimality*"]
+    path = synthetic.write(
+        runs.drop(columns=["file", "title", "variant"]), tmp_path / "a.parquet"
+    )
+    options = ["--layout", "1x2", "--legend", "below", "--width", "6.75"]
+    result = CliRunner().invoke(
+        main, [*arguments, *options, "--font", "serif", str(tmp_path), str(path)]
+    )
+    assert result.exit_code == 0, result.output
+    text = (tmp_path / "panels-1.svg").read_text()
+    assert 'width="486pt"' in text and "STIXGeneral" in text
+    assert text.count(">SABA<") == 1 and text.count("Hyper-parameter selection") == 2
+    result = CliRunner().invoke(main, [*arguments, "--layout", "3", "x", str(path)])
+    assert result.exit_code == 2 and "such as 1x3" in result.output
+
+
+def test_no_legend_and_names_at_the_ends(runs):
+    panel = curve_panel(runs, PROBLEM, "suboptimality", "seconds")
+    [ax] = figures.compose([panel], legend="ends").axes
+    texts = [text.get_text() for text in ax.texts]
+    assert sorted(texts) == ["AmIGO\n(1 of 5 diverged)", "SABA", "SOBA"]
+    figure = figures.compose([panel], legend="none")
+    assert not figure.legends and not figure.axes[0].texts
+    below = figures.compose([panel], legend="below")
+    assert len(below.legends[0].get_texts()) == 3
+    width, height = below.get_size_inches()
+    assert width == look.COLUMN and height > figure.get_size_inches()[1]

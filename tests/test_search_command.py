@@ -1,0 +1,307 @@
+"""``python -m benchmark_bilevel search``: resumed anywhere, through benchopt's cells."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from benchopt.benchmark import Benchmark
+from click.testing import CliRunner
+from command_line import run as benchopt_run
+from conftest import ROOT, copy_of_the_benchmark
+
+from benchmark_bilevel.__main__ import main
+from benchmark_bilevel.search import cells, command
+from benchmark_bilevel.search.protocol import Run, choice
+from benchmark_bilevel.search.small import configurations, smaller, text_of
+from benchmark_bilevel.search.specification import Specification
+from benchmark_bilevel.search.store import Store
+
+SEARCH = """
+objective: Bilevel[problem=quadratic]
+dataset: quadratic[n_samples=64,n_outer_samples=64]
+oracle_calls: 10000
+trials: 5
+units: {inner: 1.0, outer: 2.0}
+solvers: [SOBA, TTSA]
+fixed: {runtime: torch, batch_size: 16}
+comment: A small one.
+"""
+
+
+def made_up(specification, runs, parallel=(), log=None, kill_at=None):
+    """In place of `cells.execute`: a score for each run, or the end of the process."""
+    rows = []
+    for run in runs:
+        text = f"{run.solver} {run.trial}"
+        score = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4]) / 2**32
+        # The first winner of SOBA diverges on a further seed.
+        fails = (run.solver, run.trial, run.stage) == ("SOBA", 4, "safety")
+        for seed in run.seeds:
+            rows.append(
+                {
+                    "solver": run.solver,
+                    "trial": run.trial,
+                    "stage": run.stage,
+                    "seed": seed,
+                    "budget": run.budget,
+                    "parameters": json.dumps(specification.parameters_of(run)),
+                    "shares": json.dumps({"step_size": score}),
+                    "score": score + 1e-3 * seed,
+                    "suboptimality": score,
+                    "diverged": float(fails and seed == 3),
+                    "oracle_calls": run.budget,
+                    "seconds": 1.0,
+                    "fingerprint": "abc",
+                }
+            )
+    if log is not None:
+        lines = log.read_text().splitlines() if log.exists() else []
+        if len(lines) == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        runs = [
+            f"{r.solver} {r.trial} {r.stage} {r.base_seed} {len(r.seeds)}" for r in runs
+        ]
+        log.write_text("\n".join([*lines, ", ".join(runs)]) + "\n")
+    return rows
+
+
+@pytest.fixture
+def clones(tmp_path):
+    """Makes clones of the benchmark with the search ``small``."""
+
+    def clone(name):
+        (tmp_path / name).mkdir()
+        folder = copy_of_the_benchmark(tmp_path / name)
+        (folder / "config" / "search" / "small.yml").write_text(SEARCH)
+        return folder
+
+    return clone
+
+
+def search(folder, *arguments):
+    arguments = ["search", "small", "--benchmark", str(folder), *arguments]
+    return CliRunner().invoke(main, arguments, catch_exceptions=False)
+
+
+def killed_search(folder, log, kill_at):
+    """The exit code of a search that is to be killed at a batch."""
+    text = f"""
+import sys
+from functools import partial
+from pathlib import Path
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from test_search_command import command, made_up, main
+command.execute = partial(made_up, log=Path({str(log)!r}), kill_at={kill_at})
+main(["search", "small", "--benchmark", {str(folder)!r}])
+"""
+    process = subprocess.run([sys.executable, "-c", text], capture_output=True)
+    return process.returncode
+
+
+def test_killed_twice_and_continued_in_another_clone(clones, tmp_path, monkeypatch):
+    one, other, whole = clones("one"), clones("other"), clones("whole")
+    table = Path("results", "search", "small.parquet")
+    log = tmp_path / "log"
+    for kill_at in (2, 5):
+        assert killed_search(one, log, kill_at) == -signal.SIGKILL
+        assert not (one / "config" / "small.yml").exists()
+    (other / table).parent.mkdir(parents=True)
+    shutil.copy(one / table, other / table)
+
+    def logged(*arguments):
+        return made_up(*arguments, log=log)
+
+    monkeypatch.setattr(command, "execute", logged)
+    assert search(other).exit_code == 0
+    lines = log.read_text().splitlines()
+    runs = [run for line in lines for run in line.split(", ")]
+    assert len(runs) == len(set(runs))
+    # Nothing is left to run, and the configuration is the same again.
+    text = (other / "config" / "small.yml").read_text()
+    search(other)
+    assert log.read_text().splitlines() == lines
+
+    monkeypatch.setattr(command, "execute", made_up)
+    search(whole)
+    order = ["solver", "trial", "stage", "seed"]
+    rows = [
+        Store(folder / table).rows.sort_values(order, ignore_index=True)
+        for folder in (other, whole)
+    ]
+    pd.testing.assert_frame_equal(*rows)
+    for folder in (other, whole):
+        assert (folder / "config" / "small.yml").read_text() == text
+    assert choice(Store(other / table), "SOBA").trial != 4
+
+
+def test_the_configuration_that_is_written(clones, monkeypatch):
+    folder = clones("one")
+    monkeypatch.setattr(command, "execute", made_up)
+    assert search(folder).stdout == f"{folder}/config/small.yml\n"
+    text = (folder / "config" / "small.yml").read_text()
+    for line in ("# A small one.", "5 scrambled Sobol trials", "# abc."):
+        assert line in text
+    content = yaml.safe_load(text)
+    store = Store(folder / "results" / "search" / "small.parquet")
+    solvers = content["solver"]
+    assert [next(iter(s)) for s in solvers[:4]] == ["SOBA", "SOBA", "TTSA", "TTSA"]
+    assert {"L-BFGS-B", "Random"} <= {next(iter(s)) for s in solvers[4:]}
+    winner, _ = store.parameters("TTSA", choice(store, "TTSA").trial)
+    limits = {"max_oracle_calls": 10000, "max_seconds": 1e9}
+    fixed = {"runtime": "torch", "batch_size": 16}
+    assert solvers[2] == {"TTSA": {**fixed, **winner, **limits}}
+    assert solvers[3] == {"TTSA": {**fixed, **limits}}
+    # What is written can be read: every parameter is one of the solver.
+    Benchmark(folder).check_solver_patterns(solvers)
+
+
+def test_a_winner_whose_published_runs_diverge_is_replaced(clones, monkeypatch):
+    folder = clones("one")
+    monkeypatch.setattr(command, "execute", made_up)
+    search(folder)
+    store = Store(folder / "results" / "search" / "small.parquet")
+    winner = choice(store, "TTSA")
+    parameters, _ = store.parameters("TTSA", winner.trial)
+    runs = {
+        "solver_name": "TTSA[step_size=0.1]",
+        "idx_rep": [0, 1, 2],
+        "stop_val": 7,
+        "time": 1.0,
+        "objective_diverged": [0.0, 0.0, 1.0],
+        "objective_oracle_calls": 5.0,
+        "p_solver_runtime": "torch",
+        **{f"p_solver_{name}": value for name, value in parameters.items()},
+    }
+    pd.DataFrame(runs).to_parquet(folder / "results" / "small.parquet")
+    before = choice(store, "SOBA")
+    assert search(folder).exit_code == 0
+    store = Store(store.path)
+    assert choice(store, "TTSA").trial != winner.trial
+    assert choice(store, "SOBA") == before
+    assert list(store.of("TTSA", "report")["seed"]) == [2]
+
+
+def test_a_table_of_another_search_is_refused(clones, monkeypatch):
+    folder = clones("one")
+    monkeypatch.setattr(command, "execute", made_up)
+    search(folder)
+    file = folder / "config" / "search" / "small.yml"
+    for old, new, said in (
+        ("oracle_calls: 10000", "oracle_calls: 20000", "has budgets of 10000"),
+        ("inner: 1.0", "inner: 1.5", "has other parameters of SOBA, trial 0"),
+    ):
+        file.write_text(SEARCH.replace(old, new))
+        result = search(folder)
+        assert result.exit_code == 1 and said in result.output
+    file.write_text(SEARCH.replace("inner: 1.0", "inner: 1.002"))
+    assert search(folder).exit_code == 0  # as another machine may find it
+    assert search(folder, "--trials", "7").exit_code == 0  # it goes on
+
+
+@pytest.mark.parametrize(
+    "content, said",
+    [
+        ("[]", "a search has dataset, objective, oracle_calls"),
+        (SEARCH + "steps: 3", "a search has dataset, objective, oracle_calls"),
+        (": {", "cannot be read"),
+        (SEARCH.replace("=64,", "=[64,128],"), "on one problem, here are 2"),
+    ],
+)
+def test_a_wrong_specification_is_refused_in_one_line(clones, content, said):
+    folder = clones("one")
+    (folder / "config" / "search" / "small.yml").write_text(content)
+    result = search(folder)
+    assert result.exit_code == 2 and said in result.output
+
+
+def test_an_error_in_one_solver_lets_the_others_go_on(clones, monkeypatch):
+    def failing(specification, runs, parallel=()):
+        if runs[0].solver == "SOBA":
+            raise command.click.ClickException("SOBA: no run has a result")
+        return made_up(specification, runs, parallel)
+
+    folder = clones("one")
+    monkeypatch.setattr(command, "execute", failing)
+    result = search(folder)
+    assert result.exit_code == 1 and "SOBA: no run has a result" in result.output
+    assert choice(Store(folder / "results" / "search" / "small.parquet"), "TTSA")
+
+
+def test_trials_are_cells_of_benchopt(clones):
+    """A run that ends, one that diverges, with the seeds and budgets of their stage."""
+    specification = Specification.read(
+        Benchmark(folder := clones("one")), folder / "config" / "search" / "small.yml"
+    )
+    steps = ({"step_size": 0.1}, {"step_size": 1e9})
+    steps = [{**step, "linear_step": 0.1, "outer_ratio": 1.0} for step in steps]
+    specification.parameters_of = lambda run: steps[run.trial]
+    runs = [Run("SOBA", k, "tuning", range(1, 3), 1e4, 3) for k in range(2)]
+    rows = pd.DataFrame(cells.execute(specification, runs))
+    good, bad = (rows[rows["trial"] == k] for k in range(2))
+    assert list(good["seed"]) == [1, 2] and (good["score"] > 0).all()
+    assert good["score"].nunique() == 2 and (good["suboptimality"] < 1).all()
+    assert ((good["oracle_calls"] >= 1e4) & (good["oracle_calls"] < 1.1e4)).all()
+    assert (bad["diverged"] == 1).all() and bad["score"].isna().all()
+    specification.parameters_of = lambda run: {}
+    (row,) = cells.execute(
+        specification, [Run("SOBA", -1, "defaults", range(1), 1e4, 1)]
+    )
+    assert row["parameters"] == row["shares"] == "{}" and row["score"] > 0
+
+
+def test_published_searches_can_be_read():
+    """Each names one problem of those that there are, and tables that there may be."""
+    files = sorted((ROOT / "config" / "search").glob("*.yml"))
+    assert files
+    names = {file.stem for file in files}
+    benchmark = Benchmark(ROOT)
+    for file in files:
+        specification = Specification.read(benchmark, file)
+        assert set(specification.transfer_from) <= names - {file.stem}
+        benchmark.check_dataset_patterns([specification.dataset])
+        benchmark.check_objective_filters([specification.objective])
+
+
+@pytest.mark.parametrize("config", configurations(ROOT), ids=lambda config: config.stem)
+def test_small_configurations_are_those_of_the_large_ones(config):
+    """`make small` writes them anew."""
+    small = config.parent / "small" / config.name
+    assert small.read_text() == text_of(config)
+    assert len(list(small.parent.iterdir())) == len(configurations(ROOT))
+
+
+def test_a_small_configuration_can_be_run(clones):
+    folder = clones("one")
+    config = folder / "config" / "small" / "quadratic.yml"
+    solver = "SOBA[runtime=torch,max_iterations=20]"
+    _, results = benchopt_run(folder, "small", "--config", config, "-s", solver)
+    known = results["objective_value"].notna()
+    assert known.sum() == 1 and known.to_numpy()[-1]
+
+
+def test_a_small_configuration_is_run_by_the_clock():
+    content = {
+        "objective": ["Bilevel", "Bilevel[problem=data-poisoning]"],
+        "dataset": ["mnist"],
+        "solver": ["A", {"B": {"n": 3, "max_seconds": 1e9}}, {"C": {"n": 3}}],
+        "n-repetitions": 10,
+        "output": "name",
+    }
+    assert smaller(content) == {
+        "objective": [
+            "Bilevel[exact_evaluations=never]",
+            "Bilevel[problem=data-poisoning,exact_evaluations=never]",
+        ],
+        "dataset": ["mnist"],
+        "solver": ["A", {"B": {"n": 3, "max_seconds": 0.2}}, {"C": {"n": 3}}],
+        "n-repetitions": 1,
+        "output": "small_name",
+    }

@@ -1,0 +1,110 @@
+"""The pages of searches: trials, choices, what they depend on."""
+
+import json
+
+import numpy as np
+import pytest
+import synthetic_results as synthetic
+from benchopt.benchmark import Benchmark
+from conftest import copy_of_the_benchmark
+from matplotlib.figure import Figure
+
+from benchmark_bilevel.report.search_panels import best_panel, plane_panels
+from benchmark_bilevel.report.searches import read_search
+from benchmark_bilevel.report.site import build
+from benchmark_bilevel.search.store import Store
+
+ENDS = {"SOBA": [4.0, 1.0, 1.9, np.nan], "SABA": [0.1, np.nan, 0.3, 5.0]}
+
+
+def row(solver, trial, end, stage="tuning", seed=0):
+    """A run with the steps of `trial`."""
+    parameters = {"step_size": 0.1 * (trial + 2), "outer_ratio": 2.0}
+    return {
+        "solver": solver,
+        "trial": trial,
+        "stage": stage,
+        "seed": seed,
+        "budget": 1e6,
+        "parameters": json.dumps(parameters),
+        "shares": json.dumps({"step_size": 0.1 * (trial + 1), "outer_step": 0.5}),
+        "score": end,
+        "suboptimality": end,
+        "diverged": float(np.isnan(end)),
+        "oracle_calls": 1e6,
+        "seconds": 1.0,
+        "fingerprint": "0",
+    }
+
+
+@pytest.fixture
+def path(tmp_path):
+    """Two solvers with four trials each; the finalists of SOBA have three seeds."""
+    rows = [
+        row(solver, k, end)
+        for solver, ends in ENDS.items()
+        for k, end in enumerate(ends)
+    ]
+    further = {0: (4.0, 4.0), 1: (3.0, 3.0), 2: (2.0, 2.1)}
+    rows += [
+        row("SOBA", k, end, seed=1 + s)
+        for k, ends in further.items()
+        for s, end in enumerate(ends)
+    ]
+    rows += [row("SOBA", -1, 7.0 + s, "defaults", s) for s in range(3)]
+    rows += [row("SOBA", -1, np.nan, "transfer from covtype", s) for s in range(3)]
+    path = tmp_path / "ijcnn1.parquet"
+    Store(path).append(rows)
+    return path
+
+
+def test_trials_and_choices(path):
+    """By hand: trial 2 has the lowest median over three seeds, 2.0."""
+    search = read_search(path)
+    assert [one.solver for one in search.solvers] == ["SABA", "SOBA"]
+    soba = search.solvers[1]
+    assert (soba.chosen, soba.final) == (2, 2.0)
+    assert soba.free == ["step_size", "outer_step"]
+    np.testing.assert_allclose(soba.steps, [0.2, 0.3, 0.4, 0.5])
+    np.testing.assert_allclose(soba.outer_steps, soba.steps / 2)
+    np.testing.assert_array_equal(soba.ends, ENDS["SOBA"])
+    assert (soba.within, soba.diverged) == (0.5, 0.25)
+    assert (soba.defaults.median, soba.transfers["covtype"].n_diverged) == (8.0, 3)
+    np.testing.assert_array_equal(soba.best.median[-1], 1.0)
+    assert search.has_reference and search.n_trials == 4
+
+
+def test_the_plane_has_every_trial_and_the_choice(path):
+    search = read_search(path)
+    _, panel = plane_panels(search)
+    ax = Figure().subplots()
+    panel.draw(ax)
+    crosses, near, far, others, ring = (line.get_xdata() for line in ax.lines)
+    np.testing.assert_allclose(crosses, [0.5])
+    np.testing.assert_allclose(near, [0.3, 0.4])
+    np.testing.assert_allclose(far, [0.2])
+    assert others.size == 0
+    np.testing.assert_allclose(ring, 0.4)
+
+
+def test_the_best_of_more_trials_is_lower(path):
+    ax = Figure().subplots()
+    names = best_panel(read_search(path)).draw(ax)
+    assert [name.text for name in names] == ["SABA", "SOBA"]
+    for name in names:
+        assert (np.diff(name.artist.get_ydata()) <= 0).all()
+
+
+def test_a_result_file_leads_to_its_search(path, tmp_path):
+    folder = copy_of_the_benchmark(tmp_path)
+    (folder / "results" / "search").mkdir(parents=True)
+    path.rename(folder / "results" / "search" / path.name)
+    runs = synthetic.cells(("SOBA",), n_repetitions=1)
+    file = synthetic.write(runs, tmp_path / "ijcnn1.parquet")
+    site = tmp_path / "site"
+    build([file], site, Benchmark(folder), log=lambda text: None)
+    page = (site / "search-ijcnn1.html").read_text()
+    assert "3 of 3 diverged" in page and "from covtype" in page and "2.0·10⁰" in page
+    assert (site / "data" / "search-ijcnn1.parquet").is_file()
+    for name in ("problem-hyperparameter-selection.html", "file-ijcnn1.html"):
+        assert 'href="search-ijcnn1.html"' in (site / name).read_text()
