@@ -6,7 +6,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 EXTRAS ?= dev
 READY := $(VENV)/.ready-$(EXTRAS)
 
-.PHONY: run test test-generic mutants lint benchmark reproduce clean
+.PHONY: run test test-all test-cuda test-generic mutants lint benchmark reproduce clean
 .DEFAULT_GOAL := run
 
 $(READY): pyproject.toml constraints.txt
@@ -23,6 +23,14 @@ run: $(READY)
 # submitit and pages in a browser where the extras and Chromium are (`.ci/run`).
 test: $(READY)
 	PATH="$(BIN):$$PATH" python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
+
+# Beside them what takes long: every solver in both runtimes on every kernel; an hour.
+test-all: $(READY)
+	PATH="$(BIN):$$PATH" python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile -m "not cuda"
+
+# The torch runtime on a GPU, where a CUDA build of torch finds one; minutes.
+test-cuda: $(READY)
+	PATH="$(BIN):$$PATH" python -m pytest -m cuda -rs tests/test_cuda.py
 
 # The numerics for a processor without AVX and FMA.
 GENERIC := kernels oracles samplers directions variance_reduction estimators hooks \

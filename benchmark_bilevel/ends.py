@@ -22,6 +22,12 @@ class OwnEnds(StoppingCriterion):
     The timeout is on the solver's own clock, without compilation and evaluation.
     """
 
+    def get_runner_instance(self, solver=None, **limits):
+        criterion = super().get_runner_instance(solver=solver, **limits)
+        if getattr(solver, "compiles", False):  # next, when benchopt warms it up
+            criterion.progress("compiling")
+        return criterion
+
     def is_late(self, clock):
         """Whether a run has passed benchopt's timeout after `clock` seconds."""
         return self.timeout is not None and clock >= self.timeout

@@ -13,6 +13,7 @@ from pathlib import Path
 from numba import njit
 
 from benchmark_bilevel.numba_cache import keep
+from benchmark_bilevel.numba_linking import LinkedCompiler
 from benchmark_bilevel.plugin_files import beside, digest
 
 PACKAGE = Path(__file__).parent
@@ -21,11 +22,17 @@ LIBRARIES = ("numba", "numpy", "torch")
 UNRELATED = {"report", "search", "verification"}
 
 # No "nnan" and "ninf" among the flags: a diverging run has to show as NaN or inf.
-FAST = {"fastmath": {"reassoc", "contract", "arcp", "nsz"}, "error_model": "numpy"}
-# For the pieces of an iteration. A call takes longer than the work of a small one, and
-# numba counts the references of its arguments (atomically, 6 ns each) unless it is
-# inlined.
+FAST = {
+    "fastmath": {"reassoc", "contract", "arcp", "nsz"},
+    "error_model": "numpy",
+    "no_cfunc_wrapper": True,  # for callbacks of C, which nothing here is
+}
+# For the pieces of an iteration, which compiled code alone calls.
+PIECE = {**FAST, "no_cpython_wrapper": True, "pipeline_class": LinkedCompiler}
+# A call takes longer than the work of a small piece, and numba counts the references of
+# its arguments (atomically, 6 ns each) unless it is inlined.
 INLINED = {**FAST, "forceinline": True}
+INLINED_PIECE = {**PIECE, "forceinline": True}
 
 
 @cache

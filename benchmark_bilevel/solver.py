@@ -20,7 +20,13 @@ from benchmark_bilevel.parameters import (
     Number,
     defaults,
 )
-from benchmark_bilevel.runtimes import DTYPES, RUNTIMES, TASK_STATES, make_runtime
+from benchmark_bilevel.runtimes import (
+    DTYPES,
+    RUNTIMES,
+    TASK_STATES,
+    chosen,
+    make_runtime,
+)
 from benchmark_bilevel.runtimes.gate import ARGUMENTS, fault_of, own_options
 
 CHUNK_SECONDS = 0.1  # between looks at the clock, and for Ctrl-C
@@ -256,6 +262,14 @@ class BilevelSolver(CheckedParameters, BaseSolver):
         if problem is not getattr(self, "problem", None):
             self.problem, self._runtime = problem, None
         self.seed = self.get_seed(use_repetition=True)
+
+    @property
+    def compiles(self):
+        """Whether a warm-up would compile."""
+        return (
+            getattr(self, "_runtime", None) is None
+            and chosen(self.runtime, self.problem, self.device) == "numba"
+        )
 
     def warm_up(self):
         """Build the oracles and compile, outside benchopt's clock."""

@@ -6,10 +6,13 @@
 Each measurement runs in a process of its own, on one thread, with an empty compilation
 cache, and reports the median of several timed chunks. ``--peer`` times the solvers of
 benchopt/benchmark_bilevel (JAX), from a clone in DIR, on the same arrays;
-``--ceiling`` a hand-written C++ program. Ratios above 1 are ours ahead.
+``--ceiling`` a hand-written C++ program. Ratios above 1 are ours ahead. GFlop/s are
+those of the products with the blocks alone, where the model is linear and data dense;
+``--ceiling`` gives the core's peak beside them.
 """
 
 import csv
+import inspect
 import json
 import os
 import resource
@@ -23,6 +26,8 @@ from pathlib import Path
 import click
 import numpy as np
 
+from benchmark_bilevel.oracles import COUNTS
+
 ROOT = Path(__file__).parents[1]
 # Name: (problem, data set, batch size). The last two have the batches of their papers.
 CELLS = {
@@ -32,6 +37,9 @@ CELLS = {
     "20newsgroups": ("hyperparameter-selection", "20newsgroups", 100),
     "poisoning": ("data-poisoning", "mnist", 90),
 }
+# Products of a block with a matrix like z in ∇z g, H v, J v and all three at once; ∇z f
+# takes as many as ∇z g. Each is 2 operations a sample and number in z.
+PRODUCTS = {"ijcnn1": (2, 3, 0, 4), "covtype": (2, 3, 0, 4), "mnist": (2, 3, 2, 4)}
 PEER_CELLS = ("ijcnn1", "covtype", "mnist")  # and it has no BSGM
 SOLVERS = ("SOBA", "SABA", "AmIGO", "stocBiO", "BSGM", "MRBO", "VRBO")
 DTYPES = ("float64", "float32")
@@ -42,6 +50,7 @@ COLUMNS = (
     "runtime",
     "dtype",
     "iterations_per_second",
+    "gflops",
     "compile_seconds",
     "peak_memory_mb",
     "peer_ratio",
@@ -114,6 +123,20 @@ def pose(name, dataset, **options):
     return problem(data, **{**defaults, **options})
 
 
+def operations(cell, dim_z, step, counts):
+    """Floating-point operations in the products behind `counts`; None if not known."""
+    if cell not in PRODUCTS:
+        return None
+    gradient, hvp, cross, joint = PRODUCTS[cell]
+    calls = dict(zip(COUNTS, counts, strict=True))
+    n = calls["jacobian_vector_products"]
+    products = gradient * (calls["outer_gradients"] + calls["inner_gradients"])
+    products += hvp * calls["hessian_vector_products"] + cross * n
+    if "grad_hvp_cross" in inspect.getsource(step):
+        products -= (gradient + hvp + cross - joint) * n
+    return 2 * dim_z * products
+
+
 def worker(cell, solver, dtype, runtime="auto"):
     """Measure one cell of the table in this process; a dict for the parent."""
     from benchopt.benchmark import Benchmark
@@ -135,9 +158,12 @@ def worker(cell, solver, dtype, runtime="auto"):
     run = instance.make_runtime(problem)
     run.advance(1)
     compile_seconds = time.perf_counter() - started
+    counts, t = run.counts.copy(), run.t
     speed = time_chunks(lambda k: run.advance(run.t + k))
+    total = operations(cell, problem.dim_z, klass.step, run.counts - counts)
     return {
         "iterations_per_second": speed,
+        "gflops": total and total / (run.t - t) * speed / 1e9,
         "compile_seconds": compile_seconds,
         "peak_memory_mb": peak_memory_mb(),
         "runtime": "torch" if type(run).__name__ == "EagerRuntime" else "numba",
@@ -191,6 +217,10 @@ def ceiling_program(folder):
     return program
 
 
+def _rounded(number, digits):
+    return "" if number is None else f"{number:.{digits}f}"
+
+
 @click.command(help=__doc__.split("\n\n")[0])
 @click.option("--solver", "solvers", multiple=True, default=SOLVERS)
 @click.option("--cell", "cells", multiple=True, default=tuple(CELLS))
@@ -204,10 +234,13 @@ def main(solvers, cells, dtypes, ceiling, peer, peer_python, work):
         print(json.dumps(worker(*work)))
         return
     rows = []
-    print(f"{'cell':<14}{'solver':<9}{'dtype':<9}{'it/s':>11}{'compile s':>11}", end="")
-    print(f"{'peak MB':>9}{'× peer':>9}{'of C++':>8}")
+    print(f"{'cell':<14}{'solver':<9}{'dtype':<9}{'it/s':>11}{'GFlop/s':>9}", end="")
+    print(f"{'compile s':>11}{'peak MB':>9}{'× peer':>9}{'of C++':>8}")
     with tempfile.TemporaryDirectory() as folder:
         program = ceiling_program(folder) if ceiling else None
+        if program:
+            peak = run_json([str(program), "peak"])
+            print(f"peak of a core in float32: {peak['gflops']:.0f} GFlop/s")
         for cell in cells:
             for solver in solvers:
                 for dtype in dtypes:
@@ -235,9 +268,10 @@ def main(solvers, cells, dtypes, ceiling, peer, peer_python, work):
                     ratios = (row["peer_ratio"], row["ceiling_ratio"])
                     print(
                         f"{cell:<14}{solver:<9}{dtype:<9}{speed:>11,.0f}"
+                        f"{_rounded(row['gflops'], 1):>9}"
                         f"{row['compile_seconds']:>11.1f}{row['peak_memory_mb']:>9.0f}"
                         + "".join(
-                            f"{'' if r is None else f'{r:.2f}':>{width}}"
+                            f"{_rounded(r, 2):>{width}}"
                             for r, width in zip(ratios, (9, 8), strict=True)
                         ),
                         flush=True,

@@ -116,6 +116,28 @@ def test_ends(a_run, parameters, fake, timeout, end):
         assert 30_000 <= solver._runtime.t <= 30_000 * (1 + CHUNK_SECONDS / 3) + 1
 
 
+class Terminal:
+    """Keeps the progress that benchopt would show."""
+
+    def __init__(self):
+        self.shown = []
+
+    def progress(self, progress, key):
+        self.shown.append(progress)
+
+
+@pytest.mark.parametrize("runtime, first", [("auto", ["compiling"]), ("torch", [])])
+def test_progress_starts_with_the_compilation(runtime, first):
+    solver, terminal = load_solver("soba").get_instance(runtime=runtime), Terminal()
+    solver.problem = make_problem("quadratic")
+    arguments = {"solver": solver, "terminal": terminal, "run_key": ("", "", "SOBA")}
+    solver.stopping_criterion.get_runner_instance(**arguments)
+    assert terminal.shown == first
+    solver._runtime = object()  # warm already
+    solver.stopping_criterion.get_runner_instance(**arguments)
+    assert terminal.shown == first
+
+
 def test_a_number_of_evaluations_is_a_budget(a_run):
     curve, status, _ = a_run(max_runs=12, max_seconds=1000.0)
     assert len(curve) == 13  # benchopt does not count the first

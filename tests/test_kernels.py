@@ -1,12 +1,22 @@
 """Every kernel against NumPy or SciPy, in float64 or wider."""
 
+import math
+
 import numpy as np
 import pytest
 from numba import errors, njit
+from numba.core.codegen import JitEngine
+from numba.extending import register_jitable
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import special
 
 from benchmark_bilevel.compiled import exponentials, products
+from benchmark_bilevel.compiled.called_products import (
+    combine_address,
+    dots_address,
+    product_at,
+)
+from benchmark_bilevel.fingerprint import PIECE
 from benchmark_bilevel.oracles.samplers import aligned_zeros
 
 DTYPES = (np.float32, np.float64)
@@ -104,6 +114,56 @@ def test_products_refuse_mixed_or_strided_arrays(kernel):
         kernel(a, square.astype(np.float32), out)
     with pytest.raises(errors.TypingError, match="contiguous"):
         kernel(a.T, square, out)
+
+
+@njit
+def at(address, a, factor, out):
+    product_at(address, a, factor, out)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_products_at_an_address_are_the_products(dtype):
+    a, w, r = normal((34, 70), dtype), normal((7, 70), dtype, 1), normal((7, 34), dtype)
+    for address, kernel, factor, size in (
+        (dots_address(dtype), products.dots, w, 34),
+        (combine_address(dtype), products.combine, r, 70),
+    ):
+        found, expected = np.empty((2, 7, size), dtype)
+        kernel(a, factor, expected)
+        at(address, a, factor, found)
+        assert_array_equal(found, expected)
+    with pytest.raises(errors.TypingError, match="two dimensions"):
+        at(address, a, r[0], found)
+    with pytest.raises(errors.TypingError, match="contiguous"):
+        at(address, a.T, r, found)
+
+
+@register_jitable(**PIECE)
+def root(x):
+    if x < 0:
+        raise ValueError("negative")
+    return math.sqrt(x)
+
+
+@njit
+def sum_of_roots(x, y):
+    return root(x) + root(y)
+
+
+def test_pieces_are_linked_into_what_calls_them(monkeypatch):
+    """They have no machine code of their own, and raise what they raise."""
+    add_module, names = JitEngine.add_module, []
+
+    def watched(self, module):
+        names.append(module.name)
+        return add_module(self, module)
+
+    monkeypatch.setattr(JitEngine, "add_module", watched)
+    assert sum_of_roots(4.0, 9.0) == 5.0
+    with pytest.raises(ValueError, match="negative"):
+        sum_of_roots(4.0, -9.0)
+    (name,) = (name for name in names if "root" in name)
+    assert "sum_of_roots" in name
 
 
 def units(actual, exact):

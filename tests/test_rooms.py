@@ -17,6 +17,7 @@ ROOMS = (
     "plugin_files",
     "prerequisites",
     "numba_cache",
+    "numba_linking",
     "workers",
     "fingerprint",
     "provenance",

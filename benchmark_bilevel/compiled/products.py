@@ -195,16 +195,21 @@ def _combine_tile(builder, vector, shape, data, j, k, classes, width):
             _access(builder, row, offset, vector, mask, store=builder.load(total))
 
 
+def contiguous(*arrays):
+    """Refuse numba types other than contiguous arrays of one floating dtype."""
+    for array in arrays:
+        if not isinstance(array, types.Array) or array.layout != "C":
+            raise errors.TypingError(f"expected a C-contiguous array, not {array}")
+        if not isinstance(array.dtype, types.Float) or array.dtype != arrays[0].dtype:
+            raise errors.TypingError(f"dtypes {arrays[0].dtype} and {array.dtype}")
+
+
 def _tile(emit):
     """Function tile(a, factor, out, position, k, classes) of one of the above."""
 
     @intrinsic
     def tile(typingctx, a, factor, out, position, k, classes):
-        for array in (a, factor, out):
-            if not isinstance(array, types.Array) or array.layout != "C":
-                raise errors.TypingError(f"expected a C-contiguous array, not {array}")
-            if not isinstance(array.dtype, types.Float) or array.dtype != a.dtype:
-                raise errors.TypingError(f"dtypes {a.dtype} and {array.dtype}")
+        contiguous(a, factor, out)
 
         def codegen(context, builder, signature, args):
             arrays = [

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numba.core.extending import overload, register_jitable
 
-from benchmark_bilevel.fingerprint import FAST
+from benchmark_bilevel.fingerprint import PIECE
 from benchmark_bilevel.methods.directions import (
     KINDS,
     add,
@@ -67,7 +67,7 @@ def empty_row_memory(x, n_blocks):
     return RowMemory(np.zeros_like(x), n_blocks)
 
 
-@register_jitable(**FAST)
+@register_jitable(**PIECE)
 def one_slice(start, values):
     """The direction that moves the entries from `start` on by `values`."""
     return Rows(np.array([start]), np.array([values.size]), values)
@@ -95,7 +95,7 @@ def _slices(d, size):
     return rows
 
 
-@overload(descend, jit_options=FAST)
+@overload(descend, jit_options=PIECE)
 def _descend(y, a, d, e=None):
     if not (is_kind(d, Rows, Mean) or is_kind(e, Rows, Mean)):
         return None
@@ -125,7 +125,7 @@ def _descend(y, a, d, e=None):
     return rows
 
 
-@overload(assign, jit_options=FAST)
+@overload(assign, jit_options=PIECE)
 def _assign(y, d):
     if not is_kind(d, Rows, Mean):
         return None
@@ -137,7 +137,7 @@ def _assign(y, d):
     return rows
 
 
-@overload(extent, jit_options=FAST)
+@overload(extent, jit_options=PIECE)
 def _extent(d):
     if is_kind(d, Mean):
         return lambda d: d.average.size
@@ -154,7 +154,7 @@ def _extent(d):
     return rows
 
 
-@overload(filled, jit_options=FAST)
+@overload(filled, jit_options=PIECE)
 def _filled(d, size):
     if is_kind(d, Mean):
         # The average is the memory's own.
@@ -165,7 +165,7 @@ def _filled(d, size):
     return lambda d, size: as_variable(d, np.empty(size, d.values.dtype))
 
 
-@overload(scale, jit_options=FAST)
+@overload(scale, jit_options=PIECE)
 def _scale(d, a):
     if is_kind(d, Mean):
         # The average is the memory's own.
@@ -180,7 +180,7 @@ def _scale(d, a):
     return rows
 
 
-@overload(add, jit_options=FAST)
+@overload(add, jit_options=PIECE)
 def _add(d, e):
     """d + e as the slices of both; room for as much again keeps a long sum linear."""
     if is_kind(d, Mean) and is_kind(e, Mean):
@@ -209,7 +209,7 @@ def _add(d, e):
     return rows
 
 
-@overload(saga, jit_options=FAST)
+@overload(saga, jit_options=PIECE)
 def _saga(new, memory, i):
     """SAGA where block i alone knows its one slice; all else in the mean is unchanged.
 

@@ -9,10 +9,10 @@ import math
 import numpy as np
 from numba.core.extending import register_jitable
 
-from benchmark_bilevel.fingerprint import FAST
+from benchmark_bilevel.fingerprint import PIECE
 from benchmark_bilevel.methods.directions import add, scale
 
-piece = register_jitable(**FAST)
+piece = register_jitable(**PIECE)
 
 
 @piece

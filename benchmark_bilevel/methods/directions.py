@@ -14,7 +14,7 @@ import numpy as np
 from numba.core import types
 from numba.core.extending import overload, register_jitable
 
-from benchmark_bilevel.fingerprint import FAST, INLINED
+from benchmark_bilevel.fingerprint import INLINED_PIECE, PIECE
 
 
 def descend(y, a, d, e=None):
@@ -83,20 +83,20 @@ def add(d, e):
     return d
 
 
-@register_jitable(**FAST)
+@register_jitable(**PIECE)
 def combine(a, d, b, e):
     """The direction a d + b e; both are overwritten as by `scale` and `add`."""
     return add(scale(d, a), scale(e, b))
 
 
-@register_jitable(**FAST)
+@register_jitable(**PIECE)
 def average(y, weight, d, e=None):
     """Move towards a direction or a variable: y ← (1 − weight) y + weight (d + e)."""
     scale(y, 1.0 - weight)
     descend(y, -weight, d, e)
 
 
-@register_jitable(**FAST)
+@register_jitable(**PIECE)
 def as_variable(d, y):
     """A new variable like `y` that equals the direction d."""
     result = zeros_like(y)
@@ -135,17 +135,17 @@ def filled(d, size):
     """The direction d as an array of `size`, for numba; an array is not copied."""
 
 
-@overload(extent, jit_options=INLINED)
+@overload(extent, jit_options=INLINED_PIECE)
 def _extent(d):
     return (lambda d: d.size) if isinstance(d, types.Array) else None
 
 
-@overload(filled, jit_options=INLINED)
+@overload(filled, jit_options=INLINED_PIECE)
 def _filled(d, size):
     return (lambda d, size: d) if isinstance(d, types.Array) else None
 
 
-@overload(descend, jit_options=INLINED)
+@overload(descend, jit_options=INLINED_PIECE)
 def _descend(y, a, d, e=None):
     if not (is_dense(d) and is_dense(e)):
         return None  # another module's directions
@@ -187,7 +187,7 @@ def _zeros_like(y):
     return lambda y: np.zeros_like(y)
 
 
-@overload(assign, jit_options=INLINED)
+@overload(assign, jit_options=INLINED_PIECE)
 def _assign(y, d):
     if not is_dense(d):
         return None
@@ -208,7 +208,7 @@ def _assign(y, d):
     return loop
 
 
-@overload(scale, jit_options=INLINED)
+@overload(scale, jit_options=INLINED_PIECE)
 def _scale(d, a):
     if not is_dense(d):
         return None
@@ -231,7 +231,7 @@ def _scale(d, a):
     return loop
 
 
-@overload(add, jit_options=INLINED)
+@overload(add, jit_options=INLINED_PIECE)
 def _add(d, e):
     if is_none(d):
         return lambda d, e: e

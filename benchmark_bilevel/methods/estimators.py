@@ -8,7 +8,7 @@ hypergradient is ∇x f + J v with b = ∇z f.
 import numpy as np
 from numba.core.extending import register_jitable
 
-from benchmark_bilevel.fingerprint import FAST
+from benchmark_bilevel.fingerprint import PIECE
 from benchmark_bilevel.methods.batches import (
     draw_blocks,
     draw_large_batch,
@@ -29,7 +29,7 @@ from benchmark_bilevel.methods.directions import (
 from benchmark_bilevel.methods.norms import dot
 from benchmark_bilevel.methods.variance_reduction import page
 
-piece = register_jitable(**FAST)
+piece = register_jitable(**PIECE)
 
 
 # --- the inner problem --------------------------------------------------------------

@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numba.core.extending import overload
 
-from benchmark_bilevel.fingerprint import FAST
+from benchmark_bilevel.fingerprint import PIECE
 from benchmark_bilevel.methods.directions import copy
 from benchmark_bilevel.methods.norms import norm
 
@@ -76,7 +76,7 @@ def _cholesky(matrix):
     """The lower triangular L with L Lᵀ = matrix; NaN if it is not positive definite."""
 
 
-@overload(_cholesky, jit_options=FAST)
+@overload(_cholesky, jit_options=PIECE)
 def _cholesky_of(matrix):
     def cholesky(matrix):
         factor = np.zeros_like(matrix)
@@ -95,7 +95,7 @@ def _cholesky_of(matrix):
     return cholesky
 
 
-@overload(solve_spd, jit_options=FAST)
+@overload(solve_spd, jit_options=PIECE)
 def _solve_spd(matrix, b):
     def solve(matrix, b):
         factor, y = _cholesky(matrix), copy(b)
@@ -114,7 +114,7 @@ def _solve_spd(matrix, b):
     return solve
 
 
-@overload(clip_spectrum, jit_options=FAST)
+@overload(clip_spectrum, jit_options=PIECE)
 def _clip_spectrum(matrix, floor):
     def clip(matrix, floor):
         # Most often nothing is to be done, and a factorisation tells.
@@ -129,7 +129,7 @@ def _clip_spectrum(matrix, floor):
     return clip
 
 
-@overload(project_spectral_ball, jit_options=FAST)
+@overload(project_spectral_ball, jit_options=PIECE)
 def _project_spectral_ball(matrix, radius):
     def project(matrix, radius):
         size = norm(matrix)

@@ -5,7 +5,7 @@ import math
 from numba.core import types
 from numba.core.extending import overload, register_jitable
 
-from benchmark_bilevel.fingerprint import FAST, INLINED
+from benchmark_bilevel.fingerprint import INLINED_PIECE, PIECE
 from benchmark_bilevel.methods.directions import (
     extent,
     filled,
@@ -23,13 +23,13 @@ def dot(d, e):
     return float(d.reshape(-1) @ e.reshape(-1))
 
 
-@register_jitable(**FAST)
+@register_jitable(**PIECE)
 def norm(d):
     """The Euclidean norm of a variable or direction, of a matrix the Frobenius norm."""
     return math.sqrt(dot(d, d))
 
 
-@register_jitable(**FAST)
+@register_jitable(**PIECE)
 def project_ball(y, radius):
     """y ← the nearest point of the ball of `radius` around 0, in place."""
     size = norm(y)
@@ -37,7 +37,7 @@ def project_ball(y, radius):
         scale(y, radius / size)
 
 
-@overload(dot, jit_options=INLINED)
+@overload(dot, jit_options=INLINED_PIECE)
 def _dot(d, e):
     if is_none(d) or is_none(e):
         return lambda d, e: 0.0

@@ -5,7 +5,7 @@ import math
 from numba.core import types
 from numba.core.extending import overload
 
-from benchmark_bilevel.fingerprint import INLINED
+from benchmark_bilevel.fingerprint import INLINED_PIECE
 from benchmark_bilevel.methods.directions import as_variable, is_none, scale
 
 
@@ -40,7 +40,7 @@ def scaled_descend(y, step, d, a, floor):
         y -= step * d / (a.sqrt() + floor)
 
 
-@overload(square_average, jit_options=INLINED)
+@overload(square_average, jit_options=INLINED_PIECE)
 def _square_average(a, weight, d):
     if is_none(d):
 
@@ -60,7 +60,7 @@ def _square_average(a, weight, d):
     return loop
 
 
-@overload(scaled_descend, jit_options=INLINED)
+@overload(scaled_descend, jit_options=INLINED_PIECE)
 def _scaled_descend(y, step, d, a, floor):
     if is_none(d):
         return lambda y, step, d, a, floor: None

@@ -4,7 +4,7 @@ import numpy as np
 from numba.core import types
 from numba.core.extending import overload, register_jitable
 
-from benchmark_bilevel.fingerprint import FAST
+from benchmark_bilevel.fingerprint import PIECE
 from benchmark_bilevel.methods.directions import assign, descend, scale
 from benchmark_bilevel.methods.schedules import decay
 
@@ -49,7 +49,7 @@ def saga(new, memory, i):
     return direction
 
 
-@register_jitable(**FAST)
+@register_jitable(**PIECE)
 def storm(d, momentum, new, old):
     """STORM: d ← new + (1 − momentum) (d − old), in place.
 
@@ -72,7 +72,7 @@ def storm(d, momentum, new, old):
     descend(d, 1.0 - momentum, old)
 
 
-@register_jitable(**FAST)
+@register_jitable(**PIECE)
 def storm_momentum(t, constant, exponent):
     """Weight of iteration t = 1, 2, … in `storm`: min(1, constant · η_{t−1}²).
 
@@ -82,7 +82,7 @@ def storm_momentum(t, constant, exponent):
     return min(1.0, constant * decay(t - 1, 2.0 * exponent))
 
 
-@register_jitable(**FAST)
+@register_jitable(**PIECE)
 def spider(d, new, old):
     """SARAH/SPIDER: d ← d + new − old, in place.
 
@@ -104,7 +104,7 @@ def spider(d, new, old):
     descend(d, 1.0, old)
 
 
-@register_jitable(**FAST)
+@register_jitable(**PIECE)
 def page(d, afresh, new, old):
     """PAGE: d ← new where the estimate starts `afresh`, else d + new − old, in place.
 
@@ -130,7 +130,7 @@ def page(d, afresh, new, old):
         spider(d, new, old)
 
 
-@register_jitable(**FAST)
+@register_jitable(**PIECE)
 def zero_sarah(d, weight, new, old, memory, i):
     """ZeroSARAH: d ← new − old + (1 − s) d + s (old − table[i] + average), in place.
 
@@ -161,7 +161,7 @@ def zero_sarah(d, weight, new, old, memory, i):
     saga(new, memory, i)
 
 
-@overload(saga, jit_options=FAST)
+@overload(saga, jit_options=PIECE)
 def _saga(new, memory, i):
     if isinstance(new, types.NoneType) or isinstance(memory, types.NoneType):
         return lambda new, memory, i: new

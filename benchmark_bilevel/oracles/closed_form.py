@@ -34,6 +34,9 @@ class Oracle:
     fields : dict
         The names of the fields, each with its shape and meaning; those of the bases
         need not be repeated.
+    inlined : bool
+        Whether the methods are compiled into whatever calls them, as pays where a block
+        takes a microsecond or less; else the code of a solver has each of them once.
     prefetches : bool
         Whether `draw` asks for the block (of the field `a`) after the one that it
         returns. It saves an eighth of an iteration on covtype; smaller blocks (IJCNN1)
@@ -48,6 +51,7 @@ class Oracle:
         "sizes": "(n_blocks,), samples of a block",
         "weight": "factor of a block's sum, see `Partition`",
     }
+    inlined = True
     prefetches = False
 
     def __init_subclass__(cls, **kwargs):

@@ -11,7 +11,7 @@ from numba.core import types
 from numba.core.extending import overload_method
 from numba.experimental import structref
 
-from benchmark_bilevel.fingerprint import INLINED, cached_njit
+from benchmark_bilevel.fingerprint import INLINED_PIECE, PIECE, cached_njit
 
 
 def by_types(method):
@@ -46,9 +46,10 @@ def register(cls):
     bases = tuple(base.Type for base in cls.__bases__ if hasattr(base, "Type"))
     cls.Type = _member(cls, "Type", bases or (types.StructRef,))
     structref.register(cls.Type)
+    options = INLINED_PIECE if cls.inlined else PIECE
     for name, method in vars(cls).items():
         if isinstance(method, FunctionType):
-            overload_method(cls.Type, name, jit_options=INLINED)(_chooser(method))
+            overload_method(cls.Type, name, jit_options=options)(_chooser(method))
     cls.Handle = _member(cls, "Handle", (Handle,))
     structref.define_proxy(cls.Handle, cls.Type, list(cls.fields))
     cls._build = staticmethod(_constructor(cls))

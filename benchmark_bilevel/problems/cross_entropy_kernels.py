@@ -10,8 +10,13 @@ and a factor φ a sample (the partition's weight times the sample's own weight):
 
 import numpy as np
 
+from benchmark_bilevel.compiled.called_products import (
+    combine_address,
+    dots_address,
+    product_at,
+)
 from benchmark_bilevel.compiled.exponentials import log_sum_exp, softmax
-from benchmark_bilevel.compiled.products import combine, dots, empty_like
+from benchmark_bilevel.compiled.products import empty_like
 from benchmark_bilevel.compiled.row_directions import empty_row_memory
 from benchmark_bilevel.methods.variance_reduction import empty_memory
 from benchmark_bilevel.oracles import LOSS_VALUES, OUTER_GRADIENTS
@@ -31,7 +36,10 @@ class CrossEntropy(Oracle):
         "r": "(classes, batch), workspace",
         "t": "(classes, batch), workspace",
         "u": "(classes, batch), workspace",
+        "dots": "address of `dots`",
+        "combine": "address of `combine`",
     }
+    inlined = False
     samples_last = False  # of `Partition.pack`
     sign = 1
 
@@ -50,6 +58,8 @@ class CrossEntropy(Oracle):
             "r": r,
             "t": t,
             "u": u,
+            "dots": dots_address(dtype),
+            "combine": combine_address(dtype),
         }
 
     def weights(self, z):
@@ -58,11 +68,11 @@ class CrossEntropy(Oracle):
 
     def scores(self, a, z, out):
         """out ← Z Aᵀ."""
-        return dots(a, self.weights(z), out)
+        product_at(self.dots, a, self.weights(z), out)
 
     def pull(self, a, r, out):
         """out ← R A."""
-        return combine(a, r, out)
+        product_at(self.combine, a, r, out)
 
     def loss(self, a, z, i):
         """Σ φ CE over the samples of block i, whose design is `a`."""
@@ -129,5 +139,5 @@ class CrossEntropyOuter(CrossEntropy, Outer):
     def grad(self, z, x, i):
         self.count(OUTER_GRADIENTS, i)
         gradient = empty_like(z)
-        combine(self.a[i], self.residuals(self.a[i], z, i), self.weights(gradient))
+        self.pull(self.a[i], self.residuals(self.a[i], z, i), self.weights(gradient))
         return gradient, None

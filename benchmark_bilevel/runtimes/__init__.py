@@ -167,6 +167,17 @@ class Runtime:
         return self._to_numpy(z), self._to_numpy(x)
 
 
+def chosen(runtime, problem, device="cpu"):
+    """The runtime that `runtime` means on `problem`.
+
+    "auto" is numba where the problem ships kernels (and the device is the CPU), else
+    torch.
+    """
+    if runtime != "auto":
+        return runtime
+    return "numba" if problem.kernels is not None and device == "cpu" else "torch"
+
+
 def make_runtime(
     solver,
     problem,
@@ -176,11 +187,10 @@ def make_runtime(
     task_state=TASK_STATES[0],
     **settings,
 ):
-    """Build the runtime named `runtime`.
+    """Build the runtime named `runtime`; see `chosen`.
 
-    "auto" means numba where the problem ships kernels (and the device is the CPU), else
-    torch. Where the problem is made of tasks, `task_state` says whether their rows are
-    "kept" or "fresh" at every visit, and an iteration draws tasks for g and f at once.
+    Where the problem is made of tasks, `task_state` says whether their rows are "kept"
+    or "fresh" at every visit, and an iteration draws tasks for g and f at once.
     """
     if problem.made_of_tasks:
         from benchmark_bilevel.runtimes.tasks import TaskRuntime
@@ -189,11 +199,7 @@ def make_runtime(
         return TaskRuntime(
             solver, problem, schedule, options, kept=task_state == "kept", **settings
         )
-    if runtime == "auto":
-        compiled = (
-            problem.kernels is not None and settings.get("device", "cpu") == "cpu"
-        )
-        runtime = "numba" if compiled else "torch"
+    runtime = chosen(runtime, problem, settings.get("device", "cpu"))
     # Each runtime imports its framework, and torch takes seconds to import.
     if runtime == "numba":
         from benchmark_bilevel.runtimes.compiled import CompiledRuntime as Chosen

@@ -1,10 +1,12 @@
 """The numba runtime: the same text compiled, over closed-form oracles."""
 
+from functools import cache
+
 import numpy as np
 from numba import njit
 
 from benchmark_bilevel.faults import location
-from benchmark_bilevel.fingerprint import FAST, cached_njit
+from benchmark_bilevel.fingerprint import PIECE, cached_njit
 from benchmark_bilevel.runtimes import Runtime, bind_step
 from benchmark_bilevel.runtimes.rehearsal import rehearse
 
@@ -28,7 +30,7 @@ class CompiledRuntime(Runtime):
         rehearse(self)
         # One cache a module of kernels, as in `losses`.
         name = f"{self.solver.name}-loop-{self.problem.kernels.__name__}"
-        return cached_njit(bind_step(self.solver.step, name, compiled=njit(**FAST)))
+        return _compiled(self.solver.step, name)
 
     def advance(self, *args, **kwargs):
         """As `Runtime.advance`; an error of numba carries the place of the step."""
@@ -46,3 +48,9 @@ class CompiledRuntime(Runtime):
 
     def _is_finite(self, array):
         return bool(np.isfinite(array).all())
+
+
+@cache
+def _compiled(step, name):
+    """The compiled loop around `step`, one for all runs in a process."""
+    return cached_njit(bind_step(step, name, compiled=njit(**PIECE)))

@@ -198,8 +198,6 @@ def model_of(problem):
 class Subject:
     """A solver class under verification, and its runtimes.
 
-    Compiling takes seconds, so that all runtimes of one kind share the compiled loop.
-
     Parameters
     ----------
     solver : subclass of BilevelSolver
@@ -210,7 +208,6 @@ class Subject:
     def __init__(self, solver, runtime="auto"):
         self.solver, self.preferred = solver, runtime
         self.name = solver.name
-        self._loops = {}
 
     def instance(self, **parameters):
         """The solver with the parameters of its test configuration, or as given."""
@@ -223,9 +220,6 @@ class Subject:
         parameters.setdefault("runtime", self.preferred)
         solver = self.instance(**parameters)
         runtime = solver.make_runtime(problem)
-        if not problem.made_of_tasks:  # there the loop is bound to its runtime
-            key = type(runtime), problem.kernels
-            runtime.loop = self._loops.setdefault(key, runtime.loop)
         runtime.start(seed)
         return runtime
 

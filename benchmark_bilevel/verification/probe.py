@@ -3,7 +3,7 @@
 import numpy as np
 from numba.core.extending import register_jitable
 
-from benchmark_bilevel.fingerprint import FAST
+from benchmark_bilevel.fingerprint import PIECE
 from benchmark_bilevel.methods import (
     assign,
     copy,
@@ -26,7 +26,7 @@ NAMES = (
 )
 
 
-@register_jitable(**FAST)
+@register_jitable(**PIECE)
 def _look(inner, outer, state, t, matrices):
     z, x, v, feasible, (of_z, of_x, (H, J)) = state
     gz, hv, joint_gz, joint_hv, pair_gz, g, fz, f = of_z

@@ -9,7 +9,6 @@ v · ∇_Z is Σ_c R_ck V_c + U_ck Z_c.
 import numpy as np
 from numba.core import types
 
-from benchmark_bilevel.compiled.products import combine
 from benchmark_bilevel.compiled.row_directions import Mean, one_slice, slices
 from benchmark_bilevel.fingerprint import cached_njit
 from benchmark_bilevel.methods.directions import descend, is_kind, scale, zeros_like
@@ -78,7 +77,7 @@ class PoisoningInner(CrossEntropy, RowsInner):
             for c in range(shape[1]):
                 chosen[k, c] = factors[c, places[k]]
         values = np.empty((shape[0], n_pixels), z.dtype)
-        combine(self.weights(z), chosen, values)
+        self.pull(self.weights(z), chosen, values)
         return one_slice(start * n_pixels, values.reshape(values.size))
 
     def moves(self, z, v, i):

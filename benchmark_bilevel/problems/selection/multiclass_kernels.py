@@ -6,7 +6,8 @@ longer side last; the ridge adds λ Z, λ V and the only cross derivative.
 
 import numpy as np
 
-from benchmark_bilevel.compiled.products import combine, dots, empty_like
+from benchmark_bilevel.compiled.called_products import product_at
+from benchmark_bilevel.compiled.products import empty_like
 from benchmark_bilevel.oracles import (
     HESSIAN_VECTOR,
     INNER_GRADIENTS,
@@ -33,6 +34,7 @@ class Softmax(CrossEntropy):
 
     fields = {"a": "(n_blocks, features, batch), design"}
     samples_last = True
+    inlined = True
     prefetches = True
 
     def weights(self, z):
@@ -41,7 +43,11 @@ class Softmax(CrossEntropy):
 
     def scores(self, a, z, out):
         """out ← Z A."""
-        return combine(a, self.weights(z), out)
+        product_at(self.combine, a, self.weights(z), out)
+
+    def pull(self, a, r, out):
+        """out ← R Aᵀ."""
+        product_at(self.dots, a, r, out)
 
 
 class SoftmaxInner(RidgeInner, Softmax):
@@ -53,7 +59,7 @@ class SoftmaxInner(RidgeInner, Softmax):
     def grad(self, z, x, i):
         self.count(INNER_GRADIENTS, i)
         a, gradient = self.a[i], empty_like(z)
-        dots(a, self.residuals(a, z, i), self.weights(gradient))
+        self.pull(a, self.residuals(a, z, i), self.weights(gradient))
         ridge_add(self.ridge, penalties(self.ridge, x), 1.0, z, gradient)
         return gradient
 
@@ -65,7 +71,7 @@ class SoftmaxInner(RidgeInner, Softmax):
     def hvp_again(self, x, v, i):
         """`hvp`, with p as one at the same z and x left it; not counted."""
         a, product = self.a[i], empty_like(v)
-        dots(a, self.curvatures(a, v), self.weights(product))
+        self.pull(a, self.curvatures(a, v), self.weights(product))
         ridge_add(self.ridge, penalties(self.ridge, x), 1.0, v, product)
         return product
 
@@ -75,8 +81,8 @@ class SoftmaxInner(RidgeInner, Softmax):
         self.count(JACOBIAN_VECTOR, i)
         a, penalty = self.a[i], penalties(self.ridge, x)
         gradient, product = empty_like(z), empty_like(z)
-        dots(a, self.residuals(a, z, i), self.weights(gradient))
-        dots(a, self.curvatures(a, v), self.weights(product))
+        self.pull(a, self.residuals(a, z, i), self.weights(gradient))
+        self.pull(a, self.curvatures(a, v), self.weights(product))
         ridge_add(self.ridge, penalty, 1.0, z, gradient)
         ridge_add(self.ridge, penalty, 1.0, v, product)
         return gradient, product, ridge_cross(self.ridge, penalty, z, v)
@@ -100,7 +106,7 @@ class SoftmaxInner(RidgeInner, Softmax):
                         weighted[j, k] = (
                             self.weight * p[c, k] * (own - p[d, k]) * a[j, k]
                         )
-                dots(a, weighted, part)
+                self.pull(a, weighted, part)
                 for j in range(n_features):
                     for k in range(n_features):
                         matrix[c * n_features + j, d * n_features + k] = part[j, k]
@@ -120,7 +126,7 @@ class SoftmaxOuter(RidgeOuter, Softmax):
     def grad(self, z, x, i):
         self.count(OUTER_GRADIENTS, i)
         a, gradient = self.a[i], empty_like(z)
-        dots(a, self.residuals(a, z, i), self.weights(gradient))
+        self.pull(a, self.residuals(a, z, i), self.weights(gradient))
         return gradient, None
 
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numba.core.extending import overload, register_jitable
 
-from benchmark_bilevel.fingerprint import FAST
+from benchmark_bilevel.fingerprint import PIECE
 from benchmark_bilevel.methods.directions import (
     KINDS,
     add,
@@ -74,14 +74,14 @@ def _own(average):
     """A copy of the average of a `Sum`, which is a memory's own; None if it is None."""
 
 
-@overload(_own, jit_options=FAST)
+@overload(_own, jit_options=PIECE)
 def _own_of(average):
     if is_none(average):
         return lambda average: None
     return lambda average: copy(average)
 
 
-@register_jitable(**FAST)
+@register_jitable(**PIECE)
 def scatter(y, a, d):
     """y ← y + a Aᵀ R."""
     n_classes = d.residuals.shape[1]
@@ -97,7 +97,7 @@ def scatter(y, a, d):
                 target[c] += value * share[c]
 
 
-@register_jitable(**FAST)
+@register_jitable(**PIECE)
 def _shrink(y, a, d):
     """y ← y − a (the ridge part of d), for a point that may be y."""
     a = a * d.factor
@@ -115,7 +115,7 @@ def _other_parts(y, a, d):
     """y ← y − a (d without its ridge part)."""
 
 
-@overload(_ridge_part, jit_options=FAST)
+@overload(_ridge_part, jit_options=PIECE)
 def _ridge_part_of(y, a, d):
     if is_kind(d, Sum):
         return lambda y, a, d: _ridge_part(y, a, d.ridge)
@@ -124,7 +124,7 @@ def _ridge_part_of(y, a, d):
     return lambda y, a, d: None
 
 
-@overload(_other_parts, jit_options=FAST)
+@overload(_other_parts, jit_options=PIECE)
 def _other_parts_of(y, a, d):
     if is_kind(d, Sum):
 
@@ -140,7 +140,7 @@ def _other_parts_of(y, a, d):
     return lambda y, a, d: descend(y, a, d)
 
 
-@overload(descend, jit_options=FAST)
+@overload(descend, jit_options=PIECE)
 def _descend(y, a, d, e=None):
     if not (is_kind(d, Factored, Diagonal, Sum) or is_kind(e, Factored, Diagonal, Sum)):
         return None
@@ -154,7 +154,7 @@ def _descend(y, a, d, e=None):
     return parts
 
 
-@overload(assign, jit_options=FAST)
+@overload(assign, jit_options=PIECE)
 def _assign(y, d):
     if is_kind(d, Factored):
 
@@ -173,7 +173,7 @@ def _assign(y, d):
     return None
 
 
-@overload(scale, jit_options=FAST)
+@overload(scale, jit_options=PIECE)
 def _scale(d, a):
     if is_kind(d, Factored):
 
@@ -199,7 +199,7 @@ def _scale(d, a):
     return None
 
 
-@overload(add, jit_options=FAST)
+@overload(add, jit_options=PIECE)
 def _add(d, e):
     """The sums of the parts; ridges have to be those of one point."""
     if is_kind(d, Factored) and is_kind(e, Factored):
@@ -232,7 +232,7 @@ def _add(d, e):
     return None
 
 
-@overload(extent, jit_options=FAST)
+@overload(extent, jit_options=PIECE)
 def _extent(d):
     if is_kind(d, Sum):
         if not is_none(d[2]):
@@ -253,7 +253,7 @@ def _extent(d):
     return factored
 
 
-@overload(filled, jit_options=FAST)
+@overload(filled, jit_options=PIECE)
 def _filled(d, size):
     if is_kind(d, Factored):
         return lambda d, size: as_variable(d, np.empty(size, d.values.dtype))

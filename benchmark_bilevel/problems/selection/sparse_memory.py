@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numba.core.extending import overload, register_jitable
 
-from benchmark_bilevel.fingerprint import FAST
+from benchmark_bilevel.fingerprint import PIECE
 from benchmark_bilevel.methods.directions import is_kind, scale
 from benchmark_bilevel.methods.variance_reduction import saga
 from benchmark_bilevel.problems.selection.sparse_directions import (
@@ -30,7 +30,7 @@ def empty_factored_memory(y, shape):
     return FactoredMemory(np.zeros(shape, y.dtype), np.zeros_like(y))
 
 
-@overload(saga, jit_options=FAST)
+@overload(saga, jit_options=PIECE)
 def _saga(new, memory, i):
     """SAGA on the data part; the ridge is not sampled and stays as it is.
 
@@ -53,7 +53,7 @@ def _saga(new, memory, i):
     return None
 
 
-@register_jitable(**FAST)
+@register_jitable(**PIECE)
 def _replace(new, memory, i):
     """Put `new` into the memory, and its scaled change into its own residuals."""
     residuals, table, average = new.residuals, memory.residuals[i], memory.average

@@ -1,0 +1,101 @@
+"""The torch runtime on a GPU: the iterates of the CPU, and a clock that waits for it.
+
+``make test-cuda`` runs these; where there is no GPU they are skipped, and the CPU takes
+the part of the device so that the tests themselves are known to run.
+"""
+
+import os
+import time
+
+import numpy as np
+import pytest
+import torch
+from conftest import dataset, load_solver
+from test_neural import NeuralCleaning
+
+from benchmark_bilevel.problems import PROBLEMS
+
+AVAILABLE = torch.cuda.is_available()
+CUDA = [
+    pytest.mark.cuda,
+    pytest.mark.skipif(not AVAILABLE, reason="torch finds no GPU here"),
+]
+DEVICES = pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=CUDA)])
+# Relative differences in 30 iterations: sums in another order, and exp of another make.
+TOLERANCES = {"float64": 1e-9, "float32": 2e-3}
+
+
+def selection():
+    return PROBLEMS["hyperparameter-selection"](dataset("digits"))
+
+
+def cleaning():
+    return PROBLEMS["data-hypercleaning"](dataset("digits"), corruption=0.5)
+
+
+def poisoning():
+    return PROBLEMS["data-poisoning"](dataset("digits"), constraint="l2-then-box")
+
+
+def mnist():
+    if "BENCHOPT_DATA_HOME" not in os.environ:
+        pytest.skip("BENCHOPT_DATA_HOME is not set: no MNIST")
+    data = dataset("mnist")
+    if data.get("missing"):
+        pytest.skip(data["missing"])
+    return PROBLEMS["data-hypercleaning"](data, corruption=0.5)
+
+
+def network():
+    return NeuralCleaning(n_samples=1000)
+
+
+def started(problem, name, device, **parameters):
+    solver = load_solver(name).get_instance(
+        runtime="torch", device=device, step_size=0.05, **parameters
+    )
+    runtime = solver.make_runtime(problem)
+    runtime.start(seed=2)
+    return runtime
+
+
+@DEVICES
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("name", ["soba", "saba", "stocbio", "mrbo", "f2sa"])
+@pytest.mark.parametrize("make", [selection, cleaning, poisoning, network])
+def test_iterates_are_those_of_the_cpu(make, name, dtype, device):
+    problem, n_iterations = make(), 30 if device == "cuda" else 3
+    runs = [started(problem, name, place, dtype=dtype) for place in (device, "cpu")]
+    for run in runs:
+        run.advance(n_iterations)
+        assert run.state[0].device.type == run.device
+    np.testing.assert_array_equal(runs[0].counts, runs[1].counts)
+    for found, expected in zip(*(run.variables() for run in runs), strict=True):
+        error = np.linalg.norm(found - expected)
+        assert error <= TOLERANCES[dtype] * max(1, np.linalg.norm(expected))
+
+
+def test_the_clock_waits_for_the_work(monkeypatch):
+    waited = []
+    monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
+    run = started(network(), "soba", "cpu")
+    run.advance(2)
+    assert not waited
+    run.device = "cuda:0"
+    run.advance(4)
+    assert waited == ["cuda:0"]
+
+
+@DEVICES
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("make", [mnist, network])
+def test_throughput(make, dtype, device, capsys):
+    run = started(make(), "soba", device, dtype=dtype)
+    n_iterations = 2000 if device == "cuda" else 2
+    run.advance(n_iterations // 2)
+    begin = time.perf_counter()
+    run.advance(n_iterations)
+    speed = (n_iterations // 2) / (time.perf_counter() - begin)
+    with capsys.disabled():
+        print(f"\nSOBA, {run.problem.name}, {dtype}, {device}: {speed:,.0f} it/s")
+    assert run.t == n_iterations and not run.diverged
