@@ -116,6 +116,7 @@ class Model:
             "oracle_calls": 56,
             "iterations": 19,
             "diverged": 0,
+            "row_bytes": np.nan,
         }
 
 

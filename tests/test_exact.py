@@ -143,7 +143,7 @@ def test_products_at_one_point(name, generator):
         expected = CompiledLosses(problem).hvp(z, x, direction)
         np.testing.assert_allclose(product(direction), expected, rtol=1e-12, atol=1e-15)
     z, x, v, expected = (y.astype(np.float32) for y in (z, x, other, expected))
-    rough = CompiledLosses(problem, "float32").hvp_at(z, x)(v)
+    rough = CompiledLosses(problem, dtype="float32").hvp_at(z, x)(v)
     assert rough.dtype == np.float32
     np.testing.assert_allclose(rough, expected, atol=1e-5 * abs(expected).max())
 
