@@ -612,8 +612,7 @@ def test_a_direction_used_too_late_fails(tmp_path):
     late = "descend(v, steps.linear, fz)\n        descend(v, steps.linear, hv)"
     edits = [("descend(v, steps.linear, hv, fz)", late)]
     mutant = Subject(make_mutant(tmp_path, "soba", "solver", edits), runtime="torch")
-    with pytest.raises(ValueError, match="used after the variable has moved"):
-        conduct.problems(mutant)
+    assert "used after the variable has moved" in conduct.problems(mutant)
 
 
 FORGETFUL = {

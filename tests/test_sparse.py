@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 import torch
-from conftest import load_solver, real_selection
+from conftest import ROOT, load_plugin, load_solver, real_selection
 from scipy.sparse import csr_matrix, random_array
 from test_selection import (
     BATCH_SIZE,
@@ -42,10 +42,12 @@ from benchmark_bilevel.methods import (
     zero_sarah,
     zeros_like,
 )
+from benchmark_bilevel.methods.directions import Moved
 from benchmark_bilevel.oracles.autograd import to_tensor
 from benchmark_bilevel.problems.classification import Split
 from benchmark_bilevel.problems.selection.problem import HyperparameterSelection
 from benchmark_bilevel.solver import evaluation_points
+from benchmark_bilevel.verification.cases import small_sparse
 
 # Tables and joint calls; series and their means; the recursions.
 SOLVERS = ("saba", "stocbio", "mrbo")
@@ -380,3 +382,18 @@ def test_newsgroups(newsgroups):
     assert peak < 400 * 2**20
     metrics = newsgroups.accuracies(*run.variables())
     assert metrics["test_loss"] < 2.0 and metrics["test_accuracy"] > 0.5
+
+
+@pytest.mark.parametrize("runtime", ["numba", "torch"])
+def test_a_direction_used_too_late_is_refused(tmp_path, runtime):
+    """H v refers to v, which ∇z f has moved: by the rehearsal, before numba compiles."""
+    text = (ROOT / "solvers" / "soba.py").read_text()
+    late = "descend(v, steps.linear, fz)\n        descend(v, steps.linear, hv)"
+    assert "descend(v, steps.linear, hv, fz)" in text
+    path = tmp_path / "late.py"
+    path.write_text(text.replace("descend(v, steps.linear, hv, fz)", late))
+    solver = load_plugin(path).Solver.get_instance(runtime=runtime)
+    with pytest.raises(Moved):
+        run = solver.make_runtime(small_sparse())
+        run.start(0)
+        run.advance(1)

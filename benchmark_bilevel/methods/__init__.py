@@ -1,6 +1,7 @@
 """What the text of a solver is made of: verbs, estimators, variance reduction, facts.
 
-The one place from which the author of a solver imports; docs/add-a-solver.md lists what each does.
+The one place from which the author of a solver imports; docs/add-a-solver.md lists what
+each does.
 """
 
 from benchmark_bilevel.methods import arithmetic  # noqa: F401, it tells numba

@@ -15,6 +15,11 @@ from numba.core import types
 from numba.core.extending import overload, register_jitable
 
 from benchmark_bilevel.fingerprint import INLINED_PIECE, PIECE
+from benchmark_bilevel.notices import Fault
+
+
+class Moved(Fault):
+    """A direction is used after the variable has moved at which it was taken."""
 
 
 def descend(y, a, d, e=None):
@@ -37,12 +42,12 @@ def require_unmoved(*directions):
     """Refuse, under torch, a direction whose point has moved since it was taken.
 
     On sparse data the direction that numba gets is a function of the point still, so
-    that the runtimes would differ.
+    that the runtimes would differ. A rehearsal sees it before numba does.
     """
     for direction in directions:
         point, version = getattr(direction, "taken_at", (None, None))
         if point is not None and point._version != version:
-            raise ValueError(
+            raise Moved(
                 "a direction is used after the variable has moved at which its oracle "
                 "was called: use it before, or both at once, descend(y, a, d, e)"
             )

@@ -34,6 +34,10 @@ from benchmark_bilevel.oracles.autograd import (
 )
 
 
+class NoMinimisation(Fault):
+    """∇x g or a value of g is asked for where there are fixed points and no g."""
+
+
 class _TaskOracle:
     """What both oracles share: the current block of tasks is their only mini-batch."""
 
@@ -111,7 +115,7 @@ class TaskInner(_TaskOracle, AutogradInner):
 
     def _value(self, z, x, i):
         if self.problem.contraction is not None:
-            raise Fault(
+            raise NoMinimisation(
                 f"{self.problem.name} has fixed points z = Φ(z, x) and no g: there is "
                 "inner.grad, which is z − Φ, with its products, and neither a value nor "
                 "∇x g"

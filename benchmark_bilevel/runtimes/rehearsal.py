@@ -28,10 +28,12 @@ def rehearse(runtime):
     """Raise what is wrong with the solver of a `Runtime`, if two iterations show it."""
     z, x = (runtime._variable(y) for y in runtime.problem.initial_point())
     inner, outer = _Inner(z, x, runtime.counts), _Outer(z, x, runtime.counts)
+    inner.refers = runtime.problem.separate_regulariser
     solver = runtime.solver
     try:
         with np.errstate(all="ignore"):
-            state = solver.init(inner, outer, z.copy(), x.copy(), *runtime.init_options)
+            own = z.copy().view(_Watched), x.copy()
+            state = solver.init(inner, outer, *own, *runtime.init_options)
             check_state(solver, state, z, x)
             steps = Steps(*runtime.schedule[:3])
             for t in range(2):  # the first one is often special
@@ -49,6 +51,28 @@ def rehearse(runtime):
     # Of numbers that come of zeros, and of what works compiled only, numba is the judge.
     except Exception:
         pass
+
+
+class _Watched(np.ndarray):
+    """A variable like z that counts its changes in place, as tensors do."""
+
+    _version = 0
+
+    def __setitem__(self, *arguments):
+        super().__setitem__(*arguments)
+        self._version += 1
+
+    def __isub__(self, other):
+        self._version += 1
+        return super().__isub__(other)
+
+    def __iadd__(self, other):
+        self._version += 1
+        return super().__iadd__(other)
+
+    def __imul__(self, other):
+        self._version += 1
+        return super().__imul__(other)
 
 
 class _Oracle:
@@ -98,10 +122,17 @@ class _Oracle:
 
 class _Inner(_Oracle):
     name = "inner"
+    refers = False  # whether ∇z g refers to z, and H v to v; see `require_unmoved`
+
+    def _direction(self, point):
+        direction = np.zeros_like(self._z).view(_Watched)
+        if self.refers and isinstance(point, _Watched):
+            direction.taken_at = point, point._version
+        return direction
 
     def grad(self, z, x, i):
         self._look("grad", z=z, x=x)
-        return np.zeros_like(self._z)
+        return self._direction(z)
 
     def grad_x(self, z, x, i):
         self._look("grad_x", z=z, x=x)
@@ -109,11 +140,11 @@ class _Inner(_Oracle):
 
     def grads(self, z, x, i):
         self._look("grads", z=z, x=x)
-        return np.zeros_like(self._z), np.zeros_like(self._x)
+        return self._direction(z), np.zeros_like(self._x)
 
     def hvp(self, z, x, v, i):
         self._look("hvp", z=z, x=x, v=v)
-        return np.zeros_like(self._z)
+        return self._direction(v)
 
     def cross(self, z, x, v, i):
         self._look("cross", z=z, x=x, v=v)
@@ -121,7 +152,7 @@ class _Inner(_Oracle):
 
     def grad_hvp_cross(self, z, x, v, i):
         self._look("grad_hvp_cross", z=z, x=x, v=v)
-        return tuple(np.zeros_like(y) for y in (self._z, self._z, self._x))
+        return self._direction(z), self._direction(v), np.zeros_like(self._x)
 
     def memory(self, z, x):
         self._look("memory", z=z, x=x)

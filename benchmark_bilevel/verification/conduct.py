@@ -6,8 +6,11 @@ from collections.abc import Mapping
 import click
 import numpy as np
 
+from benchmark_bilevel.faults import line_of
+from benchmark_bilevel.methods.directions import Moved
 from benchmark_bilevel.methods.facts import Implicit
 from benchmark_bilevel.oracles import COUNTS
+from benchmark_bilevel.oracles.tasks import NoMinimisation
 from benchmark_bilevel.runtimes import arrays
 from benchmark_bilevel.verification import Failed, NotDeclared
 from benchmark_bilevel.verification.cases import (
@@ -60,14 +63,19 @@ def problems(subject):
     """Every kind of problem runs under torch, and x stays feasible.
 
     Sparse data are among them, on which directions refer to where they were taken, and
-    what is made of tasks. Where the solver is skipped nothing is asked of it.
+    what is made of tasks. A text that uses a direction later, or g where there is none,
+    is right elsewhere: it is refused there. Where a solver is skipped nothing is asked.
     """
     names, solver = [], subject.instance(runtime="torch", **STEPS, **RAGGED)
     for problem in (*small_problems(), small_sparse(), *small_task_problems()):
         if solver.skip(problem)[0]:
             continue
         runtime = subject.runtime(problem, runtime="torch", **STEPS, **RAGGED)
-        runtime.advance(12)
+        try:
+            runtime.advance(12)
+        except (Moved, NoMinimisation) as error:
+            names.append(f"{problem.name} refused: {line_of(error)}")
+            continue
         _, x = runtime.state[:2]
         if problem.project is not None and runtime.diverged is False:
             moved = float(abs(problem.project(x) - x).max())
