@@ -265,7 +265,7 @@ def test_how_often_h_is_evaluated_can_be_asked_for():
             "the result's x has shape (4, 1), the problem's (4,)",
         ),
         ({"z": "abc"}, "the result's z is no array of numbers"),
-        ({"ended": True}, "ended=True is none of budget, diverged, deadline"),
+        ({"ended": "yes"}, "ended='yes' is none of budget, diverged, deadline"),
     ],
 )
 def test_a_wrong_result_is_a_line(evaluator, result, line):

@@ -76,8 +76,9 @@ class Evaluator:
             Oracle calls by kind; none of the kinds that are left out, unless all are.
         diverged : bool, optional
             Whether a variable is not finite; that of z and x counts in any case.
-        ended : str, optional
-            What ended the run if this is its last point: one of `ENDS`.
+        ended : str or bool, optional
+            What ended the run if this is its last point: one of `ENDS`, or True, which
+            is a divergence if `diverged`, else the end of a budget.
         row_bytes : int, optional
             Memory of the rows that are kept of tasks, which is a metric itself.
 
@@ -94,6 +95,8 @@ class Evaluator:
             z*(x) are NaN at the points that are left out; so they are where h cannot be
             found, for a reason that is logged once a run.
         """
+        if isinstance(ended, bool):
+            ended = ("diverged" if diverged else "budget") if ended else None
         if ended is not None and ended not in ENDS:
             raise Fault(f"ended={ended!r} is none of {', '.join(ENDS)} and not None")
         x = _vector("x", x, self.problem.dim_x)
