@@ -13,6 +13,7 @@ from benchmark_bilevel.report.styles import style
 # Ends within this factor of the best, from the darkest colour on, then all others.
 CLASSES = ((2.0, "#08306b"), (10.0, "#4292c6"), (np.inf, "#ffffff"))
 CHOSEN = "#D55E00"
+ROUNDING = 1e-16  # of a suboptimality that is drawn, at least
 
 
 def plane_panels(search):
@@ -84,25 +85,31 @@ def best_panel(search):
 
 
 def draw_best(ax, search):
-    """Medians and 20–80 % bands of the best end after k trials in random order."""
-    medians = [one.best.median[np.isfinite(one.best.median)] for one in search.solvers]
-    known = np.concatenate(medians)
-    positive = search.has_reference and (known > 0).all()
-    set_range(ax, "y", known if known.size else np.ones(1), log=positive)
+    """Medians and 20–80 % bands of the best end after k trials in random order.
+
+    A suboptimality below `ROUNDING`, which may be negative, is drawn there, and the axis
+    fits the solvers in colour.
+    """
+    least = ROUNDING if search.has_reference else -np.inf
+    medians = [one.best.median for one in search.solvers[:LEADERS]]
+    known = np.concatenate([y[np.isfinite(y)].clip(least) for y in medians])
+    values = known if known.size else np.ones(1)
+    set_range(ax, "y", values, log=search.has_reference)
     set_log(ax, "x", 0.9, 1.1 * max(search.n_trials, 2))
     names = []
     for rank, one in enumerate(search.solvers):
         k = np.arange(1, len(one.ends) + 1)
         known = np.isfinite(one.best.median)
-        x, y = k[known], one.best.median[known]
+        x, y = k[known], one.best.median[known].clip(least)
         if rank >= LEADERS:
             ax.plot(x, y, color=GREY, linewidth=0.7)
             continue
         look = style(one.solver)
-        high = np.where(np.isfinite(one.best.high[known]), one.best.high[known], y)
-        ax.fill_between(
-            x, one.best.low[known], high, color=look.color, alpha=0.15, linewidth=0
+        low, high = (
+            np.where(np.isfinite(edge), edge, one.best.median)[known].clip(least)
+            for edge in (one.best.low, one.best.high)
         )
+        ax.fill_between(x, low, high, color=look.color, alpha=0.15, linewidth=0)
         (line,) = ax.plot(
             x, y, color=look.color, marker=look.symbol, markeredgecolor="white"
         )

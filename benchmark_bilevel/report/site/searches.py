@@ -1,4 +1,4 @@
-"""The pages of searches: how the parameters of a result file were chosen."""
+"""The pages of searches for parameters of a result file."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from benchmark_bilevel.report.site.files import File
 
 @dataclass
 class SearchPage:
-    """The search behind a result file."""
+    """The search beside a result file."""
 
     file: File
     path: str
