@@ -95,6 +95,17 @@ def test_the_best_of_more_trials_is_lower(path):
         assert (np.diff(name.artist.get_ydata()) <= 0).all()
 
 
+def test_rounding_keeps_the_axis_logarithmic(tmp_path):
+    """The lowest ends may be negative, by an error of h or of h*."""
+    path = tmp_path / "quadratic.parquet"
+    Store(path).append([row("SABA", k, end) for k, end in enumerate((1.0, -5e-17))])
+    ax = Figure().subplots()
+    best_panel(read_search(path)).draw(ax)
+    assert ax.get_yscale() == "log"
+    (curve,) = ax.lines
+    assert curve.get_ydata()[-1] == 1e-16
+
+
 def test_a_result_file_leads_to_its_search(path, tmp_path):
     folder = copy_of_the_benchmark(tmp_path)
     (folder / "results" / "search").mkdir(parents=True)
