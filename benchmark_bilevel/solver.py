@@ -1,15 +1,14 @@
 """The benchopt base class of every solver: parameters, seeds, budgets, evaluation."""
 
 import time
-from textwrap import shorten
 
 from benchopt import BaseSolver
-from benchopt.parallel_backends import is_distributed_frontal
 
 from benchmark_bilevel.ends import BUDGET, DEADLINE, DIVERGED, OwnEnds
 from benchmark_bilevel.methods.schedules import Schedule
+from benchmark_bilevel.needs import device_error, lack_of
 from benchmark_bilevel.notices import Fault
-from benchmark_bilevel.oracles import COUNTS, MATRIX_LIMIT
+from benchmark_bilevel.oracles import COUNTS
 from benchmark_bilevel.oracles.samplers import SAMPLINGS
 from benchmark_bilevel.parameters import (
     LARGEST,
@@ -30,21 +29,6 @@ from benchmark_bilevel.runtimes import (
 from benchmark_bilevel.runtimes.gate import ARGUMENTS, fault_of, own_options
 
 CHUNK_SECONDS = 0.1  # between looks at the clock, and for Ctrl-C
-
-
-def _device_error(device):
-    """Why torch cannot compute on `device` here; None if it can."""
-    import torch  # takes seconds
-
-    # Of what kind the error is depends on how torch was built.
-    try:
-        device = torch.device(str(device))
-        # The front node of a cluster lacks the devices of the nodes that will compute.
-        if not is_distributed_frontal():
-            float(torch.zeros(1, device=device))
-    except Exception as error:
-        return shorten(str(error), 90)
-    return None
 
 
 def _implied_range(default):
@@ -202,7 +186,7 @@ class BilevelSolver(CheckedParameters, BaseSolver):
         named = f"device={self.device!r}"
         if self.runtime == "numba":
             return f"{named} needs runtime='torch'; the numba runtime runs on the CPU"
-        error = _device_error(self.device)
+        error = device_error(self.device)
         return error and f"{named} is none that torch has here ({error})"
 
     # --- benchopt's protocol --------------------------------------------------------
@@ -210,52 +194,8 @@ class BilevelSolver(CheckedParameters, BaseSolver):
     def skip(self, problem):
         if not self._is_named:
             return True, f"{self._module_filename} gives its solver no name"
-        reason = fault_of(type(self)) or self._lack(problem)
+        reason = fault_of(type(self)) or lack_of(self, problem)
         return reason is not None, reason
-
-    def _lack(self, problem):
-        """What `problem` lacks that this solver needs; None if nothing."""
-        if self.runtime == "numba" and problem.kernels is None:
-            return f"{problem.name} ships no numba kernels: runtime=torch"
-        if problem.made_of_tasks:
-            reason = self._lack_of_tasks(problem)
-            if reason is not None:
-                return reason
-        elif self.task_state != TASK_STATES[0]:
-            return f"{problem.name} is not made of tasks: task_state={TASK_STATES[0]}"
-        if self.needs_matrices:  # else nothing is asked that would split the data
-            dim_z = problem.dim_drawn(self.batch_size)
-            if dim_z > MATRIX_LIMIT:
-                return (
-                    f"{self.name} needs ∇²zz g as a matrix, up to dim z = "
-                    f"{MATRIX_LIMIT}; here it is {dim_z}"
-                )
-        if self.scales_steps and problem.project and not problem.project_scaled:
-            return (
-                f"{problem.name} has no projection for steps that differ between "
-                "entries (project_scaled)"
-            )
-        return None
-
-    def _lack_of_tasks(self, problem):
-        """The same of a `problem` made of tasks."""
-        if self.needs_all_of_z:
-            return (
-                f"{self.name} needs all of z at a time; {problem.name} is made of tasks, "
-                "and an iteration has the rows of a few, of different ages"
-            )
-        if self.needs_minimisation and problem.contraction is not None:
-            return (
-                f"{self.name} needs a loss g and a symmetric ∇²zz g; the inner problem "
-                f"of {problem.name} is a fixed point"
-            )
-        limit = problem.largest_batch
-        if limit is not None and problem.n_drawn(self.batch_size) > limit:
-            return (
-                f"an iteration of {problem.name} on {problem.n_drawn(self.batch_size)} "
-                f"tasks may not fit into memory: batch_size at most {limit}"
-            )
-        return None
 
     def set_objective(self, problem):
         # Called for every repetition, also where the result is cached: nothing is built.

@@ -30,6 +30,7 @@ ROOMS = (
     "terminal",
     "ends",
     "runtimes",
+    "needs",
     "solver",
     "exact",
     "exact_solver",

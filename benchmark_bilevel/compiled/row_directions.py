@@ -116,8 +116,8 @@ def _descend(y, a, d, e=None):
 
     def rows(y, a, d, e=None):
         position = 0
-        # numba's zip takes no `strict`; a `Rows` has as many ends as starts.
-        for start, end in zip(d.starts, d.ends):  # noqa: B905
+        # A `Rows` has as many ends as starts.
+        for start, end in zip(d.starts, d.ends):  # noqa: B905, numba's has no `strict`
             size = end - position
             descend(y[start : start + size], a, d.values[position:end])
             position = end

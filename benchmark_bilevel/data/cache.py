@@ -113,9 +113,8 @@ def ensure(source, home):
                 print(message, file=sys.stderr, flush=True)
                 data = _fetch(source, folder)
             return data
-    # Each library has its own errors for a lost network, a full disk or a wrong file; the
-    # user gets them all as one line, which names the error, and other data sets run.
-    except Exception as error:
+    # The user gets them all as one line, which names the error; other data sets run.
+    except Exception as error:  # each library has its own for network, disk and file
         line = (
             f"{source.name}: {problem}; fetching it failed ({reason(error)}); connect "
             f"to the network and run `benchopt prepare . -d {source.name} --force`, or "
@@ -195,8 +194,7 @@ def _read(source, folder):
             pickles.load(folder / file)
         data = source.read(folder)
         _verify(source, data)
-    # A damaged pickle can raise anything; the file is then reported and fetched again.
-    except Exception as error:
+    except Exception as error:  # a damaged pickle raises anything: fetched again
         names = ", ".join(source.files)
         return None, f"{names} in {folder} unusable ({reason(error)})"
     return freeze(data), None
@@ -234,8 +232,7 @@ def _reuse(source, folder, partial, reusable):
     try:
         data = _make(source, folder, partial, reusable)
         _verify(source, data)
-    # A file that is there can be wrong in any way: then nothing that is there is used.
-    except Exception:
+    except Exception:  # a file is wrong in any way: nothing that is there is used
         return None
     return data
 

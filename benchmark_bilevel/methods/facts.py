@@ -24,7 +24,7 @@ solver's `test_config` holds it constant.)
 | F2SA-2 | ``Penalised(λ, nodes={1: 0.5, -1: -0.5}, outer_node=0)`` |
 | V-PBGD | ``Penalised(γ, reference_steps=T)`` |
 | BOME | ``Implicit(0, T, η, use="vanishing")`` |
-"""  # noqa: E501
+"""  # noqa: E501, rows of a table cannot be broken
 
 from dataclasses import dataclass, field
 from typing import NamedTuple

@@ -162,7 +162,7 @@ class PoisoningOuter(CrossEntropyOuter):
         n_pixels = self.images.shape[1]
         w = np.empty(n_pixels, x.dtype)
         floor = x.dtype.type(floor)
-        for start, stop in zip(*slices(d, x.size)):  # noqa: B905, as below
+        for start, stop in zip(*slices(d, x.size)):  # noqa: B905, no `strict` in numba
             for row in range(start // n_pixels, stop // n_pixels):
                 pixels = slice(row * n_pixels, (row + 1) * n_pixels)
                 past = a[pixels]
@@ -175,8 +175,8 @@ class PoisoningOuter(CrossEntropyOuter):
         """Project the rows of x that `d` moves."""
         n_pixels = self.images.shape[1]
         rows = x.reshape(self.images.shape)
-        # numba's zip takes no `strict`; `slices` returns two arrays of one length.
-        for start, stop in zip(*slices(d, x.size)):  # noqa: B905
+        # `slices` returns two arrays of one length.
+        for start, stop in zip(*slices(d, x.size)):  # noqa: B905, no `strict` in numba
             for row in range(start // n_pixels, stop // n_pixels):
                 project_row(self.constraint, rows[row], self.images[row], self.radius)
 
