@@ -214,19 +214,27 @@ def conjugate_gradient(inner, z, x, v, b, n_steps, batch, tolerance=0.0):
 
 
 @piece
+def _sum_in_z(z, of_g, of_f):
+    """The sum as a variable: `add` is for what comes from one data set."""
+    total = zeros_like(z)
+    descend(total, -1.0, of_g, of_f)
+    return total
+
+
+@piece
 def soba_directions(inner, outer, z, x, v, batch, outer_batch):
     """D_z = ∇z g, D_v = H v + ∇z f and D_x = J v + ∇x f, on batches of g and of f."""
     gz, hv, jv = mean_grad_hvp_cross(inner, z, x, v, batch)
     fz, fx = mean_outer_grad(outer, z, x, outer_batch)
-    return gz, add(hv, fz), add(jv, fx)
+    return gz, _sum_in_z(z, hv, fz), add(jv, fx)
 
 
 @piece
 def system_directions(inner, outer, z, x, v, batch, outer_batch):
     """D_v = H v + ∇z f and D_x = J v + ∇x f, on batches of g and of f."""
+    hv, jv = mean_hvp(inner, z, x, v, batch), mean_cross(inner, z, x, v, batch)
     fz, fx = mean_outer_grad(outer, z, x, outer_batch)
-    d_v = add(mean_hvp(inner, z, x, v, batch), fz)
-    return d_v, add(mean_cross(inner, z, x, v, batch), fx)
+    return _sum_in_z(z, hv, fz), add(jv, fx)
 
 
 @piece
