@@ -34,6 +34,7 @@ def row(solver, trial, end, stage="tuning", seed=0):
         "oracle_calls": 1e6,
         "seconds": 1.0,
         "fingerprint": "0",
+        "source": "0",
     }
 
 

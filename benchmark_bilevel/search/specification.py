@@ -10,7 +10,9 @@ from benchopt.benchmark import Benchmark, _list_parametrized_classes
 
 from benchmark_bilevel.data.dataset import arrays_of
 from benchmark_bilevel.exact_solver import ExactSolver
+from benchmark_bilevel.fingerprint import fingerprint
 from benchmark_bilevel.parameters import defaults
+from benchmark_bilevel.plugin_files import digest
 from benchmark_bilevel.search.protocol import choice
 from benchmark_bilevel.search.spaces import Units, parameters_at, trials, units_of
 from benchmark_bilevel.search.store import DEFAULTS, TRANSFER, TUNING, Store
@@ -188,6 +190,11 @@ class Specification:
             for stage, source in self._sources.items()
             if choice(source, name) is not None
         ]
+
+    def code_of(self, name):
+        """What the numbers of a solver come from: the columns of the table that say it."""
+        file = self.solver_classes[name]._module_filename
+        return {"fingerprint": fingerprint(), "source": digest(file)}
 
     def parameters_of(self, run):
         """The parameters of a `protocol.Run`; a trial's are those in the table, if any.
