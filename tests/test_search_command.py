@@ -329,7 +329,7 @@ def test_a_small_configuration_can_be_run(clones):
 
 def test_a_small_configuration_is_run_by_the_clock():
     content = {
-        "objective": ["Bilevel", "Bilevel[problem=data-poisoning]"],
+        "objective": ["Bilevel", "Bilevel[problem=data-poisoning,exact_evaluations=9]"],
         "dataset": ["mnist"],
         "solver": ["A", {"B": {"n": 3, "max_seconds": 1e9}}, {"C": {"n": 3}}],
         "n-repetitions": 10,

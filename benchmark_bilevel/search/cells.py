@@ -98,7 +98,7 @@ def _evaluated(specification, stage):
     # Of all evaluations only the last decides.
     when = 0 if score in EXACT_METRICS or score.endswith("_at_solution") else FINAL
     when = NEVER if stage == SAFETY else when
-    return with_option(specification.objective, f"exact_evaluations={when}")
+    return with_option(specification.objective, "exact_evaluations", when)
 
 
 def row_of(specification, run, parameters, end):

@@ -1,5 +1,6 @@
 """What is searched: a file in ``config/search/``, the problem and its solvers."""
 
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -23,11 +24,11 @@ BATCHES = ("batch_size", "outer_batch_size")
 ENDLESS = 1e9
 
 
-def with_option(pattern, option):
-    """A pattern of ``benchopt run`` with one more parameter."""
-    if pattern.endswith("]"):
-        return f"{pattern[:-1]},{option}]"
-    return f"{pattern}[{option}]"
+def with_option(pattern, name, value):
+    """A pattern of ``benchopt run`` with the parameter `name`, in place of any it has."""
+    pattern = re.sub(rf",?\b{name}=[^,\]]*", "", pattern).replace("[,", "[")
+    base, _, options = pattern.removesuffix("]").partition("[")
+    return f"{base}[{','.join(filter(None, (options, f'{name}={value}')))}]"
 
 
 @dataclass
@@ -58,6 +59,8 @@ class Specification:
         Names of other searches, whose winners are run here too.
     repetitions : int
         Of the configuration that is written.
+    exact_evaluations : int or None
+        Of each run of it; None leaves it to the problem.
     comment : str
         For its header.
     """
@@ -74,6 +77,7 @@ class Specification:
     units: dict = field(default_factory=dict)
     transfer_from: list = field(default_factory=list)
     repetitions: int = 10
+    exact_evaluations: int | None = None
     comment: str = ""
 
     @classmethod
