@@ -153,7 +153,11 @@ def test_the_configuration_that_is_written(clones, monkeypatch):
     monkeypatch.setattr(command, "execute", made_up)
     assert search(folder).stdout == f"{folder}/config/small.yml\n"
     text = (folder / "config" / "small.yml").read_text()
-    for line in ("# A small one.", "5 scrambled Sobol trials", f"# {fingerprint()}."):
+    for line in (
+        "# A small one.",
+        "5 scrambled Sobol trials",
+        f"of code {fingerprint()}.",
+    ):
         assert line in text
     content = yaml.safe_load(text)
     store = Store(folder / "results" / "search" / "small.parquet")

@@ -58,7 +58,7 @@ def configuration(specification):
     content = {
         "objective": [objective],
         "dataset": [specification.dataset],
-        "solver": solvers + [{name: limits} for name in specification.yardsticks],
+        "solver": solvers + [{name: dict(limits)} for name in specification.yardsticks],
         "n-repetitions": specification.repetitions,
         "timeout": "240h",
         "output": specification.name,
