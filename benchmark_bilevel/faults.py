@@ -49,7 +49,7 @@ def location(function):
 
 def _place(error):
     """Where in the files of a user `error` was raised; None if in none."""
-    if isinstance(error, SyntaxError):
+    if isinstance(error, SyntaxError) and error.filename:
         return _location(error.filename, error.lineno)
     if _is_numba(error):
         found = re.findall(r"(?:at|from) (\S+\.py) \((\d+)\)", str(error))
@@ -122,6 +122,9 @@ def _suggestion(error):
     unknown = re.search(r"Unknown attribute '(\w+)' of type numba\.", str(error))
     if unknown:
         return nearest(unknown[1], ORACLE_NAMES)
+    unknown = re.match(r"Unknown parameter '(\w+)'", str(error))  # benchopt's
+    if unknown:
+        return nearest(unknown[1], re.findall(r"^- (.+)", str(error), re.MULTILINE))
     if isinstance(error, ModuleNotFoundError):
         is_ours = str(error.name).startswith(f"{PACKAGE.name}.")
         return f"; solvers import from {PACKAGE.name}.methods" if is_ours else ""

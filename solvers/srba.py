@@ -29,8 +29,8 @@ class Solver(BilevelSolver):
     References
     ----------
     M. Dagréou, T. Moreau, S. Vaiter, P. Ablin, "A lower bound and a near-optimal
-    algorithm for bilevel empirical risk minimization", AISTATS 2024. (Public code has
-    no projection of v.)
+    algorithm for bilevel empirical risk minimization", AISTATS 2024. The constants are
+    ours. (Public code has no projection of v.)
     """
 
     name = "SRBA"

@@ -132,7 +132,7 @@ def neumann(inner, z, x, b, step, series):
     References
     ----------
     K. Ji, J. Yang, Y. Liang, "Bilevel optimization: Convergence analysis and enhanced
-    design", ICML 2021, Algorithm 3.
+    design", ICML 2021.
     """
     blocks, ends = series
     term, total = zeros_like(z), zeros_like(z)
@@ -173,7 +173,7 @@ def hia(inner, z, x, b, step, samples):
     References
     ----------
     S. Ghadimi, M. Wang, "Approximation methods for bilevel programming",
-    arXiv:1802.02246, 2018, Algorithm 3 (with η = 1/L).
+    arXiv:1802.02246, 2018 (with η = 1/L).
     """
     n_terms, blocks = samples
     v = zeros_like(z)
@@ -192,7 +192,7 @@ def conjugate_gradient(inner, z, x, v, b, n_steps, batch, tolerance=0.0):
     References
     ----------
     M. R. Hestenes, E. Stiefel, "Methods of conjugate gradients for solving linear
-    systems", J. Res. Nat. Bur. Standards 49, 1952, section 3.
+    systems", J. Res. Nat. Bur. Standards 49, 1952.
     """
     r, p = zeros_like(v), zeros_like(v)
     descend(r, 1.0, mean_hvp(inner, z, x, v, batch), b)
