@@ -9,7 +9,7 @@ import ast
 import hashlib
 import os
 import threading
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from benchopt.cli import helpers
@@ -61,10 +61,11 @@ def beside(path):
         Also of declared files that do not exist.
     """
     path = Path(path).resolve()
-    found, pending = set(), [path]
+    found, pending, names = set(), [path], set()
     while pending:
-        module = pending.pop()
-        imported = set(_imported(module, path.parent)) - found - {path}
+        new = set(_names_in(pending.pop(), path.parent)) - names
+        names |= new
+        imported = {file for name in new for file in _modules(*name)} - found - {path}
         found |= imported
         pending += imported
     for name in _declared(path):
@@ -73,29 +74,47 @@ def beside(path):
     return sorted(found)
 
 
-def _imported(module, folder):
-    """Files in `folder` that the imports of the file `module` load, if they are there."""
-    for node in ast.walk(_parse(module)):
-        start = folder
+def _names_in(module, folder):
+    """(folder to look in, parts of the name) of each import in the file `module`."""
+    for level, parts in _imports(_text(module)):
+        yield (
+            module.parents[min(level, len(module.parents)) - 1] if level else folder,
+            parts,
+        )
+
+
+def _modules(folder, parts):
+    """Files in `folder` that importing a name loads, if they are there."""
+    for part in parts:
+        yield from filter(
+            Path.is_file, (folder / f"{part}.py", folder / part / "__init__.py")
+        )
+        folder /= part
+        if not folder.is_dir():
+            break
+
+
+@cache
+def _imports(text):
+    """(level, parts of the name) of each import in the text of a module.
+
+    Remembered, since benchopt asks for the hash of the objective, which imports all of
+    the package, several times a run.
+    """
+    found = []
+    for node in ast.walk(_parse(text)):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            found += [(0, tuple(alias.name.split("."))) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            names = [f"{node.module or ''}.{alias.name}" for alias in node.names]
-            if node.level:
-                start = module.parents[min(node.level, len(module.parents)) - 1]
-        else:
-            continue
-        for parts in (name.strip(".").split(".") for name in names):
-            for k in range(1, len(parts) + 1):
-                stem = start.joinpath(*parts[:k])
-                yield from filter(
-                    Path.is_file, (Path(f"{stem}.py"), stem / "__init__.py")
-                )
+            base = f"{node.module}." if node.module else ""
+            names = (base + alias.name for alias in node.names)
+            found += [(node.level, tuple(name.split("."))) for name in names]
+    return found
 
 
 def _declared(path):
     """The literal ``data_files`` of the classes in a module."""
-    for node in _parse(path).body:
+    for node in _parse(_text(path)).body:
         for line in node.body if isinstance(node, ast.ClassDef) else ():
             targets = line.targets if isinstance(line, ast.Assign) else ()
             if any(isinstance(t, ast.Name) and t.id == "data_files" for t in targets):
@@ -116,12 +135,20 @@ def _names(node, path):
     return names
 
 
-def _parse(path):
+def _text(path):
+    """Content of a module; none where importing it says what is wrong."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def _parse(text):
     """Syntax tree of a module; an empty one where importing it says what is wrong."""
     try:
         with _parsing:
-            return ast.parse(path.read_bytes())
-    except (OSError, SyntaxError, ValueError):
+            return ast.parse(text)
+    except (SyntaxError, ValueError):
         return ast.Module([], [])
 
 
