@@ -1,5 +1,6 @@
 """What is searched: a file in ``config/search/``, the problem and its solvers."""
 
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +23,11 @@ ENDLESS = 1e9
 
 
 def with_option(pattern, option):
-    """A pattern of ``benchopt run`` with one more parameter."""
+    """A pattern of ``benchopt run`` with one more parameter, or another value of it."""
+    name = option.partition("=")[0]
+    pattern = re.sub(rf",?\b{name}=[^],]*", "", pattern).replace("[,", "[")
+    if pattern.endswith("[]"):
+        pattern = pattern[:-2]
     if pattern.endswith("]"):
         return f"{pattern[:-1]},{option}]"
     return f"{pattern}[{option}]"
