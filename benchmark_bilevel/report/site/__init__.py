@@ -28,7 +28,7 @@ from benchmark_bilevel.report.site.pages import Pages
 from benchmark_bilevel.report.site.records import results_json
 from benchmark_bilevel.report.site.result_pages import (
     POLICY,
-    write_result_page,
+    write_result_data,
     write_scripts,
 )
 from benchmark_bilevel.report.site.searches import search_pages
@@ -88,11 +88,12 @@ def _write_all(results, paths, folder, benchmark, url, site_url, log):
     write_viewer(folder)
     files = result_files(results, benchmark)
     path_of = {path.stem: path for path in paths}
+    controls = {}
     for file in files:
         log(f"{path_of[file.name].name}: result page")
         shutil.copyfile(path_of[file.name], folder / file.data)
         runs = results[results["file"] == file.name]
-        write_result_page(runs, file, folder, benchmark, url)
+        controls[file.name] = write_result_data(runs, file, folder, benchmark)
 
     log("figures")
     drawn, names = folder / "figures", FileNames()
@@ -124,6 +125,9 @@ def _write_all(results, paths, folder, benchmark, url, site_url, log):
     pages.add_all("problem.html", problems)
     pages.add_all("solver.html", solvers)
     pages.add_all("file.html", files)
+    for file in files:
+        own = {"page": file, "controls": controls[file.name]}
+        pages.add(file.interactive, "result.html", **own)
     pages.add_all("search.html", searches.values())
     pages.add_all("guide.html", [*texts, *more])
     if texts:
