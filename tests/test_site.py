@@ -769,7 +769,7 @@ def test_the_matrix_has_other_targets_and_costs(site, browser):
 def choose_named(browser, name, value):
     browser.execute_script(
         """const [name, value] = arguments;
-        const select = document.getElementById("choices").elements[name];
+        const select = document.querySelector(`#choices [name=${name}]`);
         select.value = value;
         select.dispatchEvent(new Event("change", {bubbles: true}));""",
         name,

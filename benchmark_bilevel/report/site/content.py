@@ -47,7 +47,7 @@ class Case:
     targets: list  # those that some solver reaches
     pictures: dict
     steps: Picture | None  # ends against the step size
-    variants: Picture | None  # small multiples of all parameters
+    variants: dict  # of `Picture` of all parameters, by solver
     settings: Settings
     unknown: list  # titles of what is known at too few points for curves
 

@@ -93,7 +93,7 @@ class PageRenderer(mistune.HTMLRenderer):
         self.folder, self.pages, self.url = posixpath.dirname(source), pages, url
 
     def heading(self, text, level, **attributes):
-        anchor = file_name(re.sub("<[^>]*>", "", text))
+        anchor = re.sub(r"^(?=\d)", "part-", file_name(re.sub("<[^>]*>", "", text)))
         return f'<h{level} id="{anchor}">{text}</h{level}>\n'
 
     def block_code(self, code, info=None):
