@@ -63,21 +63,11 @@ def write_curves(results, problems, groups, folder, names):
 def curves_of(results, problem, variants, groups):
     """All that the curves of `problem` need, in what JSON can hold.
 
-    Parameters
-    ----------
-    results : DataFrame
-    problem : str
-    variants : sequence of str
-        Solvers with their parameters, the best first.
-    groups : dict
-
-    Returns
-    -------
-    dict
-        ``problem``; ``costs`` and ``metrics``, what they are called; ``lists`` of
-        numbers; ``curves``, in the order of `variants`. Of a curve ``drawn`` has by
-        metric and cost the indices of its lists of costs, medians, and low and high
-        quantiles, and ``crosses`` by cost that of what runs cost that diverged.
+    The result has ``problem``; ``costs`` and ``metrics``, what they are called; ``lists``
+    of numbers; ``curves``, in the order of `variants`, the names of solvers with their
+    parameters. Of a curve ``drawn`` has by metric and cost the indices of its lists of
+    costs, medians, and low and high quantiles, and ``crosses`` by cost that of what runs
+    cost that diverged.
     """
     pool, metrics, found = Pool(), {}, {}
     for name in METRICS:

@@ -82,6 +82,11 @@ window.chart = (() => {
     return element("polygon", {points: points.join(" "), ...attributes});
   };
 
+  // From its start, which has no place on a logarithmic axis, a curve is level until the
+  // first measurement: nothing is known of what is between.
+  const level = ([start, first, ...rest]) =>
+    first ? [start, [first[0], start[1]], first, ...rest] : [start];
+
   const path = (points) =>
     points.map(([x, y], k) => `${k ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
 
@@ -149,13 +154,14 @@ window.chart = (() => {
     const stroke = {stroke: curve.color, fill: "none", "stroke-width": 2};
     stroke["stroke-dasharray"] = DASHES[curve.dash];
     const place = (values) => curve.x.map((_, k) => [x.at(curve.x[k]), y.at(values[k])]);
+    const drawn = x.log && curve.x[0] <= 0 ? level : (points) => points;
     const line = place(curve.y);
     const group = element("g", {opacity: faint ? 0.25 : 1});
     if (bands) {
-      const outline = [...place(curve.low), ...place(curve.high).reverse()];
+      const outline = [...drawn(place(curve.low)), ...drawn(place(curve.high)).reverse()];
       group.append(element("path", {d: `${path(outline)}Z`, fill: curve.color, "fill-opacity": 0.15}));
     }
-    group.append(element("path", {d: path(line), ...stroke}));
+    group.append(element("path", {d: path(drawn(line)), ...stroke}));
     line.forEach(([a, b], k) => {
       if (k) group.append(marker(curve.marker, a, b, 3.5, {fill: curve.color}));
     });
