@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from benchmark_bilevel.solver import BilevelSolver
-from benchmark_bilevel.verification import Failed, NotDeclared, conduct
+from benchmark_bilevel.verification import Failed, NotDeclared, conduct, counting
 from benchmark_bilevel.verification.cases import Subject, small_problems
 from benchmark_bilevel.verification.limits import limit
 from benchmark_bilevel.verification.plugin import load
@@ -41,7 +41,7 @@ def _row(solver, path, all_problems):
     return (
         solver.name,
         _text(limit, subject),
-        _text(conduct.counts, subject),
+        _text(counting.counts, subject),
         _text(conduct.runtimes, subject, problems),
         str(len(path.read_text().splitlines())),
     )
