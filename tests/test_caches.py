@@ -65,6 +65,23 @@ def test_files_beside_a_plugin_are_found_by_its_text(tmp_path):
     }
 
 
+def test_changes_beside_a_plugin_show_while_a_process_lives(tmp_path):
+    """What was found is remembered: an edit, a new file and a lost one undo that."""
+    write(tmp_path, plugin="import helper, late", helper="")
+    plugin, late = tmp_path / "plugin.py", tmp_path / "late.py"
+    assert plugin_files.beside(plugin) == [tmp_path / "helper.py"]
+    digests = [plugin_files.digest(plugin)]
+    write(tmp_path, late="")
+    assert late in plugin_files.beside(plugin)
+    digests.append(plugin_files.digest(plugin))
+    write(tmp_path, late="from deeper import well", deeper="")
+    assert tmp_path / "deeper.py" in plugin_files.beside(plugin)
+    digests.append(plugin_files.digest(plugin))
+    late.unlink()
+    assert plugin_files.beside(plugin) == [tmp_path / "helper.py"]
+    assert plugin_files.digest(plugin) == digests[0] and len(set(digests)) == 3
+
+
 def test_plugin_without_files_beside_keeps_benchopts_hash(tmp_path):
     assert dynamic_modules.get_file_hash is plugin_files.digest
     write(tmp_path, plugin="import numpy")
