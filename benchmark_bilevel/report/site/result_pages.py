@@ -1,17 +1,29 @@
 """Pages with all of benchopt's controls: its data and its script, in the site's frame."""
 
 import html
-import json
 import shutil
-from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
 from benchopt.plotting.generate_html import STATIC as BENCHOPT
 from benchopt.plotting.helpers import update_plot_data_style
 
+from benchmark_bilevel.report.site.scripts import (
+    DIGITS,
+    DIGITS_OF_BANDS,
+    Pool,
+    as_script_text,
+)
+
 STATIC = Path(__file__).parent / "static"
-PLOTLY, INTERACTIVE = "plotly.min.js", "interactive.js"
+# What benchopt's script asks of others, our curves and tables, and the page's start.
+BEFORE, AFTER = ("chart.js", "grid.js", "drawing.js"), ("page.js",)
+DIGITS_OF = {
+    "x": DIGITS,
+    "y": DIGITS,
+    "y_low": DIGITS_OF_BANDS,
+    "y_high": DIGITS_OF_BANDS,
+}
 # The browser refuses what is no file of the site, and whatever script is in a page.
 # Some browsers do not count files that are opened from a disk as "self".
 POLICY = (
@@ -29,14 +41,11 @@ class Controls(NamedTuple):
 
 
 def write_scripts(folder):
-    """Write the scripts and the style sheet that result pages share into `folder`."""
-    plotly = resources.files("plotly") / "package_data" / PLOTLY
-    with resources.as_file(plotly) as path:  # installed with benchopt's dependencies
-        shutil.copyfile(path, folder / PLOTLY)
+    """Write the script and the style sheet that result pages share into `folder`."""
     shutil.copyfile(STATIC / "page.css", folder / "page.css")
-    parts = [_static("grid.js"), _static("plotly_adapter.js")]
-    parts += [BENCHOPT["symbols.js"], BENCHOPT["result.js"], _static("page.js")]
-    (folder / INTERACTIVE).write_text("\n".join(parts), encoding="utf-8")
+    before, after = (_static(*names) for names in (BEFORE, AFTER))
+    parts = [before, BENCHOPT["symbols.js"], BENCHOPT["result.js"], after]
+    (folder / "interactive.js").write_text("\n".join(parts), encoding="utf-8")
 
 
 def write_result_data(results, file, folder, benchmark):
@@ -68,7 +77,9 @@ def write_result_data(results, file, folder, benchmark):
         "plot_configs": views,
         "solvers_description": _tooltips(results, plots),
     }
-    data = {"_plots": update_plot_data_style(plots, plotly=True), "metadata": metadata}
+    pool = Pool()
+    styled = _pooled(update_plot_data_style(plots, plotly=True), pool)
+    data = {"_plots": styled, "_lists": pool.lists, "metadata": metadata}
     # A script, as JSON has no NaN.
     lines = [
         f"window.{name} = {as_script_text(value)};\n" for name, value in data.items()
@@ -81,9 +92,26 @@ def _has_data(figures):
     return any(figure["data"] for figure in figures.values())
 
 
-def as_script_text(value):
-    """JSON as in a page: no text in it ends a script or begins a comment."""
-    return json.dumps(value, separators=(",", ":")).replace("<", r"\u003c")
+def _pooled(plots, pool):
+    """`plots`, with indices into `pool` in place of the lists of its curves."""
+    return {
+        kind: {
+            name: {**figure, "data": [_indices(each, pool) for each in figure["data"]]}
+            if figure["type"] == "scatter"
+            else figure
+            for name, figure in figures.items()
+        }
+        for kind, figures in plots.items()
+    }
+
+
+def _indices(trace, pool):
+    lists = {
+        name: pool.index(trace[name], digits)
+        for name, digits in DIGITS_OF.items()
+        if name in trace
+    }
+    return {**trace, **lists}
 
 
 def _tooltips(results, plots):
@@ -104,5 +132,5 @@ def _tooltips(results, plots):
     }
 
 
-def _static(name):
-    return (STATIC / name).read_text(encoding="utf-8")
+def _static(*names):
+    return "\n".join((STATIC / name).read_text(encoding="utf-8") for name in names)

@@ -23,6 +23,9 @@
   });
   byId("save-view").addEventListener("click", saveView);
   byId("export-views").addEventListener("click", exportConfigs);
+  byId("save-svg").addEventListener("click", () => (
+    chart.save(document.querySelector("#plot_container svg"), state().plot_kind)
+  ));
   byId("figsize_controls").addEventListener("change", setFigSize);
 
   // --- by keyboard ---------------------------------------------------------------------
