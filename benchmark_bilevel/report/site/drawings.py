@@ -1,7 +1,11 @@
 """The pages' figures: vectors that a browser shows without any script."""
 
 from functools import partial
+from math import isqrt
 from typing import NamedTuple
+
+import matplotlib.pyplot as plt
+import numpy as np
 
 from benchmark_bilevel.report.drawing import draw_sensitivity
 from benchmark_bilevel.report.figures import compose
@@ -22,7 +26,6 @@ from benchmark_bilevel.report.tables import best_rows, sensitivity
 WIDE = {"width": 5.0, "height": 3.0}  # inches
 SMALL = {"width": 2.9, "height": 2.1}  # one of many
 SLIM = {"width": 3.3, "height": 2.2}  # for telephones, and the index
-N_ACROSS = 4  # panels of a solver's variants each
 PIXELS = 120  # an inch
 
 
@@ -65,13 +68,9 @@ def draw_problem(results, problem, folder, names):
 
 @in_look
 def draw_variants(results, problem, folder, names):
-    """Small multiples, a panel for each solver that ran with several parameters."""
+    """A small `Picture` for each solver that ran with several parameters, by its name."""
     panels = variant_panels(results, problem)[:LEADERS]
-    if not panels:
-        return None
-    layout, size = _grid(panels)
-    figure = compose(panels, layout, **size)
-    return _saved(figure, folder, names("problem", problem, "variants"))
+    return _each(panels, folder, names, "problem", problem, "variants")
 
 
 @in_look
@@ -84,6 +83,51 @@ def draw_steps(results, problem, folder, names):
     shown = {name: points[name] for name in best[:LEADERS]}
     panel = Panel("step size", problem, partial(draw_sensitivity, points=shown))
     return _both(panel, folder, names, "problem", problem, "step size")
+
+
+@in_look
+def draw_learnt(results, problem, folder, names):
+    """The images that the run with the lowest h at its end has learnt, in a row.
+
+    Returns
+    -------
+    picture : Picture or None
+        None where no run has learnt any.
+    label : str
+        The run's.
+    """
+    if "final_results" not in results:
+        return None, ""
+    runs = results[results["problem"] == problem]
+    runs = runs.assign(images=runs["final_results"].map(_images)).dropna(
+        subset="images"
+    )
+    if runs.empty:
+        return None, ""
+    best = runs.sort_values("objective_value").iloc[0]
+    images = best["images"]
+    side = isqrt(images.shape[1])
+    figure, axes = plt.subplots(
+        1, len(images), squeeze=False, figsize=(WIDE["width"], WIDE["width"] / 8)
+    )
+    for image, axis in zip(images, axes[0], strict=True):
+        axis.imshow(image.reshape(side, side), cmap="gray")
+        axis.set_axis_off()
+    return _saved(figure, folder, names("problem", problem, "learnt")), best["label"]
+
+
+def _images(final):
+    """Learnt square images, a row each, that a run's final results have, or None.
+
+    Anyone may have written the file: few, of few pixels, all finite.
+    """
+    found = final.get("images") if isinstance(final, dict) else None
+    if not isinstance(found, np.ndarray) or found.ndim != 2 or found.dtype.kind != "f":
+        return None
+    n_images, n_pixels = found.shape
+    is_square = isqrt(n_pixels) ** 2 == n_pixels
+    fits = 0 < n_images <= 20 and 0 < n_pixels <= 10_000 and is_square
+    return found if fits and np.isfinite(found).all() else None
 
 
 @in_look
@@ -109,22 +153,19 @@ def draw_shares(results, folder, names):
 
 @in_look
 def draw_search(search, folder, names):
-    """`Picture` of the best after k trials, and of the planes of steps or None."""
-    panels = plane_panels(search)
-    planes = None
-    if panels:
-        layout, size = _grid(panels)
-        planes = _saved(
-            compose(panels, layout, **size), folder, names("planes", search.name)
+    """`Picture` of the best after k trials, and of each solver's plane of steps."""
+    best = _both(best_panel(search), folder, names, "trials", search.name)
+    return best, _each(plane_panels(search), folder, names, "plane", search.name)
+
+
+def _each(panels, folder, names, *parts):
+    """From the titles of `panels` to a small `Picture` of each, under its title."""
+    return {
+        panel.title: _saved(
+            compose([panel], (1, 1), **SMALL), folder, names(*parts, panel.title)
         )
-    return _both(best_panel(search), folder, names, "trials", search.name), planes
-
-
-def _grid(panels):
-    """Rows and columns of small panels, and the arguments of `compose` for them."""
-    n_across = min(N_ACROSS, len(panels))
-    size = {"width": n_across * SMALL["width"], "height": SMALL["height"]}
-    return (-(-len(panels) // n_across), n_across), size
+        for panel in panels
+    }
 
 
 def _both(panel, folder, names, *parts):
