@@ -16,7 +16,7 @@ import click
 from benchmark_bilevel.faults import line_of
 from benchmark_bilevel.methods.directions import Moved
 from benchmark_bilevel.solver import BilevelSolver
-from benchmark_bilevel.verification import Failed, NotDeclared, conduct
+from benchmark_bilevel.verification import Failed, NotDeclared, conduct, counting
 from benchmark_bilevel.verification.cases import Subject, small_problems, small_sparse
 from benchmark_bilevel.verification.limits import limit
 from benchmark_bilevel.verification.plugin import load
@@ -51,7 +51,7 @@ def _found(solver, problems):
         return ("exact evaluations, no step", *["–"] * (1 + len(problems)))
     subject = Subject(solver)
     runtimes = (_runtimes(subject, PROBLEMS[name]) for name in problems)
-    return _text(limit, subject), _text(conduct.counts, subject), *runtimes
+    return _text(limit, subject), _text(counting.counts, subject), *runtimes
 
 
 def _runtimes(subject, problem):

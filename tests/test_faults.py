@@ -143,6 +143,37 @@ BOTH = ("numba", "torch")
             "numba cannot compile this: format spec in f-strings",
         ),
         (
+            "helper",
+            [
+                ("class Solver", "def my(z):\n    z *= 1\n\n\nclass Solver"),
+                (PASS, "        my(z)"),
+            ],
+            ("numba",),
+            PASS_LINE + 4,
+            "my is a function of Python; decorate it with numba.extending.register_jitable",
+        ),
+        (
+            "print",
+            [(PASS, '        print("at", t)')],
+            ("numba",),
+            PASS_LINE - 3,
+            "print is for runtime=torch",
+        ),
+        (
+            "alias",
+            [(INIT, "return z, x, z")],
+            BOTH,
+            INIT_LINE,
+            "init returns one variable twice",
+        ),
+        (
+            "functional",
+            [(PASS, "        return z, x, v")],
+            ("numba",),
+            PASS_LINE - 3,
+            "step returns something, and nothing takes it",
+        ),
+        (
             "handler",
             [
                 (
@@ -207,6 +238,27 @@ def test_a_right_plugin_passes_the_rehearsal(tmp_path):
             "step asks for 'momentum', which `parameters` does not name; the nearest "
             "name is 'momentun'",
         ),
+        (
+            "starred",
+            [("t, momentum)", "t, *, momentum)")],
+            "the arguments of step are inner, outer, state, steps, t, …, all without *",
+        ),
+        (
+            "generator",
+            [(PASS, "        yield z")],
+            "step has to be without yield and async",
+        ),
+        (
+            "async",
+            [("def init", "async def init")],
+            "init has to be without yield and async",
+        ),
+        (
+            "strategy",
+            [('"mine"', '"mine"; sampling_strategy = "iteration"')],
+            "sampling_strategy='iteration' is for solvers that derive from benchopt's",
+        ),
+        ("long", [('"mine"', f'"{81 * "x"}"')], "use up to 80 letters, digits, spaces"),
         (
             "attribute",
             [('{"momentum"', '{"unbiased": [1], "momentum"')],

@@ -333,7 +333,12 @@ def test_a_small_configuration_can_be_run(clones):
 
 def test_a_small_configuration_is_run_by_the_clock():
     content = {
-        "objective": ["Bilevel", "Bilevel[problem=data-poisoning,exact_evaluations=9]"],
+        "objective": [
+            "Bilevel",
+            "Bilevel[problem=data-poisoning]",
+            "Bilevel[exact_evaluations=3]",
+            "Bilevel[exact_evaluations=3,protocol=[default,bome]]",
+        ],
         "dataset": ["mnist"],
         "solver": ["A", {"B": {"n": 3, "max_seconds": 1e9}}, {"C": {"n": 3}}],
         "n-repetitions": 10,
@@ -343,6 +348,8 @@ def test_a_small_configuration_is_run_by_the_clock():
         "objective": [
             "Bilevel[exact_evaluations=never]",
             "Bilevel[problem=data-poisoning,exact_evaluations=never]",
+            "Bilevel[exact_evaluations=never]",
+            "Bilevel[protocol=[default,bome],exact_evaluations=never]",
         ],
         "dataset": ["mnist"],
         "solver": ["A", {"B": {"n": 3, "max_seconds": 0.2}}, {"C": {"n": 3}}],

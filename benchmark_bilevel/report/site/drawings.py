@@ -26,7 +26,6 @@ from benchmark_bilevel.report.tables import best_rows, sensitivity
 WIDE = {"width": 5.0, "height": 3.0}  # inches
 SMALL = {"width": 2.9, "height": 2.1}  # one of many
 SLIM = {"width": 3.3, "height": 2.2}  # for telephones, and the index
-N_ACROSS = 4  # panels of a solver's variants each
 PIXELS = 120  # an inch
 
 
@@ -69,13 +68,9 @@ def draw_problem(results, problem, folder, names):
 
 @in_look
 def draw_variants(results, problem, folder, names):
-    """Small multiples, a panel for each solver that ran with several parameters."""
+    """A small `Picture` for each solver that ran with several parameters, by its name."""
     panels = variant_panels(results, problem)[:LEADERS]
-    if not panels:
-        return None
-    layout, size = _grid(panels)
-    figure = compose(panels, layout, **size)
-    return _saved(figure, folder, names("problem", problem, "variants"))
+    return _each(panels, folder, names, "problem", problem, "variants")
 
 
 @in_look
@@ -158,22 +153,19 @@ def draw_shares(results, folder, names):
 
 @in_look
 def draw_search(search, folder, names):
-    """`Picture` of the best after k trials, and of the planes of steps or None."""
-    panels = plane_panels(search)
-    planes = None
-    if panels:
-        layout, size = _grid(panels)
-        planes = _saved(
-            compose(panels, layout, **size), folder, names("planes", search.name)
+    """`Picture` of the best after k trials, and of each solver's plane of steps."""
+    best = _both(best_panel(search), folder, names, "trials", search.name)
+    return best, _each(plane_panels(search), folder, names, "plane", search.name)
+
+
+def _each(panels, folder, names, *parts):
+    """From the titles of `panels` to a small `Picture` of each, under its title."""
+    return {
+        panel.title: _saved(
+            compose([panel], (1, 1), **SMALL), folder, names(*parts, panel.title)
         )
-    return _both(best_panel(search), folder, names, "trials", search.name), planes
-
-
-def _grid(panels):
-    """Rows and columns of small panels, and the arguments of `compose` for them."""
-    n_across = min(N_ACROSS, len(panels))
-    size = {"width": n_across * SMALL["width"], "height": SMALL["height"]}
-    return (-(-len(panels) // n_across), n_across), size
+        for panel in panels
+    }
 
 
 def _both(panel, folder, names, *parts):
