@@ -105,7 +105,8 @@ def draw_learnt(results, problem, folder, names):
     best = runs.loc[images.index].sort_values("objective_value").iloc[0]
     images = images[best.name]
     side = isqrt(images.shape[1])
-    figure = Figure(figsize=(WIDE["width"], WIDE["width"] / 8))
+    size = WIDE["width"], WIDE["width"] / 8
+    figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(1, len(images), squeeze=False)[0]
     for image, axis in zip(images, axes, strict=True):
         axis.imshow(image.reshape(side, side), cmap="gray")
