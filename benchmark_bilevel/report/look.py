@@ -35,8 +35,19 @@ LOOK = {
 }
 # Faces with all signs that are used here; STIX is the Times of papers.
 FONTS = {"sans": ["DejaVu Sans"], "serif": ["STIXGeneral", "DejaVu Serif"]}
-# In SVG: decimals after the second, and groups of markers of one style.
+NO_METADATA = {
+    "pdf": {"CreationDate": None},
+    "svg": dict.fromkeys(("Creator", "Date", "Format", "Type")),
+}
+# In SVG: decimals after the second, names of groups, turns by nothing, spaces in paths.
 DECIMALS = re.compile(r"(?<=\d\.\d\d)\d+")
+SHORTER = (
+    (r'<g id="[^"]*"', "<g"),
+    (r' transform="rotate\(-0 [^)]*\)"', ""),
+    (r"(?<=\d)\n(?=[LQCz])", ""),
+    (r"([ML]) (?=[\d-])", r"\1"),
+)
+# Groups of markers of one style.
 MARKERS = re.compile(
     r'(<g(?: clip-path="[^"]*")?)>\n((?:<use [^>]*( style="[^"]*")/>\n)+)'
 )
@@ -56,8 +67,7 @@ def in_look(function):
 
 def save(figure, path):
     """Write `figure`; equal figures give equal files."""
-    undated = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
-    figure.savefig(path, dpi=200, metadata=undated.get(path.suffix[1:]))
+    figure.savefig(path, dpi=200, metadata=NO_METADATA.get(path.suffix[1:]))
     if path.suffix == ".svg":
         path.write_text(_shorter(path.read_text(encoding="utf-8")), encoding="utf-8")
 
@@ -68,11 +78,15 @@ def _shorter(svg):
     matplotlib writes coordinates to a millionth of a point, and the style of a curve at
     each of its markers.
     """
-    lines = (
-        line if line.startswith("<text") else DECIMALS.sub("", line)
-        for line in re.sub("^ +", "", svg, flags=re.MULTILINE).split("\n")
-    )
-    return MARKERS.sub(_styled_once, "\n".join(lines))
+    lines = []
+    for line in re.sub("^ +| $", "", svg, flags=re.MULTILINE).split("\n"):
+        # What is behind a tag is a text, whose numbers stay as they are.
+        tag, sign, text = line.partition(">")
+        lines.append(DECIMALS.sub("", tag) + sign + text)
+    svg = "\n".join(lines)
+    for pattern, replacement in SHORTER:
+        svg = re.sub(pattern, replacement, svg)
+    return MARKERS.sub(_styled_once, svg)
 
 
 def _styled_once(found):
