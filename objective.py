@@ -175,19 +175,8 @@ class Objective(CheckedParameters, BaseObjective):
     def get_objective(self):
         return {"problem": self.bilevel_problem}
 
-    def evaluate_result(
-        self,
-        z,
-        x,
-        iterations=None,
-        counts=None,
-        diverged=None,
-        ended=None,
-        row_bytes=None,
-    ):
-        return self.evaluator.metrics(
-            z, x, iterations, counts, diverged, ended, row_bytes
-        )
+    def evaluate_result(self, z, x, **facts):
+        return self.evaluator.metrics(z, x, **facts)
 
     def get_one_result(self):
         z, x = self.bilevel_problem.initial_point()

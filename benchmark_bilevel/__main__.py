@@ -284,6 +284,26 @@ def search(problem, jobs, parallel_config, trials, benchmark):
 
 
 @main.command()
+@click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False))
+@in_benchmark
+def tuned(files, benchmark):
+    """Tables, in Markdown, of what tuning brings in result FILES of searched problems.
+
+    Costs to fractions of the initial gap with tuned, default and transferred parameters.
+    """
+    from benchmark_bilevel.report.reading import read
+    from benchmark_bilevel.report.tuned import tuned_tables
+
+    results = read(_result_files(files, benchmark))
+    text = tuned_tables(results, benchmark.benchmark_dir / "results" / "search")
+    if not text:
+        raise click.ClickException(
+            "none of these files is of a problem that was searched."
+        )
+    click.echo(text)
+
+
+@main.command()
 @in_benchmark
 def small(benchmark):
     """Write the small version of each configuration, config/small/NAME.yml."""

@@ -26,6 +26,14 @@ _NUMBA_WORKINGS = re.compile(
     r">>>|- Of which|(Overload|Intrinsic|Generated) in|With argument|Rejected as|raised "
     r"from|None$|File|Type of variable|\^|<source elided>"
 )
+_NUMBA_PLACE = re.compile(r'File "([^"]+)", line (\d+)|(?:at|from) (\S+\.py) \((\d+)\)')
+# What else there is to say than numba does, by patterns of its reasons.
+_NUMBA_REASONS = {
+    r"missing Environment.*": "print is for runtime=torch",
+    r"Untyped global name '(\w+)': Cannot determine Numba type of <class 'function'>": (
+        r"\1 is a function of Python; decorate it with numba.extending.register_jitable"
+    ),
+}
 
 
 def line_of(error):
@@ -49,14 +57,13 @@ def location(function):
 
 def _place(error):
     """Where in the files of a user `error` was raised; None if in none."""
-    if isinstance(error, SyntaxError):
+    if isinstance(error, SyntaxError) and error.filename:
         return _location(error.filename, error.lineno)
     if _is_numba(error):
-        found = re.findall(r"(?:at|from) (\S+\.py) \((\d+)\)", str(error))
-        found += re.findall(r'File "([^"]+)", line (\d+)', str(error))
-        for file, line in found:
+        for found in _NUMBA_PLACE.finditer(str(error)):  # the innermost comes first
+            file, line = filter(None, found.groups())
             if is_users(file):
-                return _location(file, line)
+                return _location(str(Path(file).resolve()), line)
         return next(iter(getattr(error, "__notes__", [])), None)
     frames = traceback.walk_tb(error.__traceback__)
     places = [(frame.f_code.co_filename, line) for frame, line in frames]
@@ -84,7 +91,8 @@ def _is_below(file):
 
 
 def _is_numba(error):
-    return type(error).__module__.startswith("numba.")
+    raised_by_code = str(error).startswith("missing Environment: ")
+    return raised_by_code or type(error).__module__.startswith("numba.")
 
 
 def _reason(error):
@@ -105,6 +113,8 @@ def _numba_reason(lines):
     others = [line for line in lines if not _NUMBA_WORKINGS.match(line)]
     reason, before = (raised[-1:] or others[:1] or lines[:1])[0], None
     reason = re.sub(r"\.* Raised from .*", "", reason)
+    for pattern, words in _NUMBA_REASONS.items():
+        reason = re.sub(pattern, words, reason)
     while len(reason) > 200 and reason != before:  # the innermost parentheses first
         reason, before = re.sub(r"\([^()]*\)", "", reason), reason
     return reason if len(reason) <= 200 else f"{reason[:200]}…"
@@ -122,6 +132,9 @@ def _suggestion(error):
     unknown = re.search(r"Unknown attribute '(\w+)' of type numba\.", str(error))
     if unknown:
         return nearest(unknown[1], ORACLE_NAMES)
+    unknown = re.match(r"Unknown parameter '(\w+)'", str(error))  # benchopt's
+    if unknown:
+        return nearest(unknown[1], re.findall(r"^- (.+)", str(error), re.MULTILINE))
     if isinstance(error, ModuleNotFoundError):
         is_ours = str(error.name).startswith(f"{PACKAGE.name}.")
         return f"; solvers import from {PACKAGE.name}.methods" if is_ours else ""

@@ -158,6 +158,22 @@ def check(owner, name, value, expected):
         ) from None
 
 
+def require_declared(owner, parameters, ranges):
+    """Raise `click.UsageError` unless these are what a class may declare so."""
+    for what, given in (("parameters", parameters), ("ranges", ranges)):
+        if not isinstance(given, dict):
+            raise click.UsageError(f"{owner}: {what}={shortened(given)} is no dict.")
+    for name, values in parameters.items():
+        if isinstance(values, list | tuple) and not values:
+            raise click.UsageError(f"{owner}: parameters gives {name} no value.")
+    for name, expected in ranges.items():
+        if not callable(expected):
+            raise click.UsageError(
+                f"{owner}: {shortened(expected)} is no range of {name}; expected one "
+                "such as Number(at_least=0)."
+            )
+
+
 def defaults(parameters):
     """The first value of each of `parameters`, of those given together, too."""
     return next(product_param(parameters))

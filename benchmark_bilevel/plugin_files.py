@@ -61,36 +61,61 @@ def beside(path):
         Also of declared files that do not exist.
     """
     path = Path(path).resolve()
-    found, pending = set(), [path]
+    files, stamps = _known.get(path, ([], {path: None}))
+    # New files show in the stamps of folders.
+    if any(_stamp(place) != stamp for place, stamp in stamps.items()):
+        files = sorted(_found_beside(path))
+        places = {place for file in (path, *files) for place in (file, file.parent)}
+        _known[path] = files, {place: _stamp(place) for place in places}
+    return files
+
+
+# By path: the files beside it, and the stamps of all of them and of their folders. A run
+# of benchopt asks for the hash of the objective, which imports the package, five times a
+# cell.
+_known = {}
+
+
+def _found_beside(path):
+    """As `beside`, from the texts."""
+    found, pending, names = set(), [path], set()
     while pending:
-        module = pending.pop()
-        imported = set(_imported(module, path.parent)) - found - {path}
+        new = set(_names_in(pending.pop(), path.parent)) - names
+        names |= new
+        imported = {file for name in new for file in _modules(*name)} - found - {path}
         found |= imported
         pending += imported
     for name in _declared(path):
         file = path.parent / name
         found |= set(filter(Path.is_file, file.rglob("*"))) if file.is_dir() else {file}
-    return sorted(found)
+    return found
 
 
-def _imported(module, folder):
-    """Files in `folder` that the imports of the file `module` load, if they are there."""
+def _names_in(module, folder):
+    """(folder to look in, parts of the name) of each import in the file `module`."""
     for node in ast.walk(_parse(module)):
-        start = folder
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            names = [(folder, alias.name) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            names = [f"{node.module or ''}.{alias.name}" for alias in node.names]
+            start = folder
             if node.level:
                 start = module.parents[min(node.level, len(module.parents)) - 1]
+            base = f"{node.module}." if node.module else ""
+            names = [(start, base + alias.name) for alias in node.names]
         else:
             continue
-        for parts in (name.strip(".").split(".") for name in names):
-            for k in range(1, len(parts) + 1):
-                stem = start.joinpath(*parts[:k])
-                yield from filter(
-                    Path.is_file, (Path(f"{stem}.py"), stem / "__init__.py")
-                )
+        yield from ((start, tuple(name.split("."))) for start, name in names)
+
+
+def _modules(folder, parts):
+    """Files in `folder` that importing a name loads, if they are there."""
+    for part in parts:
+        yield from filter(
+            Path.is_file, (folder / f"{part}.py", folder / part / "__init__.py")
+        )
+        folder /= part
+        if not folder.is_dir():
+            break
 
 
 def _declared(path):

@@ -18,6 +18,7 @@ from benchmark_bilevel.parameters import (
     Integer,
     Number,
     defaults,
+    require_declared,
 )
 from benchmark_bilevel.runtimes import (
     DTYPES,
@@ -171,6 +172,7 @@ class BilevelSolver(CheckedParameters, BaseSolver):
         # A subclass's `parameters` replaces its base's, so the shared ones are merged.
         own, base = vars(cls), super(cls, cls)
         parameters, ranges = own.get("parameters", {}), own.get("ranges", {})
+        require_declared(cls.name, parameters, ranges)
         cls.parameters = {**base.parameters, **parameters}
         implied = {
             name: _implied_range(default)

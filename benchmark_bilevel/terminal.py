@@ -11,11 +11,14 @@ import sys
 from types import SimpleNamespace
 
 import click
+from benchopt import BaseDataset, BaseSolver
 from benchopt.utils import dynamic_modules, pdb_helpers, terminal_output
 
 from benchmark_bilevel.faults import TRACEBACK_VARIABLE, line_of
 from benchmark_bilevel.notices import Fault
 
+# From benchopt's name of a folder to what each plugin in it defines.
+_PLUGINS = {"solvers": ("Solver", BaseSolver), "datasets": ("Dataset", BaseDataset)}
 _printed = set()
 _print_normalize = terminal_output.print_normalize
 _load = dynamic_modules._get_module_from_file
@@ -25,8 +28,8 @@ _describe = dynamic_modules._set_cls_attr_from_ast
 def tame():
     """Put what is here in the place of what benchopt prints, in this process."""
     terminal_output.print_normalize = print_fitting
-    dynamic_modules._get_module_from_file = load_without_exit
-    dynamic_modules._set_cls_attr_from_ast = describe_what_parses
+    dynamic_modules._get_module_from_file = load_plugin
+    dynamic_modules._set_cls_attr_from_ast = describe
     if not os.environ.get(TRACEBACK_VARIABLE):
         # There benchopt goes on to the next cell, and here to the next plugin.
         pdb_helpers.traceback = SimpleNamespace(print_exc=print_line)
@@ -34,6 +37,8 @@ def tame():
             format_exc=lambda **_: line_of(sys.exception()),
             format_exception=lambda kind, error, *_, **__: [line_of(error)],
         )
+        if click.get_current_context(silent=True):  # at a command line, not in a script
+            sys.excepthook = lambda _, error, __: click.echo(line_of(error), err=True)
 
 
 def print_line():
@@ -58,17 +63,24 @@ def _cut(message, columns):
     return f"{name[: -excess - 1]}…{end}{progress}" if excess > 0 else message
 
 
-def load_without_exit(file, *arguments, **options):
-    """As benchopt's; a file that calls sys.exit does not end benchopt."""
+def load_plugin(file, benchmark, subpkg=None):
+    """As benchopt's; a file that calls sys.exit, or has no such class, ends nothing."""
     try:
-        return _load(file, *arguments, **options)
+        module = _load(file, benchmark, subpkg)
     except SystemExit:
         raise Fault(f"{file} calls sys.exit when it is imported") from None
+    name, base = _PLUGINS.get(subpkg, (None, object))
+    found = getattr(module, name, base) if name else base
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise Fault(f"{file}: {name} is no class derived from {base.__name__}")
+    return module
 
 
-def describe_what_parses(file, base, namespace):
-    """As benchopt's; of a file that cannot be parsed only the name is known."""
+def describe(file, base, namespace):
+    """As benchopt's, of a file that cannot be imported; at least its name is known."""
     try:
         _describe(file, base, namespace)
-    except SyntaxError:
+    except Exception:  # of whatever is in the file; why it fails is told elsewhere
         namespace |= {"name": file.stem, "_base_class_name": base._base_class_name}
+    if not isinstance(namespace.get("parameters"), dict):
+        namespace["parameters"] = {}

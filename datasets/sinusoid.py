@@ -17,7 +17,7 @@ class Dataset(CheckedParameters, BaseDataset):
     References
     ----------
     C. Finn, P. Abbeel, S. Levine, "Model-agnostic meta-learning for fast adaptation of
-    deep networks", ICML 2017, section 5.1.
+    deep networks", ICML 2017.
     """
 
     name = "sinusoid"

@@ -29,7 +29,7 @@ class Solver(BilevelSolver):
     ----------
     T. Chen, Y. Sun, W. Yin, "Closing the gap: Tighter analysis of alternating
     stochastic gradient methods for bilevel problems", NeurIPS 2021. The constants are
-    ours.
+    ours, and so is the range of p, that of BSA.
     """
 
     name = "ALSET"

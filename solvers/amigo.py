@@ -17,7 +17,7 @@ class Solver(BilevelSolver):
     References
     ----------
     M. Arbel, J. Mairal, "Amortized implicit differentiation for stochastic bilevel
-    optimization", ICLR 2022, Algorithms 1 to 3.
+    optimization", ICLR 2022. The constants are ours.
     """
 
     name = "AmIGO"

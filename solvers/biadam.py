@@ -41,7 +41,8 @@ class Solver(BilevelSolver):
     ----------
     F. Huang, H. Huang, "BiAdam: Fast adaptive bilevel optimization methods",
     arXiv:2106.11396, 2021. The constants are ours, and so is h in a, ∇x f being 0 in
-    most problems. (Public code by others has no η_t, and by default no momentum.)
+    most problems. (Public code by others has no η_t, and v and w keep their first
+    values by default.)
     """
 
     name = "BiAdam"

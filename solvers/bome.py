@@ -18,7 +18,7 @@ class Solver(BilevelSolver):
     ẑ is z after T steps of gradient descent on g(·, x), taken as a constant, so that
     ∇q = (∇z g(z), ∇x g(z) − ∇x g(ẑ)); λ = max(0, (φ − ⟨∇f, ∇q⟩) / ‖∇q‖²) with
     φ = η ‖∇q‖². Then z ← z − ρ (∇z f + λ ∇z q) and x ← P(x − γ (∇x f + λ ∇x q)), at the
-    same time. Batches are full. For a fixed T, λ saturates at about 1 / ρ and x ends at
+    same time. Batches are full. For a fixed T, λ saturates at O(1 / ρ) and x ends at
     a distance O(ρ) from where a Neumann series of T terms would have it rest.
 
     Parameters

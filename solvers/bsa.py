@@ -39,8 +39,9 @@ class Solver(BilevelSolver):
     References
     ----------
     S. Ghadimi, M. Wang, "Approximation methods for bilevel programming",
-    arXiv:1802.02246, 2018, the stochastic method with the products of its Algorithm 3.
-    The constants are ours. (Public code starts z where it was, and its T is constant.)
+    arXiv:1802.02246, 2018, the stochastic method. The constants are ours, and so is the
+    constant step of z, which falls along the T_t steps there. (Public code starts z where
+    it was, and its T is constant.)
     """
 
     name = "BSA"

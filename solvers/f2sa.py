@@ -23,8 +23,10 @@ class Solver(BilevelSolver):
     n_inner : int
         T.
     penalty : float
-        λ_0; the analysis asks for twice the smoothness of f over the convexity of g.
-        λ_t = λ_0 (t + 1)^(outer_exponent − step_exponent).
+        λ_0; the analysis asks for twice the smoothness of f over the convexity of g, and
+        noise grows with it. λ_t = λ_0 (t + 1)^(outer_exponent − step_exponent).
+    outer_ratio : float
+        ρ_0 / γ_0, which is 2 λ_0 / ξ for the paper's γ_t = ξ α_t.
     common_sample : bool
         One sample of g for ∇x g at y and at z, which lowers the variance.
 
@@ -38,9 +40,10 @@ class Solver(BilevelSolver):
     name = "F2SA"
     parameters = {
         "n_inner": [10],
-        "penalty": [10.0],
+        "penalty": [1.5],
         "common_sample": [False],
         "step_exponent": [0.5714285714285714],
+        "outer_ratio": [3.0],
         "outer_exponent": [0.7142857142857143],
     }
     ranges = {"penalty": Number(above=0)}

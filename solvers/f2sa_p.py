@@ -58,23 +58,27 @@ class Solver(BilevelSolver):
             i, j = inner.draw(), outer.draw()
             for k in range(order + 1):
                 y = rows[k]
-                fz, _ = outer.grad(y, x, j)
                 gz = inner.grad(y, x, i)
-                descend(y, steps.inner, gz)
-                descend(y, steps.inner * (first + k) / penalty, fz)
+                if first + k == 0:
+                    descend(y, steps.inner, gz)
+                else:
+                    fz, _ = outer.grad(y, x, j)
+                    descend(y, steps.inner, gz)
+                    descend(y, steps.inner * (first + k) / penalty, fz)
         assign(z, rows[-first])
         i, d, weights = inner.draw(), zeros_like(x), difference_weights(order)
         _, fx = outer.grad(z, x, outer.draw())
         for k in range(order + 1):
-            descend(d, -penalty * weights[k], inner.grad_x(rows[k], x, i))
+            if weights[k] != 0.0:  # that of y_0 is for even p
+                descend(d, -penalty * weights[k], inner.grad_x(rows[k], x, i))
         outer.descend(x, steps.outer, d, fx)
 
     @staticmethod
     def oracle_calls(t, b, c, n, m, order, n_inner):
         return Calls(
-            outer_gradients=((order + 1) * n_inner + 1) * c,
+            outer_gradients=(order * n_inner + 1) * c,
             inner_gradients=(order + 1) * n_inner * b,
-            inner_gradients_x=(order + 1) * b,
+            inner_gradients_x=(order + order % 2) * b,
         )
 
     @staticmethod

@@ -27,6 +27,8 @@ class Solver(BilevelSolver):
     ----------
     penalty : float
         λ_0. λ_t = λ_0 (t + 1)^(outer_exponent − step_exponent).
+    outer_ratio : float
+        ρ_0 / γ_0; 2 λ_0 where γ_t = α_t.
     weight : float
         β_1.
 
@@ -39,9 +41,10 @@ class Solver(BilevelSolver):
 
     name = "F3SA"
     parameters = {
-        "penalty": [10.0],
+        "penalty": [1.5],
         "weight": [0.9],
         "step_exponent": [0.4],
+        "outer_ratio": [3.0],
         "outer_exponent": [0.6],
     }
     ranges = {"penalty": Number(above=0), "weight": Number(at_least=0, at_most=1)}

@@ -34,8 +34,8 @@ class Solver(BilevelSolver):
     References
     ----------
     J. Yang, K. Ji, Y. Liang, "Provably faster algorithms for bilevel optimization",
-    NeurIPS 2021, Algorithm 1 (with m = 1). (In the authors' code old and new variables
-    are one list, and the correction vanishes.)
+    NeurIPS 2021. The constants are ours. (In the authors' code old and new variables are
+    one list, and the correction vanishes.)
     """
 
     name = "MRBO"

@@ -1,18 +1,14 @@
 from benchmark_bilevel.methods import (
     Calls,
     Implicit,
-    add,
-    assign,
-    copy,
     descend,
-    draw_large_batch,
+    draw_page,
     flip,
-    mean_cross,
-    mean_hvp,
-    mean_outer_grad,
     page,
+    remember,
+    start_differences,
+    system_directions,
     zero_sarah,
-    zeros_like,
 )
 from benchmark_bilevel.parameters import Number
 from benchmark_bilevel.solver import BilevelSolver
@@ -54,33 +50,26 @@ class Solver(BilevelSolver):
 
     @staticmethod
     def init(inner, outer, z, x):
-        v = zeros_like(z)
-        directions = zeros_like(z), zeros_like(v), zeros_like(x)
+        v, directions, old = start_differences(z, x)
         memory, _, _ = inner.memory(z, x)
-        return z, x, v, directions, memory, (copy(z), copy(v), copy(x))
+        return z, x, v, directions, memory, old
 
     @staticmethod
     def step(inner, outer, state, steps, t, weight, probability):
-        z, x, v, (d_z, d_v, d_x), memory, (z_old, v_old, x_old) = state
+        z, x, v, (d_z, d_v, d_x), memory, old_point = state
+        z_old, v_old, x_old = old_point
         afresh = t == 0 or flip(inner, probability)
         k = inner.draw()
         gz, gz_old = inner.grad(z, x, k), inner.grad(z_old, x_old, k)
         zero_sarah(d_z, 1.0 if t == 0 else weight, gz, gz_old, memory, k)
-        i = draw_large_batch(inner, inner.n_blocks if afresh else 1)
-        j = draw_large_batch(outer, outer.n_blocks if afresh else 1)
-        fz, fx = mean_outer_grad(outer, z, x, j)
-        new_v = add(mean_hvp(inner, z, x, v, i), fz)
-        new_x = add(mean_cross(inner, z, x, v, i), fx)
-        if afresh:
-            page(d_v, True, new_v, new_v)
-            page(d_x, True, new_x, new_x)
-        else:
-            fz, fx = mean_outer_grad(outer, z_old, x_old, j)
-            page(d_v, False, new_v, add(mean_hvp(inner, z_old, x_old, v_old, i), fz))
-            page(d_x, False, new_x, add(mean_cross(inner, z_old, x_old, v_old, i), fx))
-        assign(z_old, z)
-        assign(v_old, v)
-        assign(x_old, x)
+        i, j = draw_page(inner, outer, afresh)
+        new = system_directions(inner, outer, z, x, v, i, j)
+        old = new
+        if not afresh:
+            old = system_directions(inner, outer, z_old, x_old, v_old, i, j)
+        page(d_v, afresh, new[0], old[0])
+        page(d_x, afresh, new[1], old[1])
+        remember(old_point, (z, v, x))
         descend(z, steps.inner, d_z)
         descend(v, steps.linear, d_v)
         outer.descend(x, steps.outer, d_x)

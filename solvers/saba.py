@@ -18,8 +18,7 @@ class Solver(BilevelSolver):
     References
     ----------
     M. Dagréou, P. Ablin, S. Vaiter, T. Moreau, "A framework for bilevel optimization
-    that enables stochastic and global variance reduction algorithms", NeurIPS 2022,
-    Algorithm 1 with the directions (8) to (10).
+    that enables stochastic and global variance reduction algorithms", NeurIPS 2022.
     """
 
     name = "SABA"

@@ -1,9 +1,9 @@
 from benchmark_bilevel.methods import (
     Calls,
     Implicit,
-    assign,
-    copy,
     descend,
+    remember,
+    start_differences,
     zero_sarah,
     zeros_like,
 )
@@ -42,16 +42,14 @@ class Solver(BilevelSolver):
 
     @staticmethod
     def init(inner, outer, z, x):
-        v = zeros_like(z)
-        from_g = zeros_like(z), zeros_like(v), zeros_like(x)
+        v, from_g, old = start_differences(z, x)
         from_f = zeros_like(z), zeros_like(x)
-        memories = inner.memory(z, x), outer.memory(z, x)
-        return z, x, v, from_g, from_f, memories, (copy(z), copy(v), copy(x))
+        return z, x, v, from_g, from_f, inner.memory(z, x), outer.memory(z, x), old
 
     @staticmethod
     def step(inner, outer, state, steps, t, weight):
-        z, x, v, (d_z, d_hv, d_jv), (d_fz, d_fx), memories, old = state
-        (z_memory, v_memory, x_memory), (fz_memory, fx_memory) = memories
+        z, x, v, (d_z, d_hv, d_jv), (d_fz, d_fx), of_g, of_f, old = state
+        (z_memory, v_memory, x_memory), (fz_memory, fx_memory) = of_g, of_f
         z_old, v_old, x_old = old
         i, j = inner.draw(), outer.draw()
         s = 1.0 if t == 0 else weight
@@ -64,9 +62,7 @@ class Solver(BilevelSolver):
         fz_old, fx_old = outer.grad(z_old, x_old, j)
         zero_sarah(d_fz, s, fz, fz_old, fz_memory, j)
         zero_sarah(d_fx, s, fx, fx_old, fx_memory, j)
-        assign(z_old, z)
-        assign(v_old, v)
-        assign(x_old, x)
+        remember(old, (z, v, x))
         descend(z, steps.inner, d_z)
         descend(v, steps.linear, d_hv, d_fz)
         outer.descend(x, steps.outer, d_jv, d_fx)

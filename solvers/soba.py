@@ -12,8 +12,7 @@ class Solver(BilevelSolver):
     References
     ----------
     M. Dagréou, P. Ablin, S. Vaiter, T. Moreau, "A framework for bilevel optimization
-    that enables stochastic and global variance reduction algorithms", NeurIPS 2022,
-    Algorithm 1 with the directions (5) to (7).
+    that enables stochastic and global variance reduction algorithms", NeurIPS 2022.
     """
 
     name = "SOBA"

@@ -1,12 +1,11 @@
 from benchmark_bilevel.methods import (
     Calls,
     Implicit,
-    copy,
     descend,
     flip,
     page_directions,
     project_ball,
-    zeros_like,
+    start_differences,
 )
 from benchmark_bilevel.parameters import Number
 from benchmark_bilevel.solver import BilevelSolver
@@ -50,9 +49,7 @@ class Solver(BilevelSolver):
 
     @staticmethod
     def init(inner, outer, z, x):
-        v = zeros_like(z)
-        directions = zeros_like(z), zeros_like(v), zeros_like(x)
-        return z, x, v, directions, (copy(z), copy(v), copy(x))
+        return z, x, *start_differences(z, x)
 
     @staticmethod
     def step(inner, outer, state, steps, t, probability, radius):

@@ -1,11 +1,10 @@
 from benchmark_bilevel.methods import (
     Calls,
     Implicit,
-    copy,
     descend,
     page_directions,
     project_ball,
-    zeros_like,
+    start_differences,
 )
 from benchmark_bilevel.parameters import Number
 from benchmark_bilevel.solver import BilevelSolver
@@ -30,8 +29,8 @@ class Solver(BilevelSolver):
     References
     ----------
     M. Dagréou, T. Moreau, S. Vaiter, P. Ablin, "A lower bound and a near-optimal
-    algorithm for bilevel empirical risk minimization", AISTATS 2024. (Public code has
-    no projection of v.)
+    algorithm for bilevel empirical risk minimization", AISTATS 2024. The constants are
+    ours. (Public code has no projection of v.)
     """
 
     name = "SRBA"
@@ -45,9 +44,7 @@ class Solver(BilevelSolver):
 
     @staticmethod
     def init(inner, outer, z, x):
-        v = zeros_like(z)
-        directions = zeros_like(z), zeros_like(v), zeros_like(x)
-        return z, x, v, directions, (copy(z), copy(v), copy(x))
+        return z, x, *start_differences(z, x)
 
     @staticmethod
     def step(inner, outer, state, steps, t, period, radius):

@@ -28,8 +28,8 @@ class Solver(BilevelSolver):
     References
     ----------
     K. Ji, J. Yang, Y. Liang, "Bilevel optimization: Convergence analysis and enhanced
-    design", ICML 2021, Algorithms 2 and 3, sizes of Theorem 2. (The authors' code lacks
-    the first term of the series, the factor η on all but the last and ∇x f.)
+    design", ICML 2021. The constants are ours. (The authors' code lacks the first term of
+    the series, the factor η on all but the last and ∇x f.)
     """
 
     name = "stocBiO"

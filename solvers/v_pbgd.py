@@ -6,10 +6,11 @@ from benchmark_bilevel.solver import BilevelSolver
 class Solver(BilevelSolver):
     """V-PBGD: gradient descent on f + γ (g(z, x) − min g(·, x)), a value penalty.
 
-    ẑ is z after T steps of gradient descent ρ on g(·, x). Then z ← z − ρ (∇z g(z) +
-    ∇z f(z) / γ) and x ← P(x − α (∇x f(z) + γ (∇x g(z) − ∇x g(ẑ)))), at the same time.
-    Batches are full. The penalty grows to γ in proportion to t. For a fixed T, x rests
-    at O(1 / γ) from where a Neumann series of T terms would have it rest.
+    ẑ is z after T steps of gradient descent ρ on g(·, x). With γ_t = γ min(1, (t + 1) /
+    ramp), z ← z − ρ / γ (∇z f(z) + γ_t ∇z g(z)) and, at the same time,
+    x ← P(x − α (∇x f(z) + γ_t (∇x g(z) − ∇x g(ẑ)))). The paper has one step for both,
+    α = ρ / γ: outer_ratio = γ. Batches are full. For a fixed T, x rests at O(1 / γ) from
+    where a Neumann series of T terms would have it rest.
 
     Parameters
     ----------
@@ -18,7 +19,7 @@ class Solver(BilevelSolver):
     penalty : float
         γ.
     ramp : int
-        Iterations until the penalty is γ; 1 has it constant.
+        Iterations until γ_t is γ; 1 has it constant.
 
     References
     ----------
@@ -31,6 +32,7 @@ class Solver(BilevelSolver):
         "n_inner": [10],
         "penalty": [10.0],
         "ramp": [1],
+        "outer_ratio": [10.0],
         "batch_size": ["full"],
         "outer_batch_size": ["full"],
     }
@@ -47,15 +49,16 @@ class Solver(BilevelSolver):
     def step(inner, outer, state, steps, t, n_inner, penalty, ramp):
         z, x = state
         z_end, d = copy(z), zeros_like(x)
-        multiplier = penalty * min(1.0, (t + 1.0) / ramp)
+        share = min(1.0, (t + 1.0) / ramp)
+        multiplier = penalty * share
         sgd(inner, z_end, x, steps.inner, n_inner)
         i = inner.draw()
         gz, gx = inner.grads(z, x, i)
         fz, fx = outer.grad(z, x, outer.draw())
         descend(d, -multiplier, gx)
         descend(d, multiplier, inner.grad_x(z_end, x, i))
-        descend(z, steps.inner, gz)
-        descend(z, steps.inner / multiplier, fz)
+        descend(z, steps.inner * share, gz)
+        descend(z, steps.inner / penalty, fz)
         outer.descend(x, steps.outer, d, fx)
 
     @staticmethod

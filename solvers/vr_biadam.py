@@ -10,7 +10,6 @@ from benchmark_bilevel.methods import (
     scaled_descend,
     square_average,
     storm,
-    storm_momentum,
     zeros_like,
 )
 from benchmark_bilevel.parameters import Number
@@ -30,7 +29,7 @@ class Solver(BilevelSolver):
     n_terms, linear_step, memory, floor
         As for BiAdam.
     weight : float
-        Of α_t = β_t = weight · η_{t−1}².
+        α_t = β_t = weight · η_t².
 
     References
     ----------
@@ -90,7 +89,7 @@ class Solver(BilevelSolver):
         gz, gz_old = inner.grad(z, x, i), inner.grad(z_old, x_old, i)
         h = hia_hypergradient(inner, outer, z, x, linear_step, samples)
         h_old = hia_hypergradient(inner, outer, z_old, x_old, linear_step, samples)
-        new = 1.0 if t == 0 else storm_momentum(t, weight, outer_exponent)
+        new = 1.0 if t == 0 else weight * eta**2
         square_average(b, memory, gz)
         square_average(a, memory, h)
         storm(v, new, gz, gz_old)

@@ -43,7 +43,7 @@ class Solver(BilevelSolver):
     References
     ----------
     J. Yang, K. Ji, Y. Liang, "Provably faster algorithms for bilevel optimization",
-    NeurIPS 2021, Algorithm 2.
+    NeurIPS 2021. The constants are ours.
     """
 
     name = "VRBO"

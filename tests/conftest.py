@@ -89,15 +89,19 @@ def generator():
     return np.random.default_rng(0)
 
 
-def real_selection(name):
-    """Hyper-parameter selection on real data; skips where they are not at hand."""
+def real_data(name):
+    """As `dataset`, of what has to be downloaded; skips where it is not at hand."""
     if "BENCHOPT_DATA_HOME" not in os.environ:
-        # Without a data home the data set would be downloaded.
         pytest.skip(f"BENCHOPT_DATA_HOME is not set: no {name}")
     data = dataset(name)
     if data.get("missing"):
         pytest.skip(data["missing"])  # the line that a user reads
-    return PROBLEMS["hyperparameter-selection"](data)
+    return data
+
+
+def real_selection(name):
+    """Hyper-parameter selection on real data; skips where they are not at hand."""
+    return PROBLEMS["hyperparameter-selection"](real_data(name))
 
 
 @pytest.fixture(scope="session")

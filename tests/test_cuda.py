@@ -4,13 +4,12 @@
 the part of the device so that the tests themselves are known to run.
 """
 
-import os
 import time
 
 import numpy as np
 import pytest
 import torch
-from conftest import dataset, load_solver
+from conftest import dataset, load_solver, real_data
 from test_neural import NeuralCleaning
 
 from benchmark_bilevel.problems import PROBLEMS
@@ -38,12 +37,7 @@ def poisoning():
 
 
 def mnist():
-    if "BENCHOPT_DATA_HOME" not in os.environ:
-        pytest.skip("BENCHOPT_DATA_HOME is not set: no MNIST")
-    data = dataset("mnist")
-    if data.get("missing"):
-        pytest.skip(data["missing"])
-    return PROBLEMS["data-hypercleaning"](data, corruption=0.5)
+    return PROBLEMS["data-hypercleaning"](real_data("mnist"), corruption=0.5)
 
 
 def network():

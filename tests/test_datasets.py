@@ -32,7 +32,9 @@ from benchopt import BaseDataset
 
 class Dataset(BaseDataset):
     name = "faulty"
-    parameters = {"kind": ["raises", "exits", "tuple", "none", "absent", "nan", "good"]}
+    parameters = {
+        "kind": ["raises", "exits", "tuple", "keys", "none", "absent", "nan", "good"]
+    }
     calls = 0
 
     def get_data(self):
@@ -45,6 +47,8 @@ class Dataset(BaseDataset):
             sys.exit("no more")
         if self.kind == "tuple":
             return X, y
+        if self.kind == "keys":
+            return {0: X, 1: y}
         if self.kind == "none":
             return None
         if self.kind == "absent":
@@ -54,13 +58,15 @@ class Dataset(BaseDataset):
         return {"X_train": X, "y_train": y}
 """
 LINES = {
-    "raises": "faulty[kind=raises]: ValueError in get_data (faulty.py, line 16): two lines",
-    "exits": "faulty[kind=exits]: SystemExit in get_data (faulty.py, line 18): no more",
+    "raises": "faulty[kind=raises]: ValueError in get_data (faulty.py, line 18): two lines",
+    "exits": "faulty[kind=exits]: SystemExit in get_data (faulty.py, line 20): no more",
     "tuple": "faulty[kind=tuple]: get_data (faulty.py) returned tuple, not a dict of "
-    "arrays",
+    "arrays with names for keys",
+    "keys": "faulty[kind=keys]: get_data (faulty.py) returned dict, not a dict of "
+    "arrays with names for keys",
     "none": "faulty[kind=none]: get_data (faulty.py) returned NoneType, not a dict of "
-    "arrays",
-    "absent": "faulty[kind=absent]: FileNotFoundError in get_data (faulty.py, line 24): "
+    "arrays with names for keys",
+    "absent": "faulty[kind=absent]: FileNotFoundError in get_data (faulty.py, line 28): "
     "[Errno 2] No such file or directory: '/nowhere/X.npy'",
 }
 

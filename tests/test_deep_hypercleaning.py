@@ -1,10 +1,8 @@
 """Deep hyper-cleaning: sizes, losses, metrics, and what is said of h."""
 
-import os
-
 import numpy as np
 import pytest
-from conftest import dataset, load_solver
+from conftest import dataset, load_solver, real_data
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit, log_softmax
 
@@ -56,11 +54,7 @@ def test_solvers_are_not_judged_by_it():
 
 def test_published_sizes():
     """784-300-10 from 5,000 and 5,000 images; the test on the 10,000 test images."""
-    if "BENCHOPT_DATA_HOME" not in os.environ:
-        pytest.skip("BENCHOPT_DATA_HOME is not set: no MNIST")
-    data = dataset("mnist")
-    if data.get("missing"):
-        pytest.skip(data["missing"])
+    data = real_data("mnist")
     problem = DeepHypercleaning(data, corruption=0.5)
     assert problem.dim_z == 784 * 300 + 300 + 300 * 10 + 10
     assert [len(part.y) for part in problem.split] == [5000, 5000, 10000]

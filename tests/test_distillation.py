@@ -1,10 +1,8 @@
 """Dataset distillation: parts, exact values, metrics, the images that are learnt."""
 
-import os
-
 import numpy as np
 import pytest
-from conftest import dataset, load_solver
+from conftest import dataset, load_solver, real_data
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import log_softmax, softmax
 
@@ -58,11 +56,7 @@ def is_normal(x):
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
 def test_images_of_ten_classes(name):
     """20,000 random training images are distilled, the test images stay apart."""
-    if "BENCHOPT_DATA_HOME" not in os.environ:
-        pytest.skip(f"BENCHOPT_DATA_HOME is not set: no {name}")
-    data = dataset(name)
-    if data.get("missing"):
-        pytest.skip(data["missing"])
+    data = real_data(name)
     problem = DatasetDistillation(data)
     outer, test, (mean, scale) = problem._parts
     chosen = np.random.RandomState(32).permutation(60000)[:20000]

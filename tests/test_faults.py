@@ -143,6 +143,37 @@ BOTH = ("numba", "torch")
             "numba cannot compile this: format spec in f-strings",
         ),
         (
+            "helper",
+            [
+                ("class Solver", "def my(z):\n    z *= 1\n\n\nclass Solver"),
+                (PASS, "        my(z)"),
+            ],
+            ("numba",),
+            PASS_LINE + 4,
+            "my is a function of Python; decorate it with numba.extending.register_jitable",
+        ),
+        (
+            "print",
+            [(PASS, '        print("at", t)')],
+            ("numba",),
+            PASS_LINE - 3,
+            "print is for runtime=torch",
+        ),
+        (
+            "alias",
+            [(INIT, "return z, x, z")],
+            BOTH,
+            INIT_LINE,
+            "init returns one variable twice",
+        ),
+        (
+            "functional",
+            [(PASS, "        return z, x, v")],
+            ("numba",),
+            PASS_LINE - 3,
+            "step returns something, and nothing takes it",
+        ),
+        (
             "handler",
             [
                 (
@@ -208,6 +239,27 @@ def test_a_right_plugin_passes_the_rehearsal(tmp_path):
             "name is 'momentun'",
         ),
         (
+            "starred",
+            [("t, momentum)", "t, *, momentum)")],
+            "the arguments of step are inner, outer, state, steps, t, …, all without *",
+        ),
+        (
+            "generator",
+            [(PASS, "        yield z")],
+            "step has to be without yield and async",
+        ),
+        (
+            "async",
+            [("def init", "async def init")],
+            "init has to be without yield and async",
+        ),
+        (
+            "strategy",
+            [('"mine"', '"mine"; sampling_strategy = "iteration"')],
+            "sampling_strategy='iteration' is for solvers that derive from benchopt's",
+        ),
+        ("long", [('"mine"', f'"{81 * "x"}"')], "use up to 80 letters, digits, spaces"),
+        (
             "attribute",
             [('{"momentum"', '{"unbiased": [1], "momentum"')],
             "the class has an attribute 'unbiased'",
@@ -241,6 +293,10 @@ def a_run_of_faults(benchmark, tmp_path_factory):  # noqa: F811
         "no_module": [("_bilevel.methods", "_bilevel.directions")],
         "exit_at_import": [("import sys\n", "import sys\nsys.exit(0)\n")],
         "default": [('"momentum": [0.5]', '"momentum": [0.5], "step_size": [-1]')],
+        "no_list": [('"momentum": [0.5]', '"momentum": []')],
+        "no_range": [('{"momentum": [0.5]}', '{}; ranges = {"momentum": (0, 1)}')],
+        "no_base": [("(BilevelSolver):", ":")],
+        "nulls": [("import sys", "\0")],
         "verb": [('"mine"', '"verb"'), (PASS, "        decsend(z, 0.1, v)")],
         "short": [('"mine"', '"short"'), (INIT, INIT.replace("(z)", "(z[:2])"))],
         "format": [('"mine"', '"format"'), (PASS, '        f"{t:3d}"')],
@@ -279,6 +335,10 @@ def test_other_cells_finish(a_run_of_faults):
         "'benchmark_bilevel.directions'; solvers import from benchmark_bilevel.methods",
         "{}/exit_at_import.py calls sys.exit when it is imported",
         "{}/default.py, line 8: mine: step_size=-1 is not valid; expected a positive",
+        "{}/no_list.py, line 8: mine: parameters gives momentum no value",
+        "{}/no_range.py, line 8: mine: (0, 1) is no range of momentum; expected one",
+        "{}/no_base.py: Solver is no class derived from BaseSolver",
+        "source code string cannot contain null bytes",
         "{}/verb.py, line 19: NameError: name 'decsend' is not defined; the nearest",
         "{}/short.py, line 20: inner.grad_hvp_cross gets v of shape (2,)",
         "{}/format.py, line 19: numba cannot compile this: format spec",
@@ -298,6 +358,23 @@ def test_the_traceback_can_be_had(benchmark, tmp_path):  # noqa: F811
         benchmark, *arguments, check=False, BENCHMARK_BILEVEL_TRACEBACK="1"
     )
     assert "Traceback (most recent call last):" in lines
+
+
+@pytest.mark.parametrize(
+    "selector, line",
+    [
+        (
+            "SOBA[stepsize=1]",
+            "ValueError: Unknown parameter 'stepsize' for solver SOBA.; the nearest name "
+            "is 'step_size'",
+        ),
+        ("SOBA[step_size=", "ValueError: Invalid name (missing bracket): SOBA[step_"),
+    ],
+)
+def test_a_wrong_selector_is_a_line(benchmark, selector, line):  # noqa: F811
+    code, lines = benchopt(benchmark, "-s", selector, check=False)
+    assert code == 1 and lines[-1].startswith(line)
+    assert not [text for text in lines if "Traceback" in text]
 
 
 def test_progress_is_cut_to_the_terminal():

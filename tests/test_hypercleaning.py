@@ -1,10 +1,8 @@
 """Data hyper-cleaning: labels, metrics, closed forms, runtimes, reference."""
 
-import os
-
 import numpy as np
 import pytest
-from conftest import dataset, load_solver
+from conftest import dataset, load_solver, real_data
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit, log_softmax
 from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
@@ -21,23 +19,18 @@ from benchmark_bilevel.verification.problems import PROBLEM_CHECKS, kernels
 BATCH_SIZE = 64  # divides neither the 599 inner nor the 599 outer samples of digits
 
 
-def make(name, corruption=0.5, **options):
-    data = dataset(name)
-    if data.get("missing"):
-        pytest.skip(data["missing"])
+def make(data, corruption=0.5, **options):
     return PROBLEMS["data-hypercleaning"](data, corruption=corruption, **options)
 
 
 @pytest.fixture(scope="module")
 def digits():
-    return make("digits")
+    return make(dataset("digits"))
 
 
 @pytest.fixture(scope="module")
 def mnist():
-    if "BENCHOPT_DATA_HOME" not in os.environ:
-        pytest.skip("BENCHOPT_DATA_HOME is not set: no MNIST")
-    return make("mnist")
+    return make(real_data("mnist"))
 
 
 @pytest.fixture
@@ -60,13 +53,13 @@ def test_labels_are_replaced_once_and_the_same_each_time(digits):
     labels = digits.split[0].y.copy()
     labels[replaced] = generator.randint(0, 10, replaced.sum())
     assert_array_equal(digits.given_labels, labels)
-    assert_array_equal(make("digits").given_labels, labels)
+    assert_array_equal(make(dataset("digits")).given_labels, labels)
     assert_array_equal(digits.inner_samples[1], labels)
     assert_array_equal(digits.outer_samples[1], digits.split[1].y)
     assert (digits.wrong == (labels != digits.split[0].y)).all()
     assert 0.4 < digits.wrong.mean() < 0.5
-    assert (make("digits", split_seed=1).given_labels != labels).any()
-    assert not make("digits", corruption=0.0).wrong.any()
+    assert (make(dataset("digits"), split_seed=1).given_labels != labels).any()
+    assert not make(dataset("digits"), corruption=0.0).wrong.any()
 
 
 @pytest.mark.parametrize("corruption", [0.5, 0.7, 0.9])
@@ -202,7 +195,7 @@ def test_soba_on_mnist_comes_near_the_reference(mnist, corruption, gap):
 
 @pytest.fixture(scope="module")
 def bome():
-    return make("digits", protocol="bome")
+    return make(dataset("digits"), protocol="bome")
 
 
 @pytest.fixture(scope="module")
@@ -227,7 +220,7 @@ def test_protocol_of_bome(bome):
     z, x = bome.initial_point()
     assert not z.any() and (x == 0.5).all()
     assert not bome.has_reference
-    assert bome.fingerprint != make("digits").fingerprint
+    assert bome.fingerprint != make(dataset("digits")).fingerprint
 
 
 def test_checks_of_bome_pass(small_bome):
@@ -284,9 +277,7 @@ def test_preconditioner_of_bome_is_nearly_the_hessian(bome, generator):
 
 def test_fashion_mnist_as_bome_has_it():
     """50,000 inner and 5,000 outer images, exactly half of the labels replaced."""
-    if "BENCHOPT_DATA_HOME" not in os.environ:
-        pytest.skip("BENCHOPT_DATA_HOME is not set: no Fashion-MNIST")
-    problem = make("fashion_mnist", protocol="bome")
+    problem = make(real_data("fashion_mnist"), protocol="bome")
     assert [len(part.y) for part in problem.split] == [50_000, 5000, 10_000]
     generator = np.random.RandomState(32)
     order = generator.permutation(60_000)

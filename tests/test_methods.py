@@ -357,6 +357,37 @@ def test_vr_biadam_telescopes():
         np.testing.assert_allclose(w, now.fx - 0.4 * now.J @ now.fz, atol=1e-12)
 
 
+def test_vr_biadam_forgets_as_the_square_of_the_step_that_it_made():
+    """At a frozen point errors of v and w shrink by 1 − weight · η_t²."""
+    subject = solver("vr_biadam", runtime="torch")
+    runtime = subject.runtime(small_quadratic(), n_terms=1, weight=0.8, **FULL)
+    runtime.schedule = runtime.schedule._replace(inner=0.0, outer=0.0)
+    runtime.advance(1)
+    averages = runtime.state[2][:2]
+    right = [y.numpy().copy() for y in averages]
+    for y in averages:
+        y += 1
+    expected = 1.0
+    for t in range(1, 9):
+        runtime.advance(t + 1)
+        expected *= 1 - 0.8 * (t + 1) ** (-2 / 3)
+        for y, end in zip(averages, right, strict=True):
+            np.testing.assert_allclose(y.numpy() - end, expected, atol=1e-12)
+
+
+def test_v_pbgd_keeps_its_step_while_its_penalty_grows():
+    """z moves by ρ / γ (∇z f + γ_t ∇z g), however small the first γ_t are."""
+    given = {"step_size": 0.1, "penalty": 5.0, "ramp": 1000}
+    runtime = torch_runtime("v_pbgd", **given, **FULL)
+    for t in range(3):
+        z, x = runtime.variables()
+        now = model_of(small_quadratic()).at(z, x)
+        runtime.advance(t + 1)
+        z_end, _ = runtime.variables()
+        expected = 0.1 / 5 * (now.fz + 5 * (t + 1) / 1000 * now.gz)
+        np.testing.assert_allclose(z - z_end, expected, atol=1e-12)
+
+
 def test_a_subset_has_no_number_twice():
     runtime = torch_runtime("SOBA")
     subsets = [draw_subset(runtime.inner, 5, 3) for _ in range(400)]

@@ -1,11 +1,9 @@
 """Data poisoning: projections, split, closed forms, runtimes, training from zero."""
 
-import os
-
 import numpy as np
 import pytest
 import torch
-from conftest import dataset, load_solver
+from conftest import dataset, load_solver, real_data
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import minimize
 from sklearn.model_selection import train_test_split
@@ -31,23 +29,18 @@ BATCH_SIZE = 64  # divides neither the 599 inner nor the 599 outer samples of di
 NORMS = {"l2": 2, "linf": np.inf, "l1": 1}
 
 
-def make(name, constraint="l2-then-box"):
-    data = dataset(name)
-    if data.get("missing"):
-        pytest.skip(data["missing"])
+def make(data, constraint="l2-then-box"):
     return PROBLEMS["data-poisoning"](data, constraint=constraint)
 
 
 @pytest.fixture(scope="module")
 def digits():
-    return make("digits")
+    return make(dataset("digits"))
 
 
 @pytest.fixture(scope="module")
 def mnist():
-    if "BENCHOPT_DATA_HOME" not in os.environ:
-        pytest.skip("BENCHOPT_DATA_HOME is not set: no MNIST")
-    return make("mnist")
+    return make(real_data("mnist"))
 
 
 @pytest.fixture

@@ -30,6 +30,19 @@ def bad_indices(format):
     return {"X_train": A, "y_train": plain()[1]}
 
 
+def with_foreign_column():
+    """A LIL matrix, in which scipy looks for no mistakes, with one."""
+    A = sparse.lil_matrix(plain()[0])
+    A.rows[0][:] = [10_000_000] * len(A.rows[0])
+    return A
+
+
+def with_short_row():
+    A = sparse.lil_matrix(plain()[0])
+    A.data[0] = A.data[0][:-1]
+    return A
+
+
 def pair(X=None, y=None, **arrays):
     X_plain, y_plain = plain()
     X = X_plain if X is None else X
@@ -78,6 +91,11 @@ REFUSED = [
     ("constant", pair(0 * X + 3), "X_train has the same features in all rows"),
     ("bad CSR", bad_indices("csr"), "X_train is no sound sparse matrix"),
     ("bad CSC", bad_indices("csc"), "X_train is no sound sparse matrix"),
+    ("bad LIL", pair(with_foreign_column()), "X_train is no sound sparse matrix"),
+    ("short LIL", pair(with_short_row()), "no sound .*: rows and data differ"),
+    ("a path", pair("data.csv"), "X_train holds text: real"),
+    ("a generator", pair(row for row in X), "X_train is generator, not an array"),
+    ("a set", pair(y=set(Y)), "y_train is set, not an array"),
     ("lengths", pair(y=Y[:-7]), "X_train has 60 rows and y_train 53"),
     ("one class", pair(y=0 * Y), "y_train has one class only, 0"),
     (
@@ -99,6 +117,22 @@ REFUSED = [
         pair(y=pd.Series([1, pd.NA] * 30, dtype=object)),
         "y_train has missing",
     ),
+    (
+        "NaN among texts",
+        pair(y=["a", float("nan")] * 30),
+        "y_train has missing values",
+    ),
+    (
+        "NaN in numpy's texts",
+        pair(y=np.array(["a", np.nan] * 30, np.dtypes.StringDType(na_object=np.nan))),
+        "y_train has missing values",
+    ),
+    (
+        "None in numpy's texts",
+        pair(y=np.array(["a", None] * 30, np.dtypes.StringDType(na_object=None))),
+        "y_train has missing values",
+    ),
+    ("sets", pair(y=np.array([{1}, {2}] * 30)), "labels of .* that have no order"),
     (
         "mixed labels",
         pair(y=np.array(["a", 1] * 30, object)),

@@ -159,6 +159,7 @@ def rows_of(run, score):
             "oracle_calls": run.budget,
             "seconds": 1.0,
             "fingerprint": "abc",
+            "source": "def",
         }
         for seed in run.seeds
     ]

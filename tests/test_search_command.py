@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -18,8 +19,10 @@ from command_line import run as benchopt_run
 from conftest import ROOT, copy_of_the_benchmark
 
 from benchmark_bilevel.__main__ import main
+from benchmark_bilevel.fingerprint import fingerprint
 from benchmark_bilevel.search import cells, command
 from benchmark_bilevel.search.protocol import Run, choice
+from benchmark_bilevel.search.ranges import ranges_of
 from benchmark_bilevel.search.small import configurations, smaller, text_of
 from benchmark_bilevel.search.specification import Specification
 from benchmark_bilevel.search.store import Store
@@ -38,6 +41,7 @@ comment: A small one.
 
 def made_up(specification, runs, parallel=(), log=None, kill_at=None):
     """In place of `cells.execute`: a score for each run, or the end of the process."""
+    assert len({(run.stage, run.seeds, run.base_seed) for run in runs}) == 1
     rows = []
     for run in runs:
         text = f"{run.solver} {run.trial}"
@@ -59,7 +63,7 @@ def made_up(specification, runs, parallel=(), log=None, kill_at=None):
                     "diverged": float(fails and seed == 3),
                     "oracle_calls": run.budget,
                     "seconds": 1.0,
-                    "fingerprint": "abc",
+                    **specification.code_of(run.solver),
                 }
             )
     if log is not None:
@@ -70,7 +74,7 @@ def made_up(specification, runs, parallel=(), log=None, kill_at=None):
             f"{r.solver} {r.trial} {r.stage} {r.base_seed} {len(r.seeds)}" for r in runs
         ]
         log.write_text("\n".join([*lines, ", ".join(runs)]) + "\n")
-    return rows
+    return rows, {}
 
 
 @pytest.fixture
@@ -84,6 +88,12 @@ def clones(tmp_path):
         return folder
 
     return clone
+
+
+def by_run(store):
+    """Its rows, in an order that does not depend on that of the runs."""
+    order = ["solver", "trial", "stage", "seed"]
+    return store.rows.sort_values(order, ignore_index=True)
 
 
 def search(folder, *arguments):
@@ -131,11 +141,7 @@ def test_killed_twice_and_continued_in_another_clone(clones, tmp_path, monkeypat
 
     monkeypatch.setattr(command, "execute", made_up)
     search(whole)
-    order = ["solver", "trial", "stage", "seed"]
-    rows = [
-        Store(folder / table).rows.sort_values(order, ignore_index=True)
-        for folder in (other, whole)
-    ]
+    rows = [by_run(Store(folder / table)) for folder in (other, whole)]
     pd.testing.assert_frame_equal(*rows)
     for folder in (other, whole):
         assert (folder / "config" / "small.yml").read_text() == text
@@ -147,7 +153,11 @@ def test_the_configuration_that_is_written(clones, monkeypatch):
     monkeypatch.setattr(command, "execute", made_up)
     assert search(folder).stdout == f"{folder}/config/small.yml\n"
     text = (folder / "config" / "small.yml").read_text()
-    for line in ("# A small one.", "5 scrambled Sobol trials", "# abc."):
+    for line in (
+        "# A small one.",
+        "5 scrambled Sobol trials",
+        f"of code {fingerprint()}.",
+    ):
         assert line in text
     content = yaml.safe_load(text)
     store = Store(folder / "results" / "search" / "small.parquet")
@@ -222,11 +232,43 @@ def test_a_wrong_specification_is_refused_in_one_line(clones, content, said):
     assert result.exit_code == 2 and said in result.output
 
 
+def test_what_other_code_made_is_made_anew(clones, monkeypatch, tmp_path):
+    """Of another package, of another file of the solver, of another winner elsewhere."""
+    folder, log = clones("one"), tmp_path / "log"
+    file = folder / "config" / "search" / "small.yml"
+    file.write_text(SEARCH + "transfer_from: [there]\n")
+    monkeypatch.setattr(command, "execute", made_up)
+    specification = Specification.read(Benchmark(folder), file)
+    shares = dict.fromkeys(ranges_of(specification.solver_classes["SOBA"]), 0.5)
+    (row,), _ = made_up(specification, [Run("SOBA", 0, "tuning", range(1), 1e4, 1)])
+    specification.store_of("there").append([{**row, "shares": json.dumps(shares)}])
+    search(folder)
+    store = Store(folder / "results" / "search" / "small.parquet")
+    whole = by_run(store)
+    assert "transfer from there" in set(whole["stage"])
+
+    changed = store.rows.copy()
+    changed.loc[changed["trial"] == 2, "fingerprint"] = "older"
+    changed.loc[changed["stage"] == "defaults", "source"] = "other"
+    moved = changed["stage"] == "transfer from there"
+    changed.loc[moved, "parameters"] = json.dumps({"step_size": 9.0})
+    changed.to_parquet(store.path)
+    stale = (changed != store.rows).any(axis=1).sum()
+    monkeypatch.setattr(command, "execute", partial(made_up, log=log))
+    said = f"{stale} of {len(changed)} runs are of other code or parameters"
+    assert said in search(folder).stdout
+    pd.testing.assert_frame_equal(by_run(Store(store.path)), whole)
+    again = log.read_text().replace(", ", "\n").splitlines()
+    assert sum(int(line.split()[-1]) for line in again) == stale
+
+
 def test_an_error_in_one_solver_lets_the_others_go_on(clones, monkeypatch):
     def failing(specification, runs, parallel=()):
-        if runs[0].solver == "SOBA":
-            raise command.click.ClickException("SOBA: no run has a result")
-        return made_up(specification, runs, parallel)
+        rows, _ = made_up(specification, runs)
+        if {run.solver for run in runs} == {"TTSA"}:
+            return rows, {}
+        rows = [row for row in rows if row["solver"] != "SOBA"]
+        return rows, {"SOBA": "SOBA: no run has a result"}
 
     folder = clones("one")
     monkeypatch.setattr(command, "execute", failing)
@@ -244,14 +286,16 @@ def test_trials_are_cells_of_benchopt(clones):
     steps = [{**step, "linear_step": 0.1, "outer_ratio": 1.0} for step in steps]
     specification.parameters_of = lambda run: steps[run.trial]
     runs = [Run("SOBA", k, "tuning", range(1, 3), 1e4, 3) for k in range(2)]
-    rows = pd.DataFrame(cells.execute(specification, runs))
+    rows, failures = cells.execute(specification, runs)
+    assert failures == {}
+    rows = pd.DataFrame(rows)
     good, bad = (rows[rows["trial"] == k] for k in range(2))
     assert list(good["seed"]) == [1, 2] and (good["score"] > 0).all()
     assert good["score"].nunique() == 2 and (good["suboptimality"] < 1).all()
     assert ((good["oracle_calls"] >= 1e4) & (good["oracle_calls"] < 1.1e4)).all()
     assert (bad["diverged"] == 1).all() and bad["score"].isna().all()
     specification.parameters_of = lambda run: {}
-    (row,) = cells.execute(
+    (row,), _ = cells.execute(
         specification, [Run("SOBA", -1, "defaults", range(1), 1e4, 1)]
     )
     assert row["parameters"] == row["shares"] == "{}" and row["score"] > 0
@@ -289,7 +333,12 @@ def test_a_small_configuration_can_be_run(clones):
 
 def test_a_small_configuration_is_run_by_the_clock():
     content = {
-        "objective": ["Bilevel", "Bilevel[problem=data-poisoning]"],
+        "objective": [
+            "Bilevel",
+            "Bilevel[problem=data-poisoning]",
+            "Bilevel[exact_evaluations=3]",
+            "Bilevel[exact_evaluations=3,protocol=[default,bome]]",
+        ],
         "dataset": ["mnist"],
         "solver": ["A", {"B": {"n": 3, "max_seconds": 1e9}}, {"C": {"n": 3}}],
         "n-repetitions": 10,
@@ -299,6 +348,8 @@ def test_a_small_configuration_is_run_by_the_clock():
         "objective": [
             "Bilevel[exact_evaluations=never]",
             "Bilevel[problem=data-poisoning,exact_evaluations=never]",
+            "Bilevel[exact_evaluations=never]",
+            "Bilevel[protocol=[default,bome],exact_evaluations=never]",
         ],
         "dataset": ["mnist"],
         "solver": ["A", {"B": {"n": 3, "max_seconds": 0.2}}, {"C": {"n": 3}}],

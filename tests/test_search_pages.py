@@ -9,9 +9,12 @@ from benchopt.benchmark import Benchmark
 from conftest import copy_of_the_benchmark
 from matplotlib.figure import Figure
 
+from benchmark_bilevel.report.results import prepare
 from benchmark_bilevel.report.search_panels import best_panel, plane_panels
 from benchmark_bilevel.report.searches import read_search
 from benchmark_bilevel.report.site import build
+from benchmark_bilevel.report.tables import summary
+from benchmark_bilevel.report.tuned import tuned_tables
 from benchmark_bilevel.search.store import Store
 
 ENDS = {"SOBA": [4.0, 1.0, 1.9, np.nan], "SABA": [0.1, np.nan, 0.3, 5.0]}
@@ -34,6 +37,7 @@ def row(solver, trial, end, stage="tuning", seed=0):
         "oracle_calls": 1e6,
         "seconds": 1.0,
         "fingerprint": "0",
+        "source": "0",
     }
 
 
@@ -104,6 +108,29 @@ def test_rounding_keeps_the_axis_logarithmic(tmp_path):
     assert ax.get_yscale() == "log"
     (curve,) = ax.lines
     assert curve.get_ydata()[-1] == 1e-16
+
+
+def test_costs_of_tuned_default_and_transferred_parameters(tmp_path):
+    """Each row says what its parameters are; the winner, how near an edge it is."""
+    path = tmp_path / "ijcnn1.parquet"
+    moved = row("SOBA", -1, 0.2, "transfer from covtype")
+    ends = enumerate((1.0, 3.0))
+    Store(path).append([*(row("SOBA", k, end) for k, end in ends), moved])
+    # Of `row`: trial 0 has step 0.2, trial -1 0.1; 0.7 is in no row of the search.
+    runs = synthetic.cells(("SOBA",), (0.2, 0.1, 0.7), n_repetitions=1)
+    runs["p_solver_outer_ratio"] = 2.0
+    text = tuned_tables(runs.assign(file="ijcnn1"), tmp_path)
+    found = [[cell.strip() for cell in line.split("|")] for line in text.splitlines()]
+    cells = {line[2]: line for line in found if len(line) > 2 and line[1] == "SOBA"}
+    assert set(cells) == {"tuned", "defaults", "transfer from covtype"}
+    table = summary(runs.assign(file="ijcnn1"), prepare(runs)["problem"].iloc[0])
+    for role, step in (("tuned", 0.2), ("defaults", 0.7)):
+        costs = table[table["label"].str.endswith(f"{step}")].iloc[0]
+        assert cells[role][5] == f"{costs['oracle calls', 0.1]:.2g}"
+        assert cells[role][12] == f"{costs['seconds', 1e-4]:.2g}".replace("nan", "–")
+    assert cells["tuned"][4] == "0 of 1"
+    assert cells["tuned"][13] == "10% (step_size)" and cells["defaults"][13] == ""
+    assert tuned_tables(runs.assign(file="other"), tmp_path) == ""
 
 
 def test_a_result_file_leads_to_its_search(path, tmp_path):

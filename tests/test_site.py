@@ -195,6 +195,22 @@ def test_where_h_is_known_at_the_ends_only_these_are_drawn(tmp_path):
     assert "value_function" not in plots and next(iter(views)) == "Table"
 
 
+def test_learnt_images_of_the_lowest_end_are_on_the_page(tmp_path):
+    digits = {"dataset": "digits", "problem": "dataset-distillation"}
+    runs = synthetic.cells(SOME, n_repetitions=2, **digits)
+    ends = runs.index[runs["final_results"].notna()]
+    images = np.arange(160.0).reshape(10, 16)
+    unfit = images[:, :15], np.full((10, 16), np.nan), "images"
+    for end, found in zip(ends, (images, *unfit), strict=True):
+        runs.at[end, "final_results"] = {"images": found}
+    runs.loc[ends[1:], "objective_value"] = -1.0  # but what they learnt is no picture
+    site = written([synthetic.write(runs, tmp_path / "a.parquet")], tmp_path / "site")
+    page = (site / "problem-dataset-distillation.html").read_text()
+    name = "problem-digits-dataset-distillation-learnt.svg"
+    assert f"figures/{name}" in page and "SOBA" in page
+    assert (site / "figures" / name).read_text().count("<image") == len(images)
+
+
 def test_result_pages_are_small(site):
     size = (site / "result-sweep.html").stat().st_size
     assert size + (site / "data" / "sweep.js").stat().st_size < 1.5e6

@@ -39,6 +39,7 @@ from benchmark_bilevel.methods import (
     scale,
     scaled_descend,
     square_average,
+    system_directions,
     zero_sarah,
     zeros_like,
 )
@@ -227,6 +228,30 @@ def measures(inner, outer, z, x, v, i, j, memory, fz_memory):
     running = v.copy()
     zero_sarah(running, 0.3, inner.grad(z, x, i), inner.grad(v, x, i), memory, i)
     return products, square, moved, averaged, both, third, size, with_average, running
+
+
+@cached_njit
+def sums(inner, outer, z, x, v, i, j):
+    return system_directions(inner, outer, z, x, v, np.array([i]), np.array([j]))
+
+
+@cached_njit
+def sum_of_both(inner, outer, z, x, v, i, j):
+    return as_variable(add(inner.hvp(z, x, v, i), outer.grad(z, x, j)[0]), z)
+
+
+def test_rows_of_both_losses(problem, generator):
+    """D_v has rows of two data sets, which no direction in factors can hold."""
+    z, v = generator.standard_normal((2, problem.dim_z))
+    x = generator.standard_normal(problem.dim_x)
+    (inner, _), (outer, _) = oracles(problem, BATCH_SIZE)
+    i, j = 1, outer.n_blocks - 1
+    d_v, d_x = sums(inner, outer, z, x, v, i, j)
+    right = hvp(inner, z, x, v, i) + outer_grad(outer, z, x, v, j)
+    check_close(d_v, right, 1e-14)
+    check_close(d_x, cross(inner, z, x, v, i), 1e-14)
+    with pytest.raises(ValueError, match="rows of two data sets"):
+        sum_of_both(inner, outer, z, x, v, i, j)
 
 
 def test_verbs_for_every_kind(problem, generator):

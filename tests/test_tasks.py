@@ -6,6 +6,7 @@ import torch
 from conftest import task_run
 from scipy.linalg import svdvals
 from sklearn.datasets import load_digits
+from torch.nn.functional import pad
 
 from benchmark_bilevel.data.glyphs import draw_tasks
 from benchmark_bilevel.data.sinusoid import sinusoid_tasks
@@ -145,6 +146,27 @@ def test_heads_of_curves_are_ridge_regressions():
         system = a.T @ a / len(a) + problem.ridge * np.eye(a.shape[1])
         right = a.T @ targets[k, :, 0] / len(a)
         np.testing.assert_allclose(z[k], np.linalg.solve(system, right), atol=1e-10)
+
+
+def test_hypergradient_of_curves_is_autograd_through_the_closed_form():
+    problem = few_shot("sinusoid")
+    x = torch.from_numpy(problem.initial_outer()).requires_grad_()
+    (a, y), (b, t) = (
+        (pad(problem.network(x, inputs), (0, 1), value=1.0), targets)
+        for inputs, targets in (
+            map(torch.from_numpy, samples)
+            for samples in (problem.inner_samples, problem.outer_samples)
+        )
+    )
+    n, dim = a.shape[1:]
+    penalty = problem.ridge * torch.eye(dim, dtype=a.dtype)
+    heads = torch.linalg.solve(a.mT @ a / n + penalty, a.mT @ y / n)
+    h = 0.5 * ((b @ heads - t) ** 2).mean()
+    (slope,) = torch.autograd.grad(h, x)
+    found = TaskExact(problem).evaluate(x.detach().numpy())
+    np.testing.assert_allclose(found.value, h.item(), rtol=1e-12)
+    error = np.linalg.norm(found.hypergradient - slope.numpy())
+    assert error <= 1e-10 * torch.linalg.norm(slope)
 
 
 def test_normalisation_is_a_tasks_own_unless_it_is_coupled():

@@ -13,7 +13,8 @@ from numba import carray, errors, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from benchmark_bilevel.compiled.products import combine, contiguous, dots
+from benchmark_bilevel.compiled.products import combine, dots
+from benchmark_bilevel.compiled.tiles import contiguous
 from benchmark_bilevel.fingerprint import FAST, cached_njit
 
 _INT = ir.IntType(64)

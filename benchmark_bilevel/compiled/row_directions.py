@@ -88,8 +88,11 @@ def _slices(d, size):
         return lambda d, size: (np.array([0]), np.array([size]))
 
     def rows(d, size):
-        stops = d.starts + d.ends
-        stops[1:] -= d.ends[:-1]
+        # Compiling the error of operations on arrays that do not fit takes a second.
+        stops, position = np.empty_like(d.ends), 0
+        for k in range(d.ends.size):
+            stops[k] = d.starts[k] + d.ends[k] - position
+            position = d.ends[k]
         return d.starts, stops
 
     return rows

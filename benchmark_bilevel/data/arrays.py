@@ -49,7 +49,10 @@ def csr(name, X):
         X = type(X)(X)  # the arrays are shared, the user's object is left alone
         if hasattr(X, "check_format"):
             X.check_format()  # an index that points nowhere would end the process
+        if X.format == "lil" and X.nnz != sum(map(len, X.rows)):
+            raise ValueError("rows and data differ in length")
         X = csr_matrix(X)
+        X.check_format()  # of formats that have none, such as LIL
     except Exception as error:  # of whatever is wrong inside
         raise Inadmissible(
             f"{name} is no sound sparse matrix: {_text(error)}"
@@ -63,16 +66,18 @@ def csr(name, X):
     return X
 
 
-def targets(name, y):
+def targets(name, values):
     """One target a sample, of any type, none missing, along one axis."""
-    y = _array(name, y, NUMBERS + "USTMm")
-    if y.ndim == 0 or y.size != len(y):
+    y = _array(name, values, NUMBERS + "USTMm")
+    if y.size != len(y):
         raise Inadmissible(
             f"{name} has the shape {y.shape}, not one target a sample; if its columns "
             "are classes, take y.argmax(axis=1)"
         )
     y = y.reshape(-1)
-    if y.dtype.kind in "OMm" and any(_is_missing(value) for value in y):
+    # In a list of texts, numpy would make a class called "nan" of what is missing.
+    looked_at = np.asarray(values, object).flat if y.dtype.kind in "UT" else y
+    if y.dtype.kind in "OMmUT" and any(map(_is_missing, looked_at)):
         raise Inadmissible(f"{name} has missing values: leave such samples out")
     if y.dtype.kind == "f":
         _refuse_infinite(name, y)
@@ -82,7 +87,7 @@ def targets(name, y):
 def numbers(name, values, n_axes):
     """An array of finite float64 with `n_axes` axes; a column may stand for a vector."""
     array = _array(name, values)
-    if n_axes == 1 and array.ndim and array.size == len(array):
+    if n_axes == 1 and array.size == len(array):
         array = array.reshape(-1)
     if array.ndim != n_axes or 0 in array.shape:
         raise Inadmissible(
@@ -104,6 +109,8 @@ def _array(name, values, kinds=NUMBERS):
     except Exception as error:  # of whatever type of the user's this is
         raise Inadmissible(f"{name} is no array: {_text(error)}") from None
     _refuse_kind(name, array, kinds)
+    if array.ndim == 0:
+        raise Inadmissible(f"{name} is {type(values).__name__}, not an array")
     return array
 
 

@@ -47,7 +47,10 @@ def arrays_of(dataset):
     dict
     """
     try:
-        return dataset._get_data()
+        data = dataset._get_data()
+        if not all(isinstance(name, str) for name in data):
+            raise ValueError
+        return data
     # SystemExit too: a script's habit, which would end the run without a word.
     except (Exception, SystemExit) as error:
         dataset._data = {"missing": f"{dataset}: {_described(dataset, error)}"}
@@ -59,9 +62,12 @@ def _described(dataset, error):
     path = Path(inspect.getfile(type(dataset))).resolve()
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if Path(frame.filename).resolve() == path]
-    if not own and isinstance(error, ValueError):  # benchopt's, of what it was given
+    if not own and isinstance(error, ValueError):  # of what benchopt was given
         returned = type(dataset._data).__name__
-        return f"get_data ({path.name}) returned {returned}, not a dict of arrays"
+        return (
+            f"get_data ({path.name}) returned {returned}, not a dict of arrays with "
+            "names for keys"
+        )
     frame = (own or frames)[-1]
     where = f"{Path(frame.filename).name}, line {frame.lineno}"
     return f"{type(error).__name__} in get_data ({where}): {reason(error)}"

@@ -152,11 +152,15 @@ def _are_numbers(y):
 
 def _labels(y):
     """The classes of all parts together, and the labels 0, …, K − 1 of each."""
+    both = np.concatenate([*y.values()])
     try:
-        classes, labels = np.unique(np.concatenate([*y.values()]), return_inverse=True)
+        classes, labels = np.unique(both, return_inverse=True)
+        if both.dtype == object and len({*both}) != len(classes):
+            raise TypeError  # such as sets, whose order is that of subsets
     except TypeError:
         raise Inadmissible(
-            "y_train and y_test have labels of several types: make all of them text"
+            "y_train and y_test have labels of several types, or some that have no "
+            "order: make all of them text"
         ) from None
     n, n_classes = len(y["train"]), len(classes)
     parts = np.split(labels.astype(np.int64), [n])

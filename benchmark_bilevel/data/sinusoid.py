@@ -18,7 +18,7 @@ def sinusoid_tasks(n_tasks=2000, n_test_tasks=200, n_shots=10, seed=0):
     References
     ----------
     C. Finn, P. Abbeel, S. Levine, "Model-agnostic meta-learning for fast adaptation of
-    deep networks", ICML 2017, section 5.1.
+    deep networks", ICML 2017.
     """
     generator = np.random.default_rng(seed)
     data = {}

@@ -34,7 +34,11 @@ def descend(y, a, d, e=None):
     """
     require_unmoved(d, e)
     for direction in (d, e):
-        if direction is not None:
+        if direction is None:
+            continue
+        if hasattr(y, "sub_"):
+            y.sub_(direction, alpha=a)  # a tensor's, in one pass over it
+        else:
             y -= a * direction
 
 
@@ -71,7 +75,7 @@ def assign(y, d):
 
 def scale(d, a):
     """The direction a d; an array is overwritten, oracles' arrays being fresh."""
-    if d is not None:
+    if d is not None and a != 1:
         d *= a
         if hasattr(d, "not_sampled"):
             d.not_sampled = a * d.not_sampled

@@ -22,6 +22,7 @@ from benchmark_bilevel.methods.batches import (
 from benchmark_bilevel.methods.directions import (
     add,
     assign,
+    copy,
     descend,
     scale,
     zeros_like,
@@ -131,7 +132,7 @@ def neumann(inner, z, x, b, step, series):
     References
     ----------
     K. Ji, J. Yang, Y. Liang, "Bilevel optimization: Convergence analysis and enhanced
-    design", ICML 2021, Algorithm 3.
+    design", ICML 2021.
     """
     blocks, ends = series
     term, total = zeros_like(z), zeros_like(z)
@@ -172,7 +173,7 @@ def hia(inner, z, x, b, step, samples):
     References
     ----------
     S. Ghadimi, M. Wang, "Approximation methods for bilevel programming",
-    arXiv:1802.02246, 2018, Algorithm 3 (with η = 1/L).
+    arXiv:1802.02246, 2018 (with η = 1/L).
     """
     n_terms, blocks = samples
     v = zeros_like(z)
@@ -191,7 +192,7 @@ def conjugate_gradient(inner, z, x, v, b, n_steps, batch, tolerance=0.0):
     References
     ----------
     M. R. Hestenes, E. Stiefel, "Methods of conjugate gradients for solving linear
-    systems", J. Res. Nat. Bur. Standards 49, 1952, section 3.
+    systems", J. Res. Nat. Bur. Standards 49, 1952.
     """
     r, p = zeros_like(v), zeros_like(v)
     descend(r, 1.0, mean_hvp(inner, z, x, v, batch), b)
@@ -213,11 +214,57 @@ def conjugate_gradient(inner, z, x, v, b, n_steps, batch, tolerance=0.0):
 
 
 @piece
+def _sum_in_z(z, of_g, of_f):
+    """The sum as a variable: `add` is for what comes from one data set."""
+    total = zeros_like(z)
+    descend(total, -1.0, of_g, of_f)
+    return total
+
+
+@piece
 def soba_directions(inner, outer, z, x, v, batch, outer_batch):
     """D_z = ∇z g, D_v = H v + ∇z f and D_x = J v + ∇x f, on batches of g and of f."""
     gz, hv, jv = mean_grad_hvp_cross(inner, z, x, v, batch)
     fz, fx = mean_outer_grad(outer, z, x, outer_batch)
-    return gz, add(hv, fz), add(jv, fx)
+    return gz, _sum_in_z(z, hv, fz), add(jv, fx)
+
+
+@piece
+def system_directions(inner, outer, z, x, v, batch, outer_batch):
+    """D_v = H v + ∇z f and D_x = J v + ∇x f, on batches of g and of f."""
+    hv, jv = mean_hvp(inner, z, x, v, batch), mean_cross(inner, z, x, v, batch)
+    fz, fx = mean_outer_grad(outer, z, x, outer_batch)
+    return _sum_in_z(z, hv, fz), add(jv, fx)
+
+
+@piece
+def draw_page(inner, outer, afresh):
+    """A batch of g and one of f for `page`: all blocks where `afresh`, else one."""
+    i = draw_large_batch(inner, inner.n_blocks if afresh else 1)
+    return i, draw_large_batch(outer, outer.n_blocks if afresh else 1)
+
+
+def start_differences(z, x):
+    """What a method that compares two points starts from.
+
+    Returns
+    -------
+    v, (D_z, D_v, D_x), (z_old, v_old, x_old)
+        v and the running estimates are 0, and the old point is the first one.
+    """
+    v = zeros_like(z)
+    estimates = zeros_like(z), zeros_like(v), zeros_like(x)
+    return v, estimates, (copy(z), copy(v), copy(x))
+
+
+@piece
+def remember(old_point, point):
+    """The old (z, v, x) ← the point."""
+    z_old, v_old, x_old = old_point
+    z, v, x = point
+    assign(z_old, z)
+    assign(v_old, v)
+    assign(x_old, x)
 
 
 @piece
@@ -238,21 +285,15 @@ def page_directions(inner, outer, directions, point, old_point, afresh):
     d_z, d_v, d_x = directions
     z, v, x = point
     z_old, v_old, x_old = old_point
-    i = draw_large_batch(inner, inner.n_blocks if afresh else 1)
-    j = draw_large_batch(outer, outer.n_blocks if afresh else 1)
-    new_z, new_v, new_x = soba_directions(inner, outer, z, x, v, i, j)
-    if afresh:
-        page(d_z, True, new_z, new_z)
-        page(d_v, True, new_v, new_v)
-        page(d_x, True, new_x, new_x)
-    else:
+    i, j = draw_page(inner, outer, afresh)
+    new = soba_directions(inner, outer, z, x, v, i, j)
+    old = new
+    if not afresh:
         old = soba_directions(inner, outer, z_old, x_old, v_old, i, j)
-        page(d_z, False, new_z, old[0])
-        page(d_v, False, new_v, old[1])
-        page(d_x, False, new_x, old[2])
-    assign(z_old, z)
-    assign(v_old, v)
-    assign(x_old, x)
+    page(d_z, afresh, new[0], old[0])
+    page(d_v, afresh, new[1], old[1])
+    page(d_x, afresh, new[2], old[2])
+    remember(old_point, point)
 
 
 # --- the hypergradient --------------------------------------------------------------

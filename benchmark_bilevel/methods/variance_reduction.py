@@ -34,7 +34,7 @@ def saga(new, memory, i):
     References
     ----------
     A. Defazio, F. Bach, S. Lacoste-Julien, "SAGA: A fast incremental gradient method
-    with support for non-strongly convex composite objectives", NeurIPS 2014, eq. (1).
+    with support for non-strongly convex composite objectives", NeurIPS 2014.
     """
     if new is None or memory is None:
         return new
@@ -65,7 +65,7 @@ def storm(d, momentum, new, old):
     References
     ----------
     A. Cutkosky, F. Orabona, "Momentum-based variance reduction in non-convex SGD",
-    NeurIPS 2019, Algorithm 1.
+    NeurIPS 2019.
     """
     scale(d, 1.0 - momentum)
     descend(d, -1.0, new)
@@ -96,9 +96,9 @@ def spider(d, new, old):
     References
     ----------
     C. Fang, C. J. Li, Z. Lin, T. Zhang, "SPIDER: Near-optimal non-convex optimization
-    via stochastic path-integrated differential estimator", NeurIPS 2018, Algorithm 1.
+    via stochastic path-integrated differential estimator", NeurIPS 2018.
     L. M. Nguyen, J. Liu, K. Scheinberg, M. Takáč, "SARAH: A novel method for machine
-    learning problems using stochastic recursive gradient", ICML 2017, Algorithm 1.
+    learning problems using stochastic recursive gradient", ICML 2017.
     """
     descend(d, -1.0, new)
     descend(d, 1.0, old)
@@ -122,7 +122,7 @@ def page(d, afresh, new, old):
     References
     ----------
     Z. Li, H. Bao, X. Zhang, P. Richtárik, "PAGE: A simple and optimal probabilistic
-    gradient estimator for nonconvex optimization", ICML 2021, Algorithm 1.
+    gradient estimator for nonconvex optimization", ICML 2021.
     """
     if afresh:
         assign(d, new)
@@ -152,7 +152,7 @@ def zero_sarah(d, weight, new, old, memory, i):
     References
     ----------
     Z. Li, S. Hanzely, P. Richtárik, "ZeroSARAH: Efficient nonconvex finite-sum
-    optimization with zero full gradient computation", arXiv:2103.01447, Algorithm 1.
+    optimization with zero full gradient computation", arXiv:2103.01447.
     """
     scale(d, 1.0 - weight)
     descend(d, -1.0, new)

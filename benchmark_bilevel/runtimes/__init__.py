@@ -11,7 +11,7 @@ import numpy as np
 from benchmark_bilevel.methods.schedules import steps_at
 from benchmark_bilevel.oracles import COUNTS
 from benchmark_bilevel.oracles.samplers import Partition, make_sampler, seed_sampler
-from benchmark_bilevel.runtimes.gate import check_state, own_options
+from benchmark_bilevel.runtimes.gate import arrays, check_state, own_options
 
 DTYPES = ("float64", "float32")
 RUNTIMES = ("auto", "numba", "torch")
@@ -206,10 +206,3 @@ def make_runtime(
     else:
         from benchmark_bilevel.runtimes.eager import EagerRuntime as Chosen
     return Chosen(solver, problem, schedule, options, **settings)
-
-
-def arrays(state):
-    """All floating arrays or tensors in nested tuples."""
-    if isinstance(state, tuple):
-        return [array for part in state for array in arrays(part)]
-    return [state] if "float" in str(getattr(state, "dtype", "")) else []

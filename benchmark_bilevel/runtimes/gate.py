@@ -30,10 +30,15 @@ def own_options(solver, name):
 
 def fault_of(solver):
     """What is wrong with the class `solver` itself, in one line; None if nothing."""
-    if not re.fullmatch(r"\w[\w .-]*", solver.name):
+    if not re.fullmatch(r"\w[\w .-]{,79}", solver.name):
         return (
-            f"the name {solver.name!r} could be neither selected nor the name of a "
-            "file: use letters, digits, spaces, '.', '-' and '_'"
+            f"the name {reprlib.repr(solver.name)} could be neither selected nor the "
+            "name of a file: use up to 80 letters, digits, spaces, '.', '-' and '_'"
+        )
+    if solver.sampling_strategy != "callback":
+        return (
+            f"sampling_strategy={solver.sampling_strategy!r} is for solvers that derive "
+            "from benchopt's BaseSolver itself"
         )
     parameters = defaults(solver.parameters)
     for name in parameters:
@@ -47,9 +52,17 @@ def fault_of(solver):
             return f"{solver.name} has no static method {name!r}"
         if not isinstance(function, staticmethod):
             return f"{_place(solver, name)}: {name} has to be a @staticmethod"
-        if len(option_names(function.__func__, 0)) < len(arguments):
+        plain = function.__func__
+        if inspect.isgeneratorfunction(plain) or inspect.iscoroutinefunction(plain):
+            return f"{_place(solver, name)}: {name} has to be without yield and async"
+        given = inspect.signature(plain).parameters.values()
+        is_starred = any(part.kind > part.POSITIONAL_OR_KEYWORD for part in given)
+        if is_starred or len(given) < len(arguments):
             expected = ", ".join(arguments)
-            return f"{_place(solver, name)}: the arguments of {name} are {expected}, …"
+            return (
+                f"{_place(solver, name)}: the arguments of {name} are {expected}, …"
+                + ", all without *" * is_starred
+            )
         for option in own_options(solver, name):
             if option not in parameters:
                 return (
@@ -76,6 +89,16 @@ def check_state(solver, state, z, x):
         ]
         if kinds[0] != kinds[1]:
             raise Fault(f"init returns {name} as {kinds[0]}, not {kinds[1]}", place)
+    variables = arrays(state)
+    if len({*map(id, variables)}) < len(variables):
+        raise Fault("init returns one variable twice: copy(z) makes another", place)
+
+
+def arrays(state):
+    """All floating arrays or tensors in nested tuples."""
+    if isinstance(state, tuple):
+        return [array for part in state for array in arrays(part)]
+    return [state] if "float" in str(getattr(state, "dtype", "")) else []
 
 
 def _place(solver, name):

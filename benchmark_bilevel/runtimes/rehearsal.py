@@ -8,7 +8,7 @@ import traceback
 
 import numpy as np
 
-from benchmark_bilevel.faults import ORACLE_NAMES, is_users
+from benchmark_bilevel.faults import ORACLE_NAMES, is_users, location
 from benchmark_bilevel.methods.schedules import Steps
 from benchmark_bilevel.methods.variance_reduction import empty_memory
 from benchmark_bilevel.notices import Fault
@@ -37,7 +37,13 @@ def rehearse(runtime):
             check_state(solver, state, z, x)
             steps = Steps(*runtime.schedule[:3])
             for t in range(2):  # the first one is often special
-                solver.step(inner, outer, state, steps, t, *runtime.step_options)
+                given = inner, outer, state, steps, t, *runtime.step_options
+                if solver.step(*given) is not None:
+                    raise Fault(
+                        "step returns something, and nothing takes it: it has to change "
+                        "the state's variables in place",
+                        location(solver.step),
+                    )
     except Fault:
         raise
     except (NameError, AttributeError, TypeError, IndexError) as error:

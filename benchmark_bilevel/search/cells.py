@@ -6,50 +6,41 @@ import sys
 import tempfile
 from pathlib import Path
 
-import click
 import numpy as np
 import pandas as pd
 import yaml
 
 from benchmark_bilevel.exact.metrics import EXACT_METRICS, FINAL, NEVER
-from benchmark_bilevel.fingerprint import fingerprint
 from benchmark_bilevel.search.spaces import shares_of
 from benchmark_bilevel.search.specification import ENDLESS, with_option
 from benchmark_bilevel.search.store import SAFETY
 
 
 def execute(specification, runs, parallel=()):
-    """Run `runs`, all of one solver and stage, with ``benchopt run``.
+    """Run `runs`, all of one stage and of the same seeds, with one ``benchopt run``.
 
     Parameters
     ----------
     specification : Specification
     runs : list of protocol.Run
-        They differ in their trials only.
+        They differ in their solvers and trials.
     parallel : sequence of str
         Options of ``benchopt run``, such as ``("-j", "2")``.
 
     Returns
     -------
-    list of dict
+    rows : list of dict
         A row of `store.COLUMNS` for each run and seed.
-
-    Raises
-    ------
-    click.ClickException
-        Where a cell failed without a result: a divergence is one, an error is not.
+    failures : dict
+        From the names of solvers of which a cell failed without a result to what
+        happened: a divergence is a result, an error is not.
     """
     first = runs[0]
-    solver = specification.solver_classes[first.solver]
     parameters = {run: specification.parameters_of(run) for run in runs}
-    limits = {"max_oracle_calls": int(first.budget), "max_seconds": ENDLESS}
-    fixed = specification.fixed_of(solver)
     configuration = {
         "objective": [_evaluated(specification, first.stage)],
         "dataset": [specification.dataset],
-        "solver": [
-            {first.solver: {**fixed, **parameters[run], **limits}} for run in runs
-        ],
+        "solver": [_entry(specification, run, own) for run, own in parameters.items()],
         "n-repetitions": len(first.seeds),
         "seed": first.base_seed,
         "timeout": "240h",
@@ -62,24 +53,28 @@ def execute(specification, runs, parallel=()):
         command = [sys.executable, "-m", "benchopt", "run", str(benchmark)]
         command += ["--config", str(config), "--output", str(output), *parallel]
         finished = subprocess.run(command, capture_output=True, text=True)
-        said = (finished.stdout + finished.stderr)[-2000:]
-        if not output.exists():
-            raise click.ClickException(f"{first.solver}: no run has a result:\n{said}")
-        ends = ends_of(pd.read_parquet(output))
-    rows = []
-    for run in runs:
-        own = parameters[run]
-        found = ends[is_run(ends, run.solver, own)]
+        said = finished.stdout + finished.stderr
+        ends = ends_of(pd.read_parquet(output)) if output.exists() else None
+    rows, failures = [], {}
+    for run, own in parameters.items():
+        found = () if ends is None else ends[is_run(ends, run.solver, own)]
         if len(found) < len(run.seeds):
-            raise click.ClickException(
+            # What benchopt prints of the solver's last cell.
+            text = (said.rpartition(f"|--{run.solver}[")[2] or said)[-2000:]
+            failures[run.solver] = (
                 f"{run.solver}, {json.dumps(own)}: {len(found)} of {len(run.seeds)} "
-                f"runs have a result:\n{said}"
+                f"runs have a result:\n{text}"
             )
-        # Defaults are in no range.
-        shares = shares_of(solver, own, specification.scale) if own else {}
-        score = specification.score
-        rows += [row_of(run, own, shares, end, score) for end in found.iloc]
-    return rows
+        else:
+            rows += [row_of(specification, run, own, end) for end in found.iloc]
+    return rows, failures
+
+
+def _entry(specification, run, parameters):
+    """The solver of a run as a configuration names it."""
+    fixed = specification.fixed_of(specification.solver_classes[run.solver])
+    limits = {"max_oracle_calls": int(run.budget), "max_seconds": ENDLESS}
+    return {run.solver: {**fixed, **parameters, **limits}}
 
 
 def ends_of(table):
@@ -103,12 +98,19 @@ def _evaluated(specification, stage):
     # Of all evaluations only the last decides.
     when = 0 if score in EXACT_METRICS or score.endswith("_at_solution") else FINAL
     when = NEVER if stage == SAFETY else when
-    return with_option(specification.objective, f"exact_evaluations={when}")
+    return with_option(specification.objective, "exact_evaluations", when)
 
 
-def row_of(run, parameters, shares, end, score):
+def row_of(specification, run, parameters, end):
     """The row of the table for a run that ended as the row `end` of a result file."""
     diverged = bool(end["objective_diverged"])
+    solver = specification.solver_classes[run.solver]
+    # Defaults are in no range.
+    shares = shares_of(solver, parameters, specification.scale) if parameters else {}
+
+    def known(metric):
+        return np.nan if diverged else end[f"objective_{metric}"]
+
     return {
         "solver": run.solver,
         "trial": run.trial,
@@ -117,10 +119,10 @@ def row_of(run, parameters, shares, end, score):
         "budget": run.budget,
         "parameters": json.dumps(parameters),
         "shares": json.dumps(shares),
-        "score": np.nan if diverged else end[f"objective_{score}"],
-        "suboptimality": np.nan if diverged else end["objective_suboptimality"],
+        "score": known(specification.score),
+        "suboptimality": known("suboptimality"),
         "diverged": float(diverged),
         "oracle_calls": end["objective_oracle_calls"],
         "seconds": end["time"],
-        "fingerprint": fingerprint(),
+        **specification.code_of(run.solver),
     }

@@ -1,11 +1,13 @@
 """The loop of ``python -m benchmark_bilevel search``."""
 
+import json
 import time
 
 import click
 import pandas as pd
 from tqdm import tqdm
 
+from benchmark_bilevel.fingerprint import fingerprint
 from benchmark_bilevel.search.cells import ends_of, execute, is_run, row_of
 from benchmark_bilevel.search.configuration import configuration
 from benchmark_bilevel.search.protocol import (
@@ -17,7 +19,7 @@ from benchmark_bilevel.search.protocol import (
     next_runs,
 )
 from benchmark_bilevel.search.small import write_small
-from benchmark_bilevel.search.store import REPORT, TUNING
+from benchmark_bilevel.search.store import NO_TRIAL, REPORT, SAFETY, TUNING
 
 # About as long as what is killed may lose.
 BATCH_SECONDS = 60
@@ -45,37 +47,37 @@ def search(specification, jobs=1, parallel_config=None):
         What happened to the solvers that have errors; the others are searched.
     """
     store, names = specification.store, list(specification.solver_classes)
+    _forget_what_other_code_made(specification)
     _require_same_search(specification)
     _note_divergence_of_report(specification)
     parallel = ("-j", str(jobs)) if jobs > 1 else ()
     if parallel_config:
         parallel = ("--parallel-config", str(parallel_config))
-    failures, size = [], jobs
+    failures, size = {}, jobs
     expected = {name: _expected(specification, name) for name in names}
-    done = {name: min(len(store.of(name)), expected[name]) for name in names}
-    initial = sum(done.values())
-    with tqdm(total=sum(expected.values()), initial=initial, unit="run") as bar:
-        for name in names:
-            bar.set_description(name)
-            try:
-                while batch := _next_batch(specification, name, size):
-                    started = time.monotonic()
-                    store.append(execute(specification, batch, parallel))
-                    quick = time.monotonic() - started < BATCH_SECONDS
-                    size = max(size, 2 * len(batch)) if quick else max(size // 2, jobs)
-                    done[name] = min(len(store.of(name)), expected[name])
-                    bar.n = sum(done.values())
-                    bar.refresh()
-            except click.ClickException as error:
-                failures.append(error.message)
-                bar.write(error.message)
-            # There may have been fewer runs, where all diverge.
-            done[name] = expected[name]
+
+    def n_done():
+        # There may be fewer runs, where all diverge, and more.
+        return sum(min(len(store.of(name)), expected[name]) for name in names)
+
+    with tqdm(total=sum(expected.values()), initial=n_done(), unit="run") as bar:
+        while batch := _next_batch(specification, failures, size):
+            bar.set_description(batch[0].stage)
+            started = time.monotonic()
+            rows, failed = execute(specification, batch, parallel)
+            quick = time.monotonic() - started < BATCH_SECONDS
+            size = max(size, 2 * len(batch)) if quick else max(size // 2, jobs)
+            store.append(rows)
+            failures |= failed
+            for message in failed.values():
+                bar.write(message)
+            bar.n = n_done()
+            bar.refresh()
     folder = specification.benchmark.benchmark_dir / "config"
     target = folder / f"{specification.name}.yml"
     target.write_text(configuration(specification))
     write_small(target)
-    return target, failures
+    return target, list(failures.values())
 
 
 def _expected(specification, name):
@@ -86,17 +88,55 @@ def _expected(specification, name):
     return trials + (finalists + further) * N_SEEDS - finalists + N_SAFETY
 
 
-def _next_batch(specification, name, size):
-    """Up to `size` runs that a solver needs next, of one stage."""
-    runs = next_runs(
-        specification.store,
-        name,
-        len(specification.trials_of(name)),
-        specification.oracle_calls,
-        specification.further_stages(name),
-    )
-    # Runs of one batch share all options of `benchopt run`.
-    return [run for run in runs[:size] if run.stage == runs[0].stage]
+def _next_batch(specification, failures, size):
+    """Up to `size` runs that are needed next: those of the earliest stage of any solver.
+
+    They are one ``benchopt run``, whose start takes longer than many a run.
+    """
+    runs = [
+        run
+        for name in specification.solver_classes.keys() - failures.keys()
+        for run in next_runs(
+            specification.store,
+            name,
+            len(specification.trials_of(name)),
+            specification.oracle_calls,
+            specification.further_stages(name),
+        )
+    ]
+    runs.sort(key=lambda run: (_order(run), run.solver, run.trial))
+    return [run for run in runs[:size] if _order(run) == _order(runs[0])]
+
+
+def _order(run):
+    """Trials, the finalists' further seeds, safety, then what is no trial."""
+    return run.stage != TUNING, run.stage != SAFETY, run.stage, run.seeds.start
+
+
+def _forget_what_other_code_made(specification):
+    """Forget the rows of other code or, of transferred winners, of other parameters.
+
+    Numbers of several versions in one table could not be compared.
+    """
+    store = specification.store
+    stale = ~store.rows["solver"].isin(specification.solver_classes.keys())
+    stale &= store.rows["fingerprint"] != fingerprint()
+    for name in specification.solver_classes:
+        own = store.rows["solver"] == name
+        for column, value in specification.code_of(name).items():
+            stale |= own & (store.rows[column] != value)
+        for stage in specification.further_stages(name):
+            run = Run(name, NO_TRIAL, stage, range(1), 0.0, 0)
+            today = specification.parameters_of(run)
+            for index, text in store.of(name, stage)["parameters"].items():
+                stale[index] |= not _agree(json.loads(text), today)
+    if stale.any():
+        makers = ", ".join(sorted(set(store.rows.loc[stale, "fingerprint"])))
+        click.echo(
+            f"{store.path}: {stale.sum()} of {len(stale)} runs are of other code or "
+            f"parameters ({makers}) and are made anew."
+        )
+        store.keep(~stale)
 
 
 def _require_same_search(specification):
@@ -138,10 +178,10 @@ def _note_divergence_of_report(specification):
     for name in specification.solver_classes:
         chosen = choice(store, name)
         if chosen is not None:
-            parameters, shares = store.parameters(name, chosen.trial)
+            parameters, _ = store.parameters(name, chosen.trial)
             failed = ends[is_run(ends, name, parameters)]
             budget = specification.oracle_calls
             run = Run(name, chosen.trial, REPORT, seeds, budget, base_seed=0)
             store.append(
-                [row_of(run, parameters, shares, end, "value") for end in failed.iloc]
+                [row_of(specification, run, parameters, end) for end in failed.iloc]
             )

@@ -1,12 +1,12 @@
 """The configuration that a search writes: its winners, and how they were chosen."""
 
+import json
 import textwrap
 
 import yaml
 
 from benchmark_bilevel.search.protocol import choice
-from benchmark_bilevel.search.specification import ENDLESS
-from benchmark_bilevel.search.store import DEFAULTS
+from benchmark_bilevel.search.specification import ENDLESS, with_option
 
 EDGE = 0.03  # of a range, at either end
 HEADER = """\
@@ -14,9 +14,9 @@ Written by `python -m benchmark_bilevel search {name}`; not edited by hand.
 {comment}
 {trials} scrambled Sobol trials a solver (config/search/{name}.yml), {calls:.3g} oracle
 calls each; the lowest {score} at the end, median of three seeds over the four best, won;
-winners do not diverge on 20 further seeds. After each of them stands the solver with its
-defaults, at the end yardsticks. All trials: results/search/{name}.parquet, of code
-{fingerprints}.
+winners do not diverge on 20 further seeds. After each of them stand the solver with its
+defaults and with what won other searches, at the end yardsticks. All trials:
+results/search/{name}.parquet, of code {fingerprints}.
 1/L = {scale.inner:.3g}, 1/‖∇h(x0)‖∞ = {scale.outer:.3g}, {scale.epoch:.4g} batches a pass.
 """
 
@@ -38,8 +38,10 @@ def configuration(specification):
                 for parameter, share in shares.items()
                 if not EDGE <= share <= 1 - EDGE
             ]
-        if not store.of(name, DEFAULTS).empty:
-            solvers.append({name: {**fixed, **limits}})
+        for stage in specification.further_stages(name):
+            for text in store.of(name, stage)["parameters"].unique():
+                entry = {name: {**fixed, **json.loads(text), **limits}}
+                solvers += [entry] if entry not in solvers else []
     used = sorted(set(store.rows["fingerprint"]))
     header = HEADER.format(
         name=specification.name,
@@ -50,10 +52,13 @@ def configuration(specification):
         fingerprints=" and ".join(used) or "unknown",
         scale=specification.scale,
     )
+    objective, evaluations = specification.objective, specification.exact_evaluations
+    if evaluations is not None:
+        objective = with_option(objective, "exact_evaluations", evaluations)
     content = {
-        "objective": [specification.objective],
+        "objective": [objective],
         "dataset": [specification.dataset],
-        "solver": solvers + [{name: limits} for name in specification.yardsticks],
+        "solver": solvers + [{name: dict(limits)} for name in specification.yardsticks],
         "n-repetitions": specification.repetitions,
         "timeout": "240h",
         "output": specification.name,

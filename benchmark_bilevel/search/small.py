@@ -30,10 +30,12 @@ def smaller(content):
     dict
     """
     dear = any(name in str(content) for name in DEAR)
-    option = f"exact_evaluations={'never' if dear else 0}"
+    option = "exact_evaluations", "never" if dear else 0
     return {
         **content,
-        "objective": [with_option(pattern, option) for pattern in content["objective"]],
+        "objective": [
+            with_option(pattern, *option) for pattern in content["objective"]
+        ],
         "solver": [_shorter(solver) for solver in content["solver"]],
         "n-repetitions": 1,
         "output": f"small_{content['output']}",

@@ -1,5 +1,6 @@
 """What is searched: a file in ``config/search/``, the problem and its solvers."""
 
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +11,9 @@ from benchopt.benchmark import Benchmark, _list_parametrized_classes
 
 from benchmark_bilevel.data.dataset import arrays_of
 from benchmark_bilevel.exact_solver import ExactSolver
+from benchmark_bilevel.fingerprint import fingerprint
 from benchmark_bilevel.parameters import defaults
+from benchmark_bilevel.plugin_files import digest
 from benchmark_bilevel.search.protocol import choice
 from benchmark_bilevel.search.spaces import Units, parameters_at, trials, units_of
 from benchmark_bilevel.search.store import DEFAULTS, TRANSFER, TUNING, Store
@@ -21,11 +24,11 @@ BATCHES = ("batch_size", "outer_batch_size")
 ENDLESS = 1e9
 
 
-def with_option(pattern, option):
-    """A pattern of ``benchopt run`` with one more parameter."""
-    if pattern.endswith("]"):
-        return f"{pattern[:-1]},{option}]"
-    return f"{pattern}[{option}]"
+def with_option(pattern, name, value):
+    """A pattern of ``benchopt run`` with the parameter `name`, in place of any it has."""
+    pattern = re.sub(rf",?\b{name}=[^,\]]*", "", pattern).replace("[,", "[")
+    base, _, options = pattern.removesuffix("]").partition("[")
+    return f"{base}[{','.join(filter(None, (options, f'{name}={value}')))}]"
 
 
 @dataclass
@@ -56,6 +59,8 @@ class Specification:
         Names of other searches, whose winners are run here too.
     repetitions : int
         Of the configuration that is written.
+    exact_evaluations : int or None
+        Of each run of it; None leaves it to the problem.
     comment : str
         For its header.
     """
@@ -72,6 +77,7 @@ class Specification:
     units: dict = field(default_factory=dict)
     transfer_from: list = field(default_factory=list)
     repetitions: int = 10
+    exact_evaluations: int | None = None
     comment: str = ""
 
     @classmethod
@@ -188,6 +194,11 @@ class Specification:
             for stage, source in self._sources.items()
             if choice(source, name) is not None
         ]
+
+    def code_of(self, name):
+        """What the numbers of a solver come from: the columns of the table that say it."""
+        file = self.solver_classes[name]._module_filename
+        return {"fingerprint": fingerprint(), "source": digest(file)}
 
     def parameters_of(self, run):
         """The parameters of a `protocol.Run`; a trial's are those in the table, if any.

@@ -30,6 +30,7 @@ COLUMNS = {
     "oracle_calls": "float64",
     "seconds": "float64",
     "fingerprint": "str",
+    "source": "str",  # hash of the solver's file and of what it imports beside it
 }
 IDENTITY = ["solver", "trial", "stage", "seed", "budget"]
 
@@ -46,12 +47,16 @@ class Store:
     def __init__(self, path):
         self.path = Path(path)
         if self.path.exists():
-            self.rows = pd.read_parquet(self.path)
+            rows = pd.read_parquet(self.path)
+            # Of a version that knew fewer columns.
+            self.rows = rows.reindex(columns=list(COLUMNS)).astype(COLUMNS)
         else:
             self.rows = pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)
 
     def append(self, rows):
         """Add `rows`, dicts with the keys `COLUMNS`; the file has all or none of them."""
+        if not rows:
+            return
         added = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
         rows = added if self.rows.empty else pd.concat([self.rows, added])
         if rows.duplicated(IDENTITY).any():
@@ -64,6 +69,10 @@ class Store:
         os.chmod(temporary.name, 0o644)
         os.replace(temporary.name, self.path)
         self.rows = rows.reset_index(drop=True)
+
+    def keep(self, mask):
+        """Forget all rows but those of `mask`; the file does so with the next ones."""
+        self.rows = self.rows[mask].reset_index(drop=True)
 
     def of(self, solver, stage=None):
         """The rows of a solver, of one stage if it is named."""

@@ -40,8 +40,7 @@ class DatasetDistillation(Problem):
     ----------
     T. Wang, J.-Y. Zhu, A. Torralba, A. Efros, "Dataset distillation",
     arXiv:1811.10959, 2018; this set-up, there without a ridge: M. Arbel, J. Mairal,
-    "Amortized implicit differentiation for stochastic bilevel optimization", ICLR 2022,
-    section 5.
+    "Amortized implicit differentiation for stochastic bilevel optimization", ICLR 2022.
     """
 
     name = "dataset-distillation"

@@ -32,8 +32,8 @@ class DeepHypercleaning(DataHypercleaning):
 
     References
     ----------
-    H. Shen, T. Chen, "On penalty-based bilevel gradient descent method", ICML 2023,
-    section 6. There the test images come from the training file.
+    H. Shen, T. Chen, "On penalty-based bilevel gradient descent method", ICML 2023.
+    There the test images come from the training file.
     """
 
     name = "deep-hypercleaning"

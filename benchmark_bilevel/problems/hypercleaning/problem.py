@@ -46,10 +46,9 @@ class DataHypercleaning(Problem):
     References
     ----------
     L. Franceschi, M. Donini, P. Frasconi, M. Pontil, "Forward and reverse
-    gradient-based hyperparameter optimization", ICML 2017, section 5.1; this set-up:
+    gradient-based hyperparameter optimization", ICML 2017; this set-up:
     M. Dagréou, P. Ablin, S. Vaiter, T. Moreau, "A framework for bilevel optimization
-    that enables stochastic and global variance reduction algorithms", NeurIPS 2022,
-    section 4.
+    that enables stochastic and global variance reduction algorithms", NeurIPS 2022.
     M. Ye, B. Liu, S. Wright, P. Stone, Q. Liu, "BOME! Bilevel optimization made easy: a
     simple first-order approach", NeurIPS 2022 ("bome").
     """

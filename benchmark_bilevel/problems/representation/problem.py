@@ -26,7 +26,7 @@ class HyperRepresentation(Problem):
     References
     ----------
     D. Sow, K. Ji, Y. Liang, "On the convergence theory for Hessian-free bilevel
-    algorithms", NeurIPS 2022, section 5 (shallow hyper-representation).
+    algorithms", NeurIPS 2022 (shallow hyper-representation).
     """
 
     name = "hyper-representation"

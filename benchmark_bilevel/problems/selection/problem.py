@@ -68,10 +68,10 @@ class HyperparameterSelection(Problem):
     References
     ----------
     M. Dagréou, P. Ablin, S. Vaiter, T. Moreau, "A framework for bilevel optimization
-    that enables stochastic and global variance reduction algorithms", NeurIPS 2022,
-    section 4 (IJCNN1) and appendix (covtype).
+    that enables stochastic and global variance reduction algorithms", NeurIPS 2022
+    (IJCNN1, covtype).
     K. Ji, J. Yang, Y. Liang, "Bilevel optimization: Convergence analysis and enhanced
-    design", ICML 2021, section 5.1 (20 Newsgroups), after R. Grazzi, L. Franceschi,
+    design", ICML 2021 (20 Newsgroups), after R. Grazzi, L. Franceschi,
     M. Pontil, S. Salzo, "On the iteration complexity of hypergradient computation",
     ICML 2020.
     """

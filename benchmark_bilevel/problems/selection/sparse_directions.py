@@ -201,10 +201,12 @@ def _scale(d, a):
 
 @overload(add, jit_options=PIECE)
 def _add(d, e):
-    """The sums of the parts; ridges have to be those of one point."""
+    """The sums of the parts, of one data set; ridges have to be those of one point."""
     if is_kind(d, Factored) and is_kind(e, Factored):
 
         def factored(d, e):
+            if d.indptr.ctypes.data != e.indptr.ctypes.data:
+                raise ValueError("rows of two data sets do not add")
             rows = np.concatenate((d.rows, e.rows))
             residuals = np.concatenate((d.residuals, e.residuals))
             return Factored(d.indptr, d.indices, d.values, rows, residuals)

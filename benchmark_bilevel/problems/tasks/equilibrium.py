@@ -89,18 +89,21 @@ class Equilibrium(TaskProblem):
         n_classes = int(self.data["y_train"].max()) + 1
         return (d, d), (p, d), (d,), (d, n_classes), (n_classes,)
 
+    @cached_property
+    def _sizes(self):
+        return [int(np.prod(shape)) for shape in self.shapes]
+
     @property
     def dim_x(self):
-        return sum(int(np.prod(shape)) for shape in self.shapes)
+        return sum(self._sizes)
 
     def parts(self, x):
         """A, B, c, D and β as views of `x`, an array or a tensor."""
-        parts, start = [], 0
-        for shape in self.shapes:
-            stop = start + int(np.prod(shape))
-            parts.append(x[start:stop].reshape(shape))
-            start = stop
-        return parts
+        if isinstance(x, np.ndarray):
+            flat = np.split(x, np.cumsum(self._sizes)[:-1])
+        else:  # the derivative of `split` is one pass over x, of slices one a part
+            flat = x.split(self._sizes)
+        return [part.reshape(s) for part, s in zip(flat, self.shapes, strict=True)]
 
     def initial_outer(self):
         generator = np.random.default_rng(self.split_seed)
@@ -111,12 +114,12 @@ class Equilibrium(TaskProblem):
     # --- losses ---------------------------------------------------------------------
 
     def represent_inner(self, x, a):
-        """Bᵀa + c, which all Picard steps share."""
-        _, B, c, _, _ = self.parts(x)
-        return (a @ B + c,)
+        """A and Bᵀa + c, which all Picard steps share."""
+        A, B, c, _, _ = self.parts(x)
+        return A, a @ B + c
 
-    def fixed_point(self, z, x, inputs):
-        return (z @ self.parts(x)[0] + inputs).tanh()
+    def fixed_point(self, z, x, A, inputs):
+        return (z @ A + inputs).tanh()
 
     def outer_loss(self, z, x, y):
         from torch.nn.functional import cross_entropy  # torch takes seconds to import

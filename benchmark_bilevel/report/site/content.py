@@ -23,6 +23,7 @@ from benchmark_bilevel.report.results import accuracy_of_reference
 from benchmark_bilevel.report.settings import Settings, settings_of, settings_on
 from benchmark_bilevel.report.site.drawings import (
     Picture,
+    draw_learnt,
     draw_problem,
     draw_solver,
     draw_steps,
@@ -53,6 +54,7 @@ class Case:
     pictures: dict
     steps: Picture | None  # ends against the step size
     variants: dict  # of `Picture` of all parameters, by solver
+    learnt: tuple  # `Picture` of images or None, and the label of their run
     settings: Settings
     unknown: list  # titles of what is known at too few points for curves
 
@@ -157,6 +159,7 @@ def _case(results, case, runs, file, folder, names):
         pictures=draw_problem(results, case, folder, names),
         steps=draw_steps(results, case, folder, names),
         variants=draw_variants(results, case, folder, names),
+        learnt=draw_learnt(results, case, folder, names),
         settings=settings_on(results, case),
         unknown=unknown(results, case),
     )

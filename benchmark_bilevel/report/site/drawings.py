@@ -1,7 +1,11 @@
 """The pages' figures: vectors that a browser shows without any script."""
 
 from functools import partial
+from math import isqrt
 from typing import NamedTuple
+
+import matplotlib.pyplot as plt
+import numpy as np
 
 from benchmark_bilevel.report.drawing import draw_sensitivity
 from benchmark_bilevel.report.figures import compose
@@ -79,6 +83,51 @@ def draw_steps(results, problem, folder, names):
     shown = {name: points[name] for name in best[:LEADERS]}
     panel = Panel("step size", problem, partial(draw_sensitivity, points=shown))
     return _both(panel, folder, names, "problem", problem, "step size")
+
+
+@in_look
+def draw_learnt(results, problem, folder, names):
+    """The images that the run with the lowest h at its end has learnt, in a row.
+
+    Returns
+    -------
+    picture : Picture or None
+        None where no run has learnt any.
+    label : str
+        The run's.
+    """
+    if "final_results" not in results:
+        return None, ""
+    runs = results[results["problem"] == problem]
+    runs = runs.assign(images=runs["final_results"].map(_images)).dropna(
+        subset="images"
+    )
+    if runs.empty:
+        return None, ""
+    best = runs.sort_values("objective_value").iloc[0]
+    images = best["images"]
+    side = isqrt(images.shape[1])
+    figure, axes = plt.subplots(
+        1, len(images), squeeze=False, figsize=(WIDE["width"], WIDE["width"] / 8)
+    )
+    for image, axis in zip(images, axes[0], strict=True):
+        axis.imshow(image.reshape(side, side), cmap="gray")
+        axis.set_axis_off()
+    return _saved(figure, folder, names("problem", problem, "learnt")), best["label"]
+
+
+def _images(final):
+    """Learnt square images, a row each, that a run's final results have, or None.
+
+    Anyone may have written the file: few, of few pixels, all finite.
+    """
+    found = final.get("images") if isinstance(final, dict) else None
+    if not isinstance(found, np.ndarray) or found.ndim != 2 or found.dtype.kind != "f":
+        return None
+    n_images, n_pixels = found.shape
+    is_square = isqrt(n_pixels) ** 2 == n_pixels
+    fits = 0 < n_images <= 20 and 0 < n_pixels <= 10_000 and is_square
+    return found if fits and np.isfinite(found).all() else None
 
 
 @in_look

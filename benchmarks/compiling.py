@@ -1,0 +1,60 @@
+"""Seconds of CPU until the first iteration of every compiled solver is done.
+
+    python benchmarks/compiling.py [--solver SOBA] [--cell ijcnn1] [--dtype float64]
+
+"first" is with an empty compilation cache, "from disk" with a full one, each in a
+process of its own. What a second run in the process takes as well, such as cutting the
+data into blocks, counts for neither, and importing does not.
+"""
+
+import json
+import sys
+import tempfile
+import time
+
+import click
+from throughput import CELLS, DTYPES, ROOT, SOLVERS, pose, run_json
+
+QUADRATIC = {"quadratic": ("quadratic", "quadratic", 64)}
+
+
+def worker(cell, solver, dtype):
+    """CPU seconds of one iteration, from a problem on, beyond those of a second run."""
+    from benchopt.benchmark import Benchmark
+
+    name, dataset, batch_size = (CELLS | QUADRATIC)[cell]
+    problem = pose(name, dataset)
+    ((klass, _),) = Benchmark(ROOT).check_solver_patterns([solver])
+    instance = klass.get_instance(batch_size=batch_size, dtype=dtype, runtime="numba")
+    problem.initial_point(), problem.inner_samples, problem.outer_samples
+    seconds = []
+    for _ in range(2):
+        started = time.process_time()
+        instance.make_runtime(problem).advance(1)
+        seconds.append(time.process_time() - started)
+    return seconds[0] - seconds[1]
+
+
+@click.command(help=__doc__.split("\n\n")[0])
+@click.option("--solver", "solvers", multiple=True, default=SOLVERS)
+@click.option("--cell", "cells", multiple=True, default=(*CELLS, *QUADRATIC))
+@click.option("--dtype", type=click.Choice(DTYPES), default="float64")
+@click.option("--worker", "work", nargs=3, hidden=True)
+def main(solvers, cells, dtype, work):
+    if work:
+        print(json.dumps(worker(*work)))
+        return
+    print(f"{'cell':<14}{'solver':<9}{'first':>8}{'from disk':>11}")
+    for cell in cells:
+        for solver in solvers:
+            command = [sys.executable, __file__, "--worker", cell, solver, dtype]
+            with tempfile.TemporaryDirectory() as cache:
+                first, again = (
+                    run_json(command, NUMBA_CACHE_DIR=cache) for _ in range(2)
+                )
+            if first is not None and again is not None:
+                print(f"{cell:<14}{solver:<9}{first:>8.1f}{again:>11.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
