@@ -40,11 +40,10 @@ NO_METADATA = {
     "svg": dict.fromkeys(("Creator", "Date", "Format", "Type")),
 }
 # In SVG: decimals after the second, names of groups, turns by nothing, spaces in paths.
-DECIMALS = re.compile(r"(?<=\d\.\d\d)\d+")
 SHORTER = (
-    (r'<g id="[^"]*"', "<g"),
+    (r"(?<=\d\.\d\d)\d+", ""),
+    (r'^<g id="[^"]*"', "<g"),
     (r' transform="rotate\(-0 [^)]*\)"', ""),
-    (r"(?<=\d)\n(?=[LQCz])", ""),
     (r"([ML]) (?=[\d-])", r"\1"),
 )
 # Groups of markers of one style.
@@ -79,13 +78,13 @@ def _shorter(svg):
     each of its markers.
     """
     lines = []
-    for line in re.sub("^ +| $", "", svg, flags=re.MULTILINE).split("\n"):
-        # What is behind a tag is a text, whose numbers stay as they are.
-        tag, sign, text = line.partition(">")
-        lines.append(DECIMALS.sub("", tag) + sign + text)
-    svg = "\n".join(lines)
-    for pattern, replacement in SHORTER:
-        svg = re.sub(pattern, replacement, svg)
+    for line in svg.split("\n"):
+        # What is behind a tag is a text, which stays as it is.
+        tag, sign, text = line.strip(" ").partition(">")
+        for pattern, replacement in SHORTER:
+            tag = re.sub(pattern, replacement, tag)
+        lines.append(tag + sign + text)
+    svg = re.sub(r"(?<=\d)\n(?=[LQCz])", "", "\n".join(lines))
     return MARKERS.sub(_styled_once, svg)
 
 
