@@ -111,7 +111,8 @@ def _indices(trace, pool):
         for name, digits in DIGITS_OF.items()
         if name in trace
     }
-    return {**trace, **lists}
+    said = {name: trace[name] for name in trace if name not in ("solver", "name")}
+    return {**said, **lists}
 
 
 def _tooltips(results, plots):
