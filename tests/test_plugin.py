@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 
+import click
 import pytest
 from conftest import ROOT
 from test_benchopt import benchmark, benchopt, run  # noqa: F401
@@ -123,3 +124,8 @@ def test_check_of_something_else(tmp_path):
     code, output = check(path)
     assert code == 2
     assert "defines no subclass" in output
+
+
+def test_check_of_a_plain_benchopt_solver():
+    with pytest.raises(click.UsageError, match="L-BFGS-B is a plain benchopt solver"):
+        list(checks_of(ROOT / "solvers" / "l_bfgs_b.py"))

@@ -154,8 +154,9 @@ def test_every_link_leads_somewhere(site):
             assert not fragment or fragment in found[path.name].ids, (name, address)
 
 
-def test_names_of_elements_are_unique_and_begin_with_a_letter(site):
+def test_pages_have_no_scripts_or_styles_and_names_once(site):
     for name, links in pages(site).items():
+        assert not links.inline, name
         assert len(links.ids) == len(set(links.ids)), name
         assert all(re.match(r"[A-Za-z][\w-]*$", each) for each in links.ids), name
 

@@ -24,12 +24,11 @@ DIGITS_OF = {
     "y_low": DIGITS_OF_BANDS,
     "y_high": DIGITS_OF_BANDS,
 }
-# The browser refuses what is no file of the site, and whatever script is in a page.
+# The browser refuses what is no file of the site, and scripts and styles in a page.
 # Some browsers do not count files that are opened from a disk as "self".
 POLICY = (
-    "default-src 'none'; script-src 'self' file:; "
-    "style-src 'self' file: 'unsafe-inline'; img-src 'self' file: data: blob:; "
-    "font-src data:; base-uri 'none'; form-action 'none'"
+    "default-src 'none'; script-src 'self' file:; style-src 'self' file:; "
+    "img-src 'self' file: data: blob:; font-src data:; base-uri 'none'; form-action 'none'"
 )
 
 
