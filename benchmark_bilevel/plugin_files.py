@@ -9,7 +9,7 @@ import ast
 import hashlib
 import os
 import threading
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 
 from benchopt.cli import helpers
@@ -61,6 +61,23 @@ def beside(path):
         Also of declared files that do not exist.
     """
     path = Path(path).resolve()
+    files, stamps = _known.get(path, ([], {path: None}))
+    # New files show in the stamps of folders.
+    if any(_stamp(place) != stamp for place, stamp in stamps.items()):
+        files = sorted(_found_beside(path))
+        places = {place for file in (path, *files) for place in (file, file.parent)}
+        _known[path] = files, {place: _stamp(place) for place in places}
+    return files
+
+
+# By path: the files beside it, and the stamps of all of them and of their folders. A run
+# of benchopt asks for the hash of the objective, which imports the package, five times a
+# cell.
+_known = {}
+
+
+def _found_beside(path):
+    """As `beside`, from the texts."""
     found, pending, names = set(), [path], set()
     while pending:
         new = set(_names_in(pending.pop(), path.parent)) - names
@@ -71,16 +88,23 @@ def beside(path):
     for name in _declared(path):
         file = path.parent / name
         found |= set(filter(Path.is_file, file.rglob("*"))) if file.is_dir() else {file}
-    return sorted(found)
+    return found
 
 
 def _names_in(module, folder):
     """(folder to look in, parts of the name) of each import in the file `module`."""
-    for level, parts in _imports(_text(module)):
-        yield (
-            module.parents[min(level, len(module.parents)) - 1] if level else folder,
-            parts,
-        )
+    for node in ast.walk(_parse(module)):
+        if isinstance(node, ast.Import):
+            names = [(folder, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            start = folder
+            if node.level:
+                start = module.parents[min(node.level, len(module.parents)) - 1]
+            base = f"{node.module}." if node.module else ""
+            names = [(start, base + alias.name) for alias in node.names]
+        else:
+            continue
+        yield from ((start, tuple(name.split("."))) for start, name in names)
 
 
 def _modules(folder, parts):
@@ -94,27 +118,9 @@ def _modules(folder, parts):
             break
 
 
-@cache
-def _imports(text):
-    """(level, parts of the name) of each import in the text of a module.
-
-    Remembered, since benchopt asks for the hash of the objective, which imports all of
-    the package, several times a run.
-    """
-    found = []
-    for node in ast.walk(_parse(text)):
-        if isinstance(node, ast.Import):
-            found += [(0, tuple(alias.name.split("."))) for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            base = f"{node.module}." if node.module else ""
-            names = (base + alias.name for alias in node.names)
-            found += [(node.level, tuple(name.split("."))) for name in names]
-    return found
-
-
 def _declared(path):
     """The literal ``data_files`` of the classes in a module."""
-    for node in _parse(_text(path)).body:
+    for node in _parse(path).body:
         for line in node.body if isinstance(node, ast.ClassDef) else ():
             targets = line.targets if isinstance(line, ast.Assign) else ()
             if any(isinstance(t, ast.Name) and t.id == "data_files" for t in targets):
@@ -135,20 +141,12 @@ def _names(node, path):
     return names
 
 
-def _text(path):
-    """Content of a module; none where importing it says what is wrong."""
-    try:
-        return path.read_bytes()
-    except OSError:
-        return b""
-
-
-def _parse(text):
+def _parse(path):
     """Syntax tree of a module; an empty one where importing it says what is wrong."""
     try:
         with _parsing:
-            return ast.parse(text)
-    except (SyntaxError, ValueError):
+            return ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):
         return ast.Module([], [])
 
 

@@ -65,6 +65,28 @@ def test_files_beside_a_plugin_are_found_by_its_text(tmp_path):
     }
 
 
+def test_changes_beside_a_plugin_show_while_a_process_lives(tmp_path):
+    """What was found is remembered: an edit, a new file and a lost one undo that."""
+    write(tmp_path, plugin="import helper, late", helper="")
+    plugin, late = tmp_path / "plugin.py", tmp_path / "late.py"
+    digests = []
+
+    def found(second):
+        # The clock of a file system may stand still between two writes.
+        os.utime(tmp_path, (second, second))
+        digests.append(plugin_files.digest(plugin))
+        return [file.stem for file in plugin_files.beside(plugin)]
+
+    assert found(1) == ["helper"]
+    write(tmp_path, late="")
+    assert found(2) == ["helper", "late"]
+    write(tmp_path, late="from deeper import well", deeper="")
+    assert found(3) == ["deeper", "helper", "late"]
+    late.unlink()
+    assert found(4) == ["helper"]
+    assert digests[3] == digests[0] and len(set(digests)) == 3
+
+
 def test_plugin_without_files_beside_keeps_benchopts_hash(tmp_path):
     assert dynamic_modules.get_file_hash is plugin_files.digest
     write(tmp_path, plugin="import numpy")

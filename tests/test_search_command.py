@@ -148,6 +148,20 @@ def test_killed_twice_and_continued_in_another_clone(clones, tmp_path, monkeypat
     assert choice(Store(other / table), "SOBA").trial != 4
 
 
+def test_no_run_goes_on_without_its_search(clones):
+    """One that is killed: its output ends with it, before the run has."""
+    folder = clones("one")
+    cell = "SOBA[runtime=torch,max_iterations=1000000,max_seconds=20]"
+    arguments = [str(folder), "-d", "quadratic", "-s", cell, "--no-plot"]
+    text = "from benchmark_bilevel.search.child import run_benchopt as run; run({})"
+    command = [sys.executable, "-c", text.format(arguments)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        said = process.stdout.read(1)  # the run has begun
+        process.kill()
+        said += process.stdout.read()  # until no process can write
+    assert b"done" not in said
+
+
 def test_the_configuration_that_is_written(clones, monkeypatch):
     folder = clones("one")
     monkeypatch.setattr(command, "execute", made_up)
@@ -333,7 +347,12 @@ def test_a_small_configuration_can_be_run(clones):
 
 def test_a_small_configuration_is_run_by_the_clock():
     content = {
-        "objective": ["Bilevel", "Bilevel[problem=data-poisoning,exact_evaluations=9]"],
+        "objective": [
+            "Bilevel",
+            "Bilevel[problem=data-poisoning]",
+            "Bilevel[exact_evaluations=3]",
+            "Bilevel[exact_evaluations=3,protocol=[default,bome]]",
+        ],
         "dataset": ["mnist"],
         "solver": ["A", {"B": {"n": 3, "max_seconds": 1e9}}, {"C": {"n": 3}}],
         "n-repetitions": 10,
@@ -343,6 +362,8 @@ def test_a_small_configuration_is_run_by_the_clock():
         "objective": [
             "Bilevel[exact_evaluations=never]",
             "Bilevel[problem=data-poisoning,exact_evaluations=never]",
+            "Bilevel[exact_evaluations=never]",
+            "Bilevel[protocol=[default,bome],exact_evaluations=never]",
         ],
         "dataset": ["mnist"],
         "solver": ["A", {"B": {"n": 3, "max_seconds": 0.2}}, {"C": {"n": 3}}],
