@@ -148,6 +148,20 @@ def test_killed_twice_and_continued_in_another_clone(clones, tmp_path, monkeypat
     assert choice(Store(other / table), "SOBA").trial != 4
 
 
+def test_no_run_goes_on_without_its_search(clones):
+    """One that is killed: its output ends with it, before the run has."""
+    folder = clones("one")
+    cell = "SOBA[runtime=torch,max_iterations=1000000,max_seconds=20]"
+    arguments = [str(folder), "-d", "quadratic", "-s", cell, "--no-plot"]
+    text = "from benchmark_bilevel.search.child import run_benchopt as run; run({})"
+    command = [sys.executable, "-c", text.format(arguments)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        said = process.stdout.read(1)  # the run has begun
+        process.kill()
+        said += process.stdout.read()  # until no process can write
+    assert b"done" not in said
+
+
 def test_the_configuration_that_is_written(clones, monkeypatch):
     folder = clones("one")
     monkeypatch.setattr(command, "execute", made_up)

@@ -5,8 +5,6 @@
 
 import os
 import shutil
-import subprocess
-import sys
 from itertools import groupby
 
 import pandas as pd
@@ -14,6 +12,7 @@ import yaml
 from benchopt.benchmark import _list_parametrized_classes
 
 from benchmark_bilevel.data.dataset import arrays_of
+from benchmark_bilevel.search.child import run_benchopt
 
 CELL = ["dataset_name", "objective_name", "solver_name", "idx_rep"]
 
@@ -38,9 +37,9 @@ def run(benchmark, config, n_jobs=1):
     """
     file = benchmark.get_output_folder() / f"{config.stem}.parquet"
     file.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "benchopt", "run", str(benchmark.benchmark_dir)]
-    command += ["--config", str(config), "--output", file.stem, "--no-plot"]
-    code = subprocess.run([*command, "-j", str(n_jobs)]).returncode
+    options = ["--config", str(config), "--output", file.stem, "--no-plot"]
+    arguments = [str(benchmark.benchmark_dir), *options, "-j", str(n_jobs)]
+    code = run_benchopt(arguments).returncode
     found = set()
     if file.exists():
         table = pd.read_parquet(file, columns=CELL)

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import click
-from benchopt import BaseDataset
+from benchopt import BaseDataset, BaseSolver
 
 from benchmark_bilevel.faults import line_of
 from benchmark_bilevel.problems.base import Problem
@@ -68,6 +68,12 @@ def checks_of(path, announce=lambda title: None):
             checks = TASK_CHECKS if item.made_of_tasks else PROBLEM_CHECKS
             yield f"problem {item.name}", run_checks(checks, problem, announce)
     if not found:
+        plain = [item.name for item in defined if issubclass(item, BaseSolver)]
+        if plain:
+            raise click.UsageError(
+                f"{plain[0]} is a plain benchopt solver, whose text is not verified; "
+                f"`benchopt run . -s {path}` runs it."
+            )
         raise click.UsageError(
             f"{path} defines no subclass of BilevelSolver, of Problem or of BaseDataset."
         )

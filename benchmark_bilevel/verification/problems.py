@@ -87,16 +87,28 @@ def compare_slope(exact, x):
 
 def batches(problem):
     """The mean over all mini-batches is the full loss, a short last batch included."""
+    for name, error in mean_errors(problem):
+        _check(f"the mean of {name} over all batches", error)
+
+
+def mean_errors(problem):
+    """Pairs of a name and the error of its mean over all blocks, at some points.
+
+    Under torch, against `Model`: derivatives of the full losses by autograd, as matrices.
+    """
     points = list(_points(problem))
     found, _ = probe(problem, "torch", points, BATCH)
     sizes = _sizes(found)
-    for point, blocks in zip(points, found, strict=True):
-        _compare_means(problem, point, blocks, sizes)
+    for (z, x, v), blocks in zip(points, found, strict=True):
+        for name, expected in _full_values(problem, z, x, v).items():
+            n_samples = problem.n_outer if name in OF_F else problem.n_inner
+            n_blocks = Partition(n_samples, BATCH).n_blocks
+            mean = np.mean([block[name] for block in blocks[:n_blocks]], 0)
+            yield name, _error(mean, expected, sizes[name])
 
 
-def _compare_means(problem, point, blocks, sizes):
-    """The means over `blocks`, one list of values each, against the full losses."""
-    z, x, v = point
+def _full_values(problem, z, x, v):
+    """What the full losses give for `NAMES`, but for steps."""
     now = Model(problem).at(z, x)
     one = np.eye(z.size)[0]  # a value is the first entry of an array like z
     right = {"∇z g": now.gz, "H v": now.H @ v, "J v": now.J @ v, "∇x g": now.gx}
@@ -105,18 +117,19 @@ def _compare_means(problem, point, blocks, sizes):
     right |= {"g": now.g * one, "∇z f": now.fz, "∇x f": now.fx, "f": now.f * one}
     if z.size <= MATRICES:
         right |= {"the matrix H": now.H, "the matrix J": now.J}
-    for name, expected in right.items():
-        n_samples = problem.n_outer if name in OF_F else problem.n_inner
-        n_blocks = Partition(n_samples, BATCH).n_blocks
-        mean = np.mean([block[name] for block in blocks[:n_blocks]], 0)
-        what = f"the mean of {name} over all batches"
-        _compare(what, mean, expected, sizes[name])
+    return right
 
 
 def kernels(problem):
     """The closed forms are the derivatives that autograd gives, and count the same."""
     if problem.kernels is None:
         raise NotDeclared("kernels are optional; without them torch runs the problem")
+    for name, i, error in block_errors(problem):
+        _check(f"{name} on block {i}", error)
+
+
+def block_errors(problem):
+    """Triples of a name, a block and the error of the kernels there, against autograd."""
     points = list(_points(problem))
     found, found_counts = probe(problem, "numba", points, BATCH)
     right, counts = probe(problem, "torch", points, BATCH)
@@ -125,8 +138,7 @@ def kernels(problem):
         for i, blocks in enumerate(zip(at_point, at_point_right, strict=True)):
             value, expected = blocks
             for name in NAMES:
-                what = f"{name} on block {i}"
-                _compare(what, value[name], expected[name], sizes[name])
+                yield name, i, _error(value[name], expected[name], sizes[name])
     if (found_counts != counts).any():
         raise Failed(f"the kernels count {found_counts} calls, autograd {counts}")
 
@@ -160,11 +172,15 @@ def _sizes(found):
     }
 
 
-def _compare(what, value, right, size):
+def _error(value, right, size):
     error = np.linalg.norm(np.asarray(value) - right)
     scale = np.linalg.norm(right) + 1e-3 * size
-    if not error <= 1e-9 * scale:
-        raise Failed(f"{what} is off by {error / scale:.1e} (relative)")
+    return error / scale if scale else error
+
+
+def _check(what, error):
+    if not error <= 1e-9:
+        raise Failed(f"{what} is off by {error:.1e} (relative)")
 
 
 PROBLEM_CHECKS = (losses, inner_problem, hypergradient, batches, kernels)
