@@ -227,3 +227,25 @@ def test_ends_of_the_scale(breast_cancer):
     for x in (-800.0, 800.0):
         with pytest.raises(InnerSolveError):
             exact.evaluate(np.full(breast_cancer.dim_x, x))
+
+
+class Uphill:
+    """Losses whose slope along a direction is the same wherever one looks."""
+
+    def __init__(self, gradient):
+        self.gradient = gradient
+
+    def grad(self, z, x):
+        return self.gradient
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-12])
+def test_the_last_step_is_taken_in_full_where_rounding_hides_the_slope(size):
+    direction = np.full(3, size)
+    solver = newton.NewtonSolver(None, Uphill(direction), None)
+    search = (np.zeros(3), None, -direction, direction)
+    moved, gradient = solver._line_search(*search, is_last=True)
+    np.testing.assert_array_equal(moved, direction)
+    assert gradient is direction
+    with pytest.raises(InnerSolveError, match="no descent"):
+        solver._line_search(*search, is_last=False)
