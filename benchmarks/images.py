@@ -17,9 +17,9 @@ H. Shen, T. Chen, "On penalty-based bilevel gradient descent method", ICML 2023 
 
 from pathlib import Path
 
-import click
 import matplotlib.pyplot as plt
 from benchopt.benchmark import Benchmark
+from parts import command
 from throughput import ROOT, pose
 
 from benchmark_bilevel.exact.solve import Exact
@@ -69,16 +69,5 @@ def deep():
     print(f"  F1 of the weights {score:.2%} (V-PBGD: about 93 %)")
 
 
-PARTS = {part.__name__: part for part in (distillation, deep)}
-
-
-@click.command(help=__doc__.split("\n\n")[0])
-@click.argument("names", nargs=-1, type=click.Choice(list(PARTS)))
-def main(names):
-    for name in names or PARTS:
-        print(name)
-        PARTS[name]()
-
-
 if __name__ == "__main__":
-    main()
+    command(__doc__, distillation, deep)()

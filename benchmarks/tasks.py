@@ -12,10 +12,10 @@
 All in float32 on one thread.
 """
 
-import click
 import numpy as np
 import torch
 from benchopt.benchmark import Benchmark
+from parts import command
 from task_loops import equilibrium_loop, few_shot_loop
 from throughput import ROOT, pose, time_chunks
 
@@ -134,16 +134,5 @@ def speed():
         )
 
 
-PARTS = {part.__name__: part for part in (equilibrium, few_shot, speed)}
-
-
-@click.command(help=__doc__.split("\n\n")[0])
-@click.argument("names", nargs=-1, type=click.Choice(list(PARTS)))
-def main(names):
-    for name in names or PARTS:
-        print(name)
-        PARTS[name]()
-
-
 if __name__ == "__main__":
-    main()
+    command(__doc__, equilibrium, few_shot, speed)()

@@ -40,7 +40,18 @@ CELLS = {
 # Products of a block with a matrix like z in ∇z g, H v, J v and all three at once; ∇z f
 # takes as many as ∇z g. Each is 2 operations a sample and number in z.
 PRODUCTS = {"ijcnn1": (2, 3, 0, 4), "covtype": (2, 3, 0, 4), "mnist": (2, 3, 2, 4)}
-PEER_CELLS = ("ijcnn1", "covtype", "mnist")  # and it has no BSGM
+PEER_CELLS = ("ijcnn1", "covtype", "mnist")
+# What an iteration of the peer's solver does, where that is not our default. Its VRBO takes
+# a large batch every 128 epochs, which is as good as never. SRBA's and VRBO's periods are
+# in epochs, of all samples of both losses.
+FULL = {"batch_size": "full", "outer_batch_size": "full"}
+LIKE_PEER = {
+    "BSA": {"n_inner": 10, "growth_exponent": 0.0, "terms_growth": 0.0}
+    | {"warm_start": True},
+    "PZOBO": FULL,
+    "BOME": FULL,
+}
+PERIODS = {"VRBO": 128, "SRBA": 0.5}
 SOLVERS = ("SOBA", "SABA", "AmIGO", "stocBiO", "BSGM", "MRBO", "VRBO")
 DTYPES = ("float64", "float32")
 COLUMNS = (
@@ -144,15 +155,13 @@ def worker(cell, solver, dtype, runtime="auto"):
     problem = make_problem(cell)
     ((klass, _),) = Benchmark(ROOT).check_solver_patterns([solver])
     batch_size = CELLS[cell][2]
-    # The peer's VRBO takes a large batch every 128 epochs, which is as good as never.
-    period = 128 * (problem.n_inner + problem.n_outer) // batch_size
+    own = {"batch_size": batch_size, "outer_batch_size": batch_size}
+    own |= LIKE_PEER.get(solver, {})
+    if solver in PERIODS:
+        n_samples = problem.n_inner + problem.n_outer
+        own["period"] = int(PERIODS[solver] * n_samples / batch_size)
     instance = klass.get_instance(
-        step_size=STEP_SIZE,
-        batch_size=batch_size,
-        outer_batch_size=batch_size,
-        dtype=dtype,
-        runtime=runtime,
-        **({"period": period} if solver == "VRBO" else {}),
+        step_size=STEP_SIZE, dtype=dtype, runtime=runtime, **own
     )
     started = time.perf_counter()
     run = instance.make_runtime(problem)
@@ -217,6 +226,11 @@ def ceiling_program(folder):
     return program
 
 
+def has(peer, solver):
+    """Whether the clone has the solver."""
+    return (Path(peer) / "solvers" / f"{solver.lower()}.py").exists()
+
+
 def _rounded(number, digits):
     return "" if number is None else f"{number:.{digits}f}"
 
@@ -249,7 +263,7 @@ def main(solvers, cells, dtypes, ceiling, peer, peer_python, work):
                         continue
                     speed = row["iterations_per_second"]
                     row["peer_ratio"] = row["ceiling_ratio"] = None
-                    if peer and cell in PEER_CELLS and solver != "BSGM":
+                    if peer and cell in PEER_CELLS and has(peer, solver):
                         script = str(ROOT / "benchmarks" / "peer.py")
                         arrays = str(export_arrays(cell, folder))
                         other = run_json(

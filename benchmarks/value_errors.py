@@ -49,7 +49,7 @@ def points(dim):
     for x in range(-20, -50, -5):
         yield f"{x}", np.full(dim, float(x))
     generator = np.random.default_rng(0)
-    for k in range(6):
+    for k in range(4):
         yield f"±100 ({k})", generator.choice([-100.0, 100.0], dim)
 
 

@@ -654,9 +654,7 @@ class Sleeper(BilevelSolver):
 
     name = "sleeper"
 
-    @staticmethod
-    def init(inner, outer, z, x):
-        return z, x
+    init = staticmethod(lambda inner, outer, z, x: (z, x))
 
     @staticmethod
     def step(inner, outer, state, steps, t):

@@ -210,6 +210,28 @@ def test_a_result_of_z_and_x_is_enough(evaluator):
     assert evaluator.metrics(z * np.nan, x)["diverged"] == 1.0
 
 
+def test_without_the_rows_of_tasks_h_is_known_all_the_same(evaluator, monkeypatch):
+    """z is None there; a problem that is not made of tasks has to have one."""
+    z, x = evaluator.problem.initial_point()
+    with pytest.raises(Fault, match="the result's z has shape"):
+        evaluator.metrics(None, x)
+    whole = evaluator.metrics(z, x)
+    # No task is needed to evaluate h, which the evaluator has made already.
+    monkeypatch.setattr(type(evaluator.problem), "made_of_tasks", True)
+    monkeypatch.setattr(
+        type(evaluator.problem), "outer_metrics", lambda self, x: {"of_x": 1.0}
+    )
+    metrics = evaluator.metrics(None, x)
+    assert metrics["of_x"] == 1.0 and metrics["diverged"] == 0.0
+    for name in ("inner_loss", "outer_loss", "inner_distance", "train_accuracy"):
+        assert np.isnan(metrics[name])
+    for name in ("value", "suboptimality", "hypergradient_norm"):
+        assert metrics[name] == whole[name]
+    assert evaluator.metrics(None, x * np.nan)["diverged"] == 1.0
+    with pytest.raises(Fault, match="the result's z has shape"):
+        evaluator.metrics(z[1:], x)
+
+
 def test_what_is_told_is_recorded(evaluator):
     counts = dict.fromkeys(COUNTS, 2)
     point = evaluator.problem.initial_point()

@@ -23,10 +23,12 @@ from kinds import (
 from benchmark_bilevel.methods import Calls, Implicit, Penalised, Unrolled
 from benchmark_bilevel.verification import Failed, NotDeclared
 from benchmark_bilevel.verification.cases import Subject, model_of, small_quadratic
-from benchmark_bilevel.verification.conduct import counts, runtimes, samples
+from benchmark_bilevel.verification.conduct import runtimes
+from benchmark_bilevel.verification.counting import counts
 from benchmark_bilevel.verification.iterations import bias, directions
 from benchmark_bilevel.verification.limits import limit
 from benchmark_bilevel.verification.predictions import fixed_point, iteration, settled
+from benchmark_bilevel.verification.sampling import samples
 from benchmark_bilevel.verification.settled import settled_hypergradient
 
 

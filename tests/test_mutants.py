@@ -36,7 +36,7 @@ from benchmark_bilevel.oracles.samplers import Partition
 from benchmark_bilevel.problems.template_problem import RidgeSelection
 from benchmark_bilevel.runtimes import Runtime
 from benchmark_bilevel.runtimes.eager import EagerRuntime
-from benchmark_bilevel.verification import Failed, conduct, problems
+from benchmark_bilevel.verification import Failed, conduct, counting, problems, sampling
 from benchmark_bilevel.verification.cases import Subject, small_instance
 from benchmark_bilevel.verification.iterations import bias, directions
 from benchmark_bilevel.verification.settled import settled_hypergradient
@@ -118,7 +118,7 @@ MUTANTS = {
         "stocbio",
         "batches",
         [("(1.0 - rate) ** j", "(1.0 - rate) ** 0")],
-        conduct.counts,
+        counting.counts,
         "declared",
     ),
     "linear system started at ∇z f": (
@@ -147,7 +147,7 @@ MUTANTS = {
             ),
             ("v, draw_batch(inner, n_means))", "v, batch)"),
         ],
-        conduct.samples,
+        sampling.samples,
         "one sample serves cross and hvp",
     ),
     "diverging linear system replaced by zero": (
@@ -228,7 +228,7 @@ MUTANTS = {
                 "        i = samples[2][0]",
             )
         ],
-        conduct.samples,
+        sampling.samples,
         "one sample serves cross and grad",
     ),
     "old gradients at the new x": (
@@ -245,14 +245,14 @@ MUTANTS = {
         "vrbo",
         "solver",
         [("t % period == 0:\n            batch", "t == 0:\n            batch")],
-        conduct.counts,
+        counting.counts,
         "declared",
     ),
     "full memory ignored": (
         "saba",
         "solver",
         [("if t == 0 and full_memory:\n            for", "if t < 0:\n            for")],
-        conduct.counts,
+        counting.counts,
         "declared",
     ),
     "average of the table not divided by its length": (
@@ -280,7 +280,7 @@ MUTANTS = {
                 "        descend(z, steps.inner, inner.grad(z, x, samples[2]))\n",
             )
         ],
-        conduct.samples,
+        sampling.samples,
         "one sample serves cross and grad",
     ),
     "BSA starts z where it was": (
@@ -465,14 +465,14 @@ MUTANTS = {
                 "c, b, b, b",
             )
         ],
-        conduct.counts,
+        counting.counts,
         "4 numbers for 6 kinds",
     ),
     "a call that there is not": (
         "soba",
         "solver",
         [("Calls(\n", "dict(\n"), ("outer_gradients=c", "outer_gradient=c")],
-        conduct.counts,
+        counting.counts,
         "oracle_calls names outer_gradient;",
     ),
     "x moved past its set": (
@@ -547,7 +547,7 @@ MUTANTS = {
                 "        i = samples[2]",
             )
         ],
-        conduct.samples,
+        sampling.samples,
         "one sample serves cross and grad",
     ),
     "F2SA's multiplier grows as t^(6/7)": (
@@ -813,14 +813,14 @@ def unshuffled_first_epoch(order, cursor, replace):
 def test_bad_sampler_fails(monkeypatch, mistake):
     monkeypatch.setattr(autograd, "next_block", mistake)
     with pytest.raises(Failed, match="epoch"):
-        conduct.draws(unmutated("soba"))
+        sampling.draws(unmutated("soba"))
 
 
 def test_short_batch_counted_in_full_fails(monkeypatch):
     sizes = property(lambda self: np.full(self.n_blocks, self.batch_size))
     monkeypatch.setattr(Partition, "sizes", sizes)
     with pytest.raises(Failed, match="an epoch of gradients counts"):
-        conduct.draws(unmutated("soba"))
+        sampling.draws(unmutated("soba"))
 
 
 def short_batch_weighs_double(partition, n_samples, batch_size):
@@ -873,7 +873,7 @@ def test_work_left_undone_fails(monkeypatch):
 
     monkeypatch.setattr(EagerRuntime, "advance", dispatch)
     with pytest.raises(Failed, match="counted"):
-        conduct.counts(unmutated("soba"))
+        counting.counts(unmutated("soba"))
 
 
 def test_budget_checked_too_late_fails(monkeypatch):
@@ -882,4 +882,4 @@ def test_budget_checked_too_late_fails(monkeypatch):
         Runtime, "advance", lambda self, stop, budget=0: advance(self, stop)
     )
     with pytest.raises(Failed, match="a budget of"):
-        conduct.budget(unmutated("soba"))
+        counting.budget(unmutated("soba"))

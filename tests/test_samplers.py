@@ -1,11 +1,15 @@
 """Partitions and samplers: what makes a mini-batch estimate unbiased."""
 
+import math
+
 import numpy as np
 import pytest
 
 from benchmark_bilevel.oracles.samplers import (
     Partition,
+    aligned,
     aligned_zeros,
+    fill_normal,
     make_sampler,
     next_block,
     random_below,
@@ -53,6 +57,38 @@ def test_pack_pads_with_zeros(generator, samples_last):
     assert not blocks.reshape(12, 3)[10:].any()
 
 
+def off_by_a_number(samples):
+    """The same numbers, eight bytes after a cache line."""
+    copy = aligned_zeros(samples.size + 1, samples.dtype)[1:].reshape(samples.shape)
+    copy[...] = samples
+    return copy
+
+
+def test_packed_samples_are_not_copied(generator):
+    samples = aligned(generator.standard_normal((12, 3)))
+    assert np.shares_memory(Partition(12, 4).pack(samples, "float64", False), samples)
+
+
+@pytest.mark.parametrize(
+    "n_samples, dtype, samples_last, changed",
+    [
+        (9, "float64", False, np.asarray),
+        (12, "float64", True, np.asarray),
+        (12, "float32", False, np.asarray),
+        (12, "float64", False, np.asfortranarray),
+        (12, "float64", False, off_by_a_number),
+    ],
+)
+def test_other_samples_are_packed(generator, n_samples, dtype, samples_last, changed):
+    samples = changed(aligned(generator.standard_normal((n_samples, 3))))
+    blocks = Partition(n_samples, 4).pack(samples, dtype, samples_last)
+    assert not np.shares_memory(blocks, samples) and blocks.ctypes.data % 64 == 0
+    assert blocks.dtype == dtype and blocks.flags.c_contiguous
+    rows = (blocks.swapaxes(1, 2) if samples_last else blocks).reshape(12, 3)
+    np.testing.assert_array_equal(rows[:n_samples], samples.astype(dtype))
+    assert not rows[n_samples:].any()
+
+
 def test_aligned_zeros():
     for shape in [(3,), (2, 5, 7)]:
         array = aligned_zeros(shape, "float32")
@@ -97,12 +133,57 @@ def test_seeds_and_streams():
         assert (draws(sampler, 100) != first).any()
 
 
-def test_generator_is_splitmix64():
-    """First outputs for seed 0, from the algorithm in exact Python integers."""
-    cursor = np.zeros(2, np.uint64)
-    mask, state = 2**64 - 1, 0
-    for _ in range(5):
-        state = (state + 0x9E3779B97F4A7C15) & mask
-        u = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & mask
+class SplitMix64:
+    """The generator in exact Python integers."""
+
+    def __init__(self, state):
+        self.state = int(state)
+
+    def bits(self):
+        mask = 2**64 - 1
+        self.state = (self.state + 0x9E3779B97F4A7C15) & mask
+        u = ((self.state ^ (self.state >> 30)) * 0xBF58476D1CE4E5B9) & mask
         u = ((u ^ (u >> 27)) * 0x94D049BB133111EB) & mask
-        assert random_below(cursor, 10**9) == (u ^ (u >> 31)) % 10**9
+        return u ^ (u >> 31)
+
+    def unit(self):
+        return (self.bits() >> 11) * 2.0**-52 - 1
+
+
+def test_generator_is_splitmix64():
+    cursor, expected = np.zeros(2, np.uint64), SplitMix64(0)
+    for _ in range(5):
+        assert random_below(cursor, 10**9) == expected.bits() % 10**9
+
+
+def test_a_shuffle_is_that_of_fisher_and_yates():
+    sampler = make_sampler(7, "reshuffled", seed=2, stream=1)
+    generator, order = SplitMix64(sampler.cursor[1]), list(range(7))
+    for _ in range(3):
+        for k in range(6, 0, -1):
+            j = generator.bits() % (k + 1)
+            order[k], order[j] = order[j], order[k]
+        assert draws(sampler, 7).tolist() == order
+        assert sampler.cursor[0] == 7
+
+
+@pytest.mark.parametrize("size", [0, 1, 6, 7])
+def test_normal_numbers_are_those_of_the_polar_method(size):
+    cursor = np.array([5, 12345], np.uint64)
+    generator, expected = SplitMix64(12345), []
+    while len(expected) < size:
+        a, b = generator.unit(), generator.unit()
+        square = a * a + b * b
+        if 0 < square < 1:
+            length = math.sqrt(-2 * math.log(square) / square)
+            expected += [a * length, b * length]
+    out = np.full(size + 1, 9.0)
+    fill_normal(cursor, out[:size])
+    np.testing.assert_allclose(out[:size], expected[:size], rtol=1e-14)
+    assert out[size] == 9.0 and cursor.tolist() == [5, generator.state]
+
+
+@pytest.mark.parametrize("function", [random_below, next_block, fill_normal])
+def test_drawing_is_compiled(function):
+    """In Python a draw takes a thousand times as long."""
+    assert function.targetoptions["error_model"] == "numpy"

@@ -31,10 +31,10 @@ from benchmark_bilevel.report.metrics import METRICS
 from benchmark_bilevel.report.site import build
 from benchmark_bilevel.report.site.docstrings import as_html
 from benchmark_bilevel.report.site.files import text_below
-from benchmark_bilevel.report.site.result_pages import with_own_scripts
 
 N_CURVES = 30
 SOME = ("SOBA", "SABA")
+LISTS = {"x", "y", "y_low", "y_high"}
 ARROW_RIGHT = "\ue014"  # as WebDriver spells the key
 QUIET = [
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic"),
@@ -99,16 +99,18 @@ class Links(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.loads, self.leads, self.ids, self.inline = [], [], set(), []
+        self.loads, self.leads, self.ids, self.inline = [], [], [], []
         self.policies = []
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
         attributes = dict(attributes)
-        self.ids.add(attributes.get("id"))
+        self.ids += [attributes["id"]] if "id" in attributes else []
         if tag == "script" and "src" not in attributes:
             self.inline.append(tag)
-        self.inline += [name for name in attributes if name.startswith("on")]
+        self.inline += [
+            name for name in attributes if name == "style" or name.startswith("on")
+        ]
         if attributes.get("http-equiv") == "Content-Security-Policy":
             self.policies.append(attributes["content"])
         for name in ("src", "href"):
@@ -124,8 +126,13 @@ def plots_in(site, name):
     """The figures' data of one of benchopt's pages, and the views on them."""
     text = (site / "data" / f"{name}.js").read_text()
     assert "<" not in text
-    plots, metadata = re.findall(r"window\.\w+ = (.*);\n", text)
-    return json.loads(plots), json.loads(metadata)["plot_configs"]
+    found = re.findall(r"window\.\w+ = (.*);\n", text)
+    plots, lists, metadata = map(json.loads, found)
+    for figures in plots.values():
+        for trace in (trace for figure in figures.values() for trace in figure["data"]):
+            for name in LISTS & set(trace):
+                trace[name] = lists[trace[name]]
+    return plots, metadata["plot_configs"]
 
 
 def test_every_link_leads_somewhere(site):
@@ -147,19 +154,18 @@ def test_every_link_leads_somewhere(site):
             assert not fragment or fragment in found[path.name].ids, (name, address)
 
 
+def test_pages_have_no_scripts_or_styles_and_names_once(site):
+    for name, links in pages(site).items():
+        assert not links.inline, name
+        assert len(links.ids) == len(set(links.ids)), name
+        assert all(re.match(r"[A-Za-z][\w-]*$", each) for each in links.ids), name
+
+
 def test_no_page_loads_anything_from_elsewhere(site):
     for name, links in pages(site).items():
         assert not [a for a in links.loads if re.match(r"(https?:)?//", a)], name
     for path in (site / "figures").glob("*.svg"):
         assert not re.search(r'(href|src)="(?!#)', path.read_text()), path.name
-
-
-def test_an_unknown_script_is_refused():
-    page = (
-        '<head></head><body><script src="https://cdn.example/new.js"></script></body>'
-    )
-    with pytest.raises(ValueError, match=r"new\.js"):
-        with_own_scripts(page, ())
 
 
 def test_a_page_without_reference_has_no_empty_figure(tmp_path):
@@ -243,11 +249,18 @@ def test_curves_of_the_page_are_those_of_the_file(site, files):
                 )
                 assert table.notna().all(axis=None)
                 costs = table[x_column].median(axis=1)
-                np.testing.assert_allclose(trace["x"], costs, rtol=1e-4)
+                np.testing.assert_allclose(trace["x"], costs, rtol=6e-4)
                 expected = table[column].quantile([0.2, 0.5, 0.8], axis=1)
-                for name, q in (("y_low", 0.2), ("y", 0.5), ("y_high", 0.8)):
+                for name, q, digits in (
+                    ("y_low", 0.2, 2),
+                    ("y", 0.5, 4),
+                    ("y_high", 0.8, 2),
+                ):
                     np.testing.assert_allclose(
-                        trace[name], expected.loc[q], rtol=1e-4, err_msg=name
+                        trace[name],
+                        expected.loc[q],
+                        rtol=6 * 10.0**-digits,
+                        err_msg=name,
                     )
                 n_compared += 1
     assert n_compared == 6 * N_CURVES
@@ -466,7 +479,7 @@ def test_only_files_of_the_benchmark_s_solvers_are_shown(hostile, tmp_path):
 
 def test_links_to_the_repository_are_those_that_were_asked_for(hostile, site):
     assert 'href="https://host.org/me/suite"' in (hostile / "index.html").read_text()
-    assert "https://host.org/me/suite" in (hostile / "data" / "solver.js").read_text()
+    assert "https://host.org/me/suite" in (hostile / "result-solver.html").read_text()
     for path in (*site.glob("*.html"), *hostile.glob("*.html")):
         assert "benchopt/benchmark_bilevel" not in path.read_text(), path.name
     assert ">Source<" not in (site / "index.html").read_text(), "no address, no link"
@@ -645,21 +658,22 @@ def wait(condition, seconds=600):  # only a hanging page takes longer
 
 
 def drawn(browser):
-    """What is in the figure: main curves, their lines on the screen, labels, axes."""
+    """What is in the figure: curves by name, lines and crosses, title and axes."""
     return browser.execute_script(
-        """const figure = document.querySelector(".js-plotly-plot");
-        if (!figure || !figure.data) return null;
-        const layout = figure._fullLayout;
-        const main = figure.data.filter((trace) => trace.mode === "lines+markers");
+        """const svg = document.querySelector("#plot_container svg");
+        if (!svg?.childElementCount || !svg.clientWidth) return null;
+        const lines = [...svg.querySelectorAll("g > path[fill=none]")];
+        const texts = [...svg.querySelectorAll("text")];
+        const along = texts.filter((text) => text.getAttribute("text-anchor") === "middle");
+        const [x, y] = along.slice(-2).map((text) => text.textContent);
+        const legend = document.querySelectorAll("#plot_legend .curve");
         return {
-          names: main.map((trace) => trace.name),
-          n_lines: figure.querySelectorAll(".scatterlayer .lines path.js-line").length,
-          first: main.length ? [...main[0].x, ...main[0].y].map(Number) : [],
-          crosses: figure.data.filter((trace) => trace.marker?.symbol === "x").length,
-          title: layout.title.text,
-          x: layout.xaxis.title.text,
-          y: layout.yaxis.title.text,
-          scales: [layout.xaxis.type, layout.yaxis.type],
+          names: [...legend].map((name) => name.textContent),
+          n_lines: lines.length,
+          first: lines[0]?.getAttribute("d"),
+          crosses: svg.querySelectorAll(".cross").length,
+          title: document.getElementById("plot-title").textContent,
+          x, y, ticks: along.slice(0, -2).map((text) => text.textContent),
         };"""
     )
 
@@ -713,13 +727,15 @@ def test_the_curves_are_there_and_follow_the_selectors(site, browser):
         "solver time [s]",
         METRICS["suboptimality"].line,
     )
-    assert first["scales"] == ["log", "log"]
+    assert all(tick.startswith("10") for tick in first["ticks"])
 
     choose(browser, "change_suboptimality_x_axis", "oracle calls")
     calls = drawn(browser)
     assert calls["x"].startswith("oracle calls") and calls["first"] != first["first"]
     choose(browser, "change_scale", "semilog-y")
-    assert drawn(browser)["scales"] == ["linear", "log"]
+    linear = drawn(browser)
+    assert linear["x"] == calls["x"] and "0" in linear["ticks"]
+    assert linear["first"] != calls["first"]
     choose(browser, "change_suboptimality_problem", "quadratic")
     other = drawn(browser)
     assert other["title"].startswith("quadratic") and other["names"] == ["SOBA", "SABA"]
@@ -794,7 +810,7 @@ def test_the_matrix_has_other_targets_and_costs(site, browser):
 def choose_named(browser, name, value):
     browser.execute_script(
         """const [name, value] = arguments;
-        const select = document.getElementById("choices").elements[name];
+        const select = document.querySelector(`#choices [name=${name}]`);
         select.value = value;
         select.dispatchEvent(new Event("change", {bubbles: true}));""",
         name,
@@ -820,7 +836,7 @@ def test_no_script_of_a_file_runs(hostile, anything, browser):
             console, requests, failed = open_page(browser, path.as_uri())
             if path.name.startswith("result-text"):
                 browser.execute_script(
-                    """for (const view of document.querySelectorAll("span.view")) {
+                    """for (const view of document.querySelectorAll(".view")) {
                       view.click();
                     }"""
                 )

@@ -5,12 +5,15 @@ import pytest
 import torch
 from numba import njit
 
+from benchmark_bilevel.methods.schedules import Schedule, Steps, decay, steps_at
 from benchmark_bilevel.methods.variance_reduction import (
     empty_memory,
+    page,
     saga,
     spider,
     storm,
     storm_momentum,
+    zero_sarah,
 )
 
 KINDS = ("numpy", "compiled", "torch")
@@ -40,9 +43,33 @@ def compiled_spider(d, new, old):
     spider(d, new, old)
 
 
+@njit
+def compiled_page(d, afresh, new, old):
+    page(d, afresh, new, old)
+
+
+@njit
+def compiled_zero_sarah(d, weight, new, old, memory, i):
+    zero_sarah(d, weight, new, old, memory, i)
+
+
+@njit
+def compiled_storm_momentum(t, constant, exponent):
+    return storm_momentum(t, constant, exponent)
+
+
+COMPILED = {
+    saga: compiled_saga,
+    storm: compiled_storm,
+    spider: compiled_spider,
+    page: compiled_page,
+    zero_sarah: compiled_zero_sarah,
+    storm_momentum: compiled_storm_momentum,
+}
+
+
 def verb(function, kind):
-    compiled = {saga: compiled_saga, storm: compiled_storm, spider: compiled_spider}
-    return compiled[function] if kind == "compiled" else function
+    return COMPILED[function] if kind == "compiled" else function
 
 
 @pytest.fixture
@@ -115,11 +142,68 @@ def test_spider_is_storm_without_momentum(kind, values):
     np.testing.assert_array_equal(*ends)
 
 
-def test_storm_momentum():
+@pytest.mark.parametrize("afresh", [True, False])
+def test_page(kind, values, afresh):
+    d = variable(values[0], kind)
+    verb(page, kind)(d, afresh, variable(values[1], kind), variable(values[2], kind))
+    expected = values[1] if afresh else values[0] + values[1] - values[2]
+    np.testing.assert_allclose(np.asarray(d), expected, rtol=1e-14)
+
+
+def test_zero_sarah(kind, generator, values):
+    """Its formula; from any start and table it ends, z at rest, at the full value."""
+    estimate, i, weight = verb(zero_sarah, kind), 2, 0.3
+    table, (d, new, old) = generator.standard_normal((5, 3)), values[:3]
+    expected = new - old + (1 - weight) * d
+    expected += weight * (old - table[i] + table.mean(0))
+    d, memory = (
+        variable(d, kind),
+        (variable(table, kind), variable(table.mean(0), kind)),
+    )
+    estimate(d, weight, variable(new, kind), variable(old, kind), memory, i)
+    np.testing.assert_allclose(np.asarray(d), expected, rtol=1e-13)
+    table[i] = new
+    np.testing.assert_allclose(np.asarray(memory[0]), table, rtol=1e-14)
+    np.testing.assert_allclose(np.asarray(memory[1]), table.mean(0), rtol=1e-13)
+    for t in range(500):
+        i = t % 5
+        same = variable(values[i], kind), variable(values[i], kind)
+        estimate(d, weight, *same, memory, i)
+    np.testing.assert_allclose(np.asarray(d), values.mean(0), rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_empty_memory(dtype):
+    for kind in ("numpy", "torch"):
+        y = variable(np.ones(3, dtype), kind)
+        for part, shape in zip(empty_memory(y, 5), [(5, 3), (3,)], strict=True):
+            assert part.dtype == y.dtype and part.shape == shape and not part.any()
+
+
+def test_storm_momentum(kind):
     """min(1, c η_{t−1}²) with η_t = (t + 1)^(−1/3)."""
-    found = [storm_momentum(t, 0.9, 1 / 3) for t in (1, 2, 8, 27)]
+    momentum = verb(storm_momentum, kind)
+    found = [momentum(t, 0.9, 1 / 3) for t in (1, 2, 8, 27)]
     np.testing.assert_allclose(
         found, [0.9, 0.9 * 2 ** (-2 / 3), 0.225, 0.1], rtol=1e-12
     )
-    assert storm_momentum(1, 3.0, 1 / 3) == 1.0
-    assert storm_momentum(1000, 0.5, 0.0) == 0.5
+    assert momentum(1, 3.0, 1 / 3) == 1.0
+    assert momentum(1000, 0.5, 0.0) == 0.5
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_schedules(compiled):
+    """Each step is its constant times (t + 1)^−exponent, the outer one with its own."""
+
+    def from_python(schedule, t):
+        return steps_at.py_func(schedule, t)
+
+    of = steps_at if compiled else from_python
+    for exponent in (0.0, 0.5, 1 / 3, 1.0):
+        for t in (0, 1, 7, 1000):
+            assert decay(t, exponent) == pytest.approx((t + 1) ** -exponent, rel=1e-15)
+            steps = of(Schedule(2.0, 3.0, 5.0, exponent, 0.25), t)
+            common = (t + 1) ** -exponent
+            right = Steps(2 * common, 3 * common, 5 * (t + 1) ** -0.25)
+            np.testing.assert_allclose(steps, right, rtol=1e-14)
+            assert type(steps) is Steps

@@ -1,8 +1,11 @@
 """What the file of a solver declares, and ``check`` verifies, in words for its page."""
 
+import dataclasses
+
 import numpy as np
 
 from benchmark_bilevel.methods import Calls
+from benchmark_bilevel.report.groups import estimate_of
 from benchmark_bilevel.runtimes.gate import option_names
 
 SYMBOLS = {
@@ -43,6 +46,39 @@ def calls_of(solver):
         return {}
     counts = zip(Calls._fields, mean, strict=True)
     return {SYMBOLS[name]: count for name, count in counts if count}
+
+
+def estimate_text(solver):
+    """What a solver class estimates, such as ``"Implicit(step=0.1, warm_v=True)"``.
+
+    Without what is as usual; "" where it declares nothing.
+    """
+    found = estimate_of(solver)
+    if not dataclasses.is_dataclass(found):
+        return ""
+    usual = {field.name: field.default for field in dataclasses.fields(found)}
+    said = {name: getattr(found, name) for name in usual}
+    own = [f"{name}={said[name]!r}" for name in said if said[name] != usual[name]]
+    return f"{type(found).__name__}({', '.join(own)})"
+
+
+def verified(folder):
+    """From the stems of solvers' files to what was found of each, by what was looked for.
+
+    Parameters
+    ----------
+    folder : Path
+        The benchmark's. Its ``results/VERIFICATION.md`` has the table that
+        ``benchmarks/verification.py`` prints, or is not there.
+    """
+    path = folder / "results" / "VERIFICATION.md"
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    cells = [[part.strip() for part in line.strip("| ").split(" | ")] for line in lines]
+    if len(cells) < 3:
+        return {}
+    (_, *columns), _, *rows = cells
+    return {name: dict(zip(columns, found, strict=False)) for name, *found in rows}
 
 
 def properties_of(solver):

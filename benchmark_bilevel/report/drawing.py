@@ -46,21 +46,19 @@ def draw_curves(ax, found, metric, xlabel, *, linear=False, named=None, by_label
         ax.axhline(starts[0], color="#6e7781", linewidth=0.7, linestyle=":", zorder=1)
     names = []
     for curve, own in zip(found, is_named, strict=True):
-        x = np.maximum(curve.x, left)  # the start, at cost 0, is at the edge
+        x, y, low, high = _from_start(curve, None if linear else left)
         if not own:
-            ax.plot(x, curve.y, color=GREY, linewidth=0.7, zorder=1.5)
+            ax.plot(x, y, color=GREY, linewidth=0.7, zorder=1.5)
             continue
         look = style(curve.solver, *curve.rank)
-        ax.fill_between(
-            x, curve.low, curve.high, color=look.color, alpha=0.18, linewidth=0
-        )
+        ax.fill_between(x, low, high, color=look.color, alpha=0.18, linewidth=0)
         (line,) = ax.plot(
-            *(x, curve.y),
+            *(x, y),
             color=look.color,
             linestyle=DASHES[look.dash],
             marker=look.symbol,
             markeredgecolor="white",
-            markevery=[int(k) for k in np.flatnonzero(curve.x > 0)],
+            markevery=list(range(len(x) - np.sum(curve.x > 0), len(x))),
             zorder=3,
         )
         _cross(ax, np.clip(curve.crosses, left, right), look.color)
@@ -70,6 +68,24 @@ def draw_curves(ax, found, metric, xlabel, *, linear=False, named=None, by_label
     ax.set_xlabel(xlabel)
     ax.set_ylabel(metric.axis)
     return names
+
+
+def _from_start(curve, left):
+    """The costs, medians and quantiles of `curve` as they are drawn.
+
+    On a logarithmic axis, from `left` on, its start is at the edge, and it is level until
+    the first measurement: nothing is known of what is between.
+    """
+    lists = curve.x, curve.y, curve.low, curve.high
+    first = np.sum(curve.x <= 0)
+    if left is None:
+        return lists
+    x, *values = lists
+    x = np.maximum(x, left)
+    if not 0 < first < len(x):
+        return x, *values
+    levels = (np.insert(part, first, part[first - 1]) for part in values)
+    return np.insert(x, first, x[first]), *levels
 
 
 def _cross(ax, costs, color):

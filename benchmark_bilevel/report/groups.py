@@ -24,19 +24,24 @@ def group_of(solver):
     """
     if isinstance(solver, type) and issubclass(solver, ExactSolver):
         return YARDSTICK
+    found = estimate_of(solver)
+    if isinstance(found, Implicit):
+        return WARM if found.warm_v else ANEW
+    return {Unrolled: UNROLLED, Penalised: PENALTY}.get(type(found), OTHER)
+
+
+def estimate_of(solver):
+    """What a solver class declares to estimate, with its defaults; None if nothing."""
     estimate = getattr(solver, "estimate", None)
     if estimate is None:
-        return OTHER
+        return None
     known = {**defaults(solver.parameters), "t": 0}
     step = known.get("linear_step") or known.get("step_size")
     names = inspect.signature(estimate).parameters
     try:
-        found = estimate(**{**{n: known[n] for n in names}, **_given(names, step)})
+        return estimate(**{**{n: known[n] for n in names}, **_given(names, step)})
     except Exception:  # whatever a plugin's declaration leads to
-        return OTHER
-    if isinstance(found, Implicit):
-        return WARM if found.warm_v else ANEW
-    return {Unrolled: UNROLLED, Penalised: PENALTY}.get(type(found), OTHER)
+        return None
 
 
 def _given(names, step):

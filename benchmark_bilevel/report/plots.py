@@ -36,8 +36,9 @@ def trace(
 ):
     """A curve as benchopt wants it, with what our pages draw and say besides.
 
-    ``dash``, ``shape`` and ``diverged`` (the curve ends with a cross), ``solver`` and
-    ``name`` (with all parameters) are for `site`; benchopt's own page does without.
+    ``symbol``, ``dash``, ``shape`` and ``diverged`` (the curve ends with a cross),
+    ``solver`` and ``name`` (with all parameters) are for `site`; benchopt's own page does
+    without.
     """
     look = style(solver, *rank)
     found = {
@@ -46,6 +47,7 @@ def trace(
         "y": _rounded(y),
         "color": (*look.color, 1.0),
         "marker": look.marker,
+        "symbol": look.symbol,
         "dash": look.dash,
         "shape": shape,
         "diverged": bool(diverged),
@@ -110,10 +112,11 @@ class SharePlot(BasePlot):
     def title(self, df, text):
         n_problems = with_reference(df)["problem"].nunique()
         n_all = prepare(df)["problem"].nunique()
-        left_out = f" ({n_all - n_problems} without reference left out)"
+        without = n_all - n_problems
+        left_out = f" ({without} without reference left out)" if without else ""
         return describe(
             text,
-            f"{n_problems} problems{left_out if n_all > n_problems else ''}, "
+            f"{n_problems} problem{'s' if n_problems > 1 else ''}{left_out}, "
             "best parameters of each solver",
         )
 

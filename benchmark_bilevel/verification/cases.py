@@ -15,6 +15,7 @@ from benchmark_bilevel.verification.model import Model
 # Batches that do not divide the numbers of samples, so that the last one is short.
 RAGGED = {"batch_size": 8, "outer_batch_size": 7}
 FULL = {"batch_size": "full", "outer_batch_size": "full"}
+STEPS = {"step_size": 0.1, "outer_ratio": 2.0}
 CONSTANT = {"step_exponent": 0.0, "outer_exponent": 0.0}
 # Relative error of what has to hold up to rounding and the last digits of a long run.
 EXACT = 1e-6

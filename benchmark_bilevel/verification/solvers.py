@@ -1,17 +1,15 @@
 """The checks that every solver has to pass."""
 
 from benchmark_bilevel.verification.conduct import (
-    budget,
     constraint,
-    counts,
     divergence,
-    draws,
     problems,
     runtimes,
-    samples,
 )
+from benchmark_bilevel.verification.counting import budget, counts
 from benchmark_bilevel.verification.iterations import bias, directions
 from benchmark_bilevel.verification.limits import limit
+from benchmark_bilevel.verification.sampling import draws, samples
 from benchmark_bilevel.verification.settled import settled_hypergradient
 from benchmark_bilevel.verification.state import data_stay, seeds, variables_move
 from benchmark_bilevel.verification.tuning import search_space

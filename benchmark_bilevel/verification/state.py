@@ -9,10 +9,8 @@ from benchmark_bilevel.faults import line_of
 from benchmark_bilevel.fingerprint import cached_njit
 from benchmark_bilevel.runtimes import arrays
 from benchmark_bilevel.verification import Failed, Unusable
-from benchmark_bilevel.verification.cases import RAGGED, small_quadratic
+from benchmark_bilevel.verification.cases import RAGGED, STEPS, small_quadratic
 from benchmark_bilevel.verification.text import Text
-
-STEPS = {"step_size": 0.1, "outer_ratio": 2.0}
 
 
 def variables_move(subject):

@@ -14,21 +14,22 @@ from benchmark_bilevel.report.curves import BAND, MIN_POINTS, QUANTILES
 from benchmark_bilevel.report.groups import GROUPS
 from benchmark_bilevel.report.names import FileNames
 from benchmark_bilevel.report.origins import blob_address
-from benchmark_bilevel.report.panels import LEADERS
+from benchmark_bilevel.report.panels import LEADERS, OTHERS
 from benchmark_bilevel.report.reading import read
+from benchmark_bilevel.report.search_panels import ROUNDING
 from benchmark_bilevel.report.site.citations import cited, suite_bibtex
 from benchmark_bilevel.report.site.content import problem_pages, solver_pages
 from benchmark_bilevel.report.site.docstrings import as_html
 from benchmark_bilevel.report.site.drawings import draw_shares
 from benchmark_bilevel.report.site.files import result_files
-from benchmark_bilevel.report.site.guides import colophon, guides
+from benchmark_bilevel.report.site.guides import colophon, evidence, guides
 from benchmark_bilevel.report.site.mathematics import from_latex
 from benchmark_bilevel.report.site.matrix import TARGET, matrix, verdict
 from benchmark_bilevel.report.site.pages import Pages
 from benchmark_bilevel.report.site.records import results_json
 from benchmark_bilevel.report.site.result_pages import (
     POLICY,
-    write_result_page,
+    write_result_data,
     write_scripts,
 )
 from benchmark_bilevel.report.site.searches import search_pages
@@ -88,11 +89,12 @@ def _write_all(results, paths, folder, benchmark, url, site_url, log):
     write_viewer(folder)
     files = result_files(results, benchmark)
     path_of = {path.stem: path for path in paths}
+    controls = {}
     for file in files:
         log(f"{path_of[file.name].name}: result page")
         shutil.copyfile(path_of[file.name], folder / file.data)
         runs = results[results["file"] == file.name]
-        write_result_page(runs, file, folder, benchmark, url)
+        controls[file.name] = write_result_data(runs, file, folder, benchmark)
 
     log("figures")
     drawn, names = folder / "figures", FileNames()
@@ -109,6 +111,7 @@ def _write_all(results, paths, folder, benchmark, url, site_url, log):
     blob = blob_address(benchmark.benchmark_dir, url)
     texts = guides(benchmark.benchmark_dir, blob)
     more = colophon(benchmark.benchmark_dir, blob)
+    proofs = evidence(benchmark.benchmark_dir, blob)
     shared = {"files": files, "problems": problems, "solvers": solvers, "guides": texts}
     shared["searches"] = searches
     templates = _templates(url, {page.name: page.path for page in solvers})
@@ -116,6 +119,7 @@ def _write_all(results, paths, folder, benchmark, url, site_url, log):
         "blob": blob,
         "site_url": site_url,
         "colophon": [(text.title, text.path) for text in more],
+        "evidence": proofs,
         "viewers": write_curves(results, problems, groups, folder, names),
     }
     pages = Pages(templates, shared)
@@ -124,8 +128,11 @@ def _write_all(results, paths, folder, benchmark, url, site_url, log):
     pages.add_all("problem.html", problems)
     pages.add_all("solver.html", solvers)
     pages.add_all("file.html", files)
+    for file in files:
+        own = {"page": file, "controls": controls[file.name]}
+        pages.add(file.interactive, "result.html", **own)
     pages.add_all("search.html", searches.values())
-    pages.add_all("guide.html", [*texts, *more])
+    pages.add_all("guide.html", [*texts, *proofs, *more])
     if texts:
         pages.add("guides.html", "guides.html")
     suite = suite_bibtex(benchmark.benchmark_dir, url)
@@ -182,10 +189,12 @@ def _templates(url, solver_paths):
         leaders=LEADERS,
         min_points=MIN_POINTS,
         nan=math.nan,
+        others=OTHERS,
         plain=plain,
         scientific=scientific,
         policy=POLICY,
         quantiles=QUANTILES,
+        rounding=ROUNDING,
         solver_paths=solver_paths,
         target_at_first=TARGET,
         targets=TARGETS,

@@ -9,7 +9,12 @@ import pandas as pd
 
 from benchmark_bilevel.problems import PROBLEMS
 from benchmark_bilevel.report.curves import unknown
-from benchmark_bilevel.report.declared import calls_of, properties_of
+from benchmark_bilevel.report.declared import (
+    calls_of,
+    estimate_text,
+    properties_of,
+    verified,
+)
 from benchmark_bilevel.report.groups import group_of
 from benchmark_bilevel.report.metrics import FURTHER, METRICS, known, metric_on
 from benchmark_bilevel.report.names import title
@@ -48,7 +53,7 @@ class Case:
     targets: list  # those that some solver reaches
     pictures: dict
     steps: Picture | None  # ends against the step size
-    variants: Picture | None  # small multiples of all parameters
+    variants: dict  # of `Picture` of all parameters, by solver
     learnt: tuple  # `Picture` of images or None, and the label of their run
     settings: Settings
     unknown: list  # titles of what is known at too few points for curves
@@ -93,7 +98,9 @@ class SolverPage:
     targets: list
     settings: list  # of `settings_of`, a value for each of `rows`
     calls: dict  # of an iteration, by what is asked for
+    estimate: str  # as it is declared
     properties: list  # sentences
+    verified: dict  # texts, by what was looked for
 
     @property
     def summary(self):
@@ -163,6 +170,7 @@ def solver_pages(results, problems, standing, benchmark, folder, names):
     benchmark_folder = Path(benchmark.benchmark_dir)
     classes = {solver.name: solver for solver in benchmark.get_solvers()}
     cases = [(page, case) for page in problems for case in page.cases]
+    found = verified(benchmark_folder)
     pages = []
     for name, rows in results.groupby("solver", sort=False):
         # benchopt gives it relative to the benchmark's folder, where it is below that.
@@ -192,7 +200,9 @@ def solver_pages(results, problems, standing, benchmark, folder, names):
                 targets=sorted(reached, reverse=True),
                 settings=settings_of(results, name, ran_on, classes.get(name)),
                 calls=calls_of(classes.get(name)),
+                estimate=estimate_text(classes.get(name)),
                 properties=properties_of(classes.get(name)),
+                verified=found.get(path.stem, {}),
             )
         )
     return pages

@@ -4,8 +4,8 @@ from functools import partial
 from math import isqrt
 from typing import NamedTuple
 
-import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
 
 from benchmark_bilevel.report.drawing import draw_sensitivity
 from benchmark_bilevel.report.figures import compose
@@ -26,7 +26,6 @@ from benchmark_bilevel.report.tables import best_rows, sensitivity
 WIDE = {"width": 5.0, "height": 3.0}  # inches
 SMALL = {"width": 2.9, "height": 2.1}  # one of many
 SLIM = {"width": 3.3, "height": 2.2}  # for telephones, and the index
-N_ACROSS = 4  # panels of a solver's variants each
 PIXELS = 120  # an inch
 
 
@@ -69,13 +68,9 @@ def draw_problem(results, problem, folder, names):
 
 @in_look
 def draw_variants(results, problem, folder, names):
-    """Small multiples, a panel for each solver that ran with several parameters."""
+    """A small `Picture` for each solver that ran with several parameters, by its name."""
     panels = variant_panels(results, problem)[:LEADERS]
-    if not panels:
-        return None
-    layout, size = _grid(panels)
-    figure = compose(panels, layout, **size)
-    return _saved(figure, folder, names("problem", problem, "variants"))
+    return _each(panels, folder, names, "problem", problem, "variants")
 
 
 @in_look
@@ -104,18 +99,16 @@ def draw_learnt(results, problem, folder, names):
     if "final_results" not in results:
         return None, ""
     runs = results[results["problem"] == problem]
-    runs = runs.assign(images=runs["final_results"].map(_images)).dropna(
-        subset="images"
-    )
-    if runs.empty:
+    images = runs["final_results"].map(_images).dropna()
+    if images.empty:
         return None, ""
-    best = runs.sort_values("objective_value").iloc[0]
-    images = best["images"]
+    best = runs.loc[images.index].sort_values("objective_value").iloc[0]
+    images = images[best.name]
     side = isqrt(images.shape[1])
-    figure, axes = plt.subplots(
-        1, len(images), squeeze=False, figsize=(WIDE["width"], WIDE["width"] / 8)
-    )
-    for image, axis in zip(images, axes[0], strict=True):
+    size = WIDE["width"], WIDE["width"] / 8
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(1, len(images), squeeze=False)[0]
+    for image, axis in zip(images, axes, strict=True):
         axis.imshow(image.reshape(side, side), cmap="gray")
         axis.set_axis_off()
     return _saved(figure, folder, names("problem", problem, "learnt")), best["label"]
@@ -158,22 +151,19 @@ def draw_shares(results, folder, names):
 
 @in_look
 def draw_search(search, folder, names):
-    """`Picture` of the best after k trials, and of the planes of steps or None."""
-    panels = plane_panels(search)
-    planes = None
-    if panels:
-        layout, size = _grid(panels)
-        planes = _saved(
-            compose(panels, layout, **size), folder, names("planes", search.name)
+    """`Picture` of the best after k trials, and of each solver's plane of steps."""
+    best = _both(best_panel(search), folder, names, "trials", search.name)
+    return best, _each(plane_panels(search), folder, names, "plane", search.name)
+
+
+def _each(panels, folder, names, *parts):
+    """From the titles of `panels` to a small `Picture` of each, under its title."""
+    return {
+        panel.title: _saved(
+            compose([panel], (1, 1), **SMALL), folder, names(*parts, panel.title)
         )
-    return _both(best_panel(search), folder, names, "trials", search.name), planes
-
-
-def _grid(panels):
-    """Rows and columns of small panels, and the arguments of `compose` for them."""
-    n_across = min(N_ACROSS, len(panels))
-    size = {"width": n_across * SMALL["width"], "height": SMALL["height"]}
-    return (-(-len(panels) // n_across), n_across), size
+        for panel in panels
+    }
 
 
 def _both(panel, folder, names, *parts):

@@ -15,6 +15,11 @@ from benchmark_bilevel.report.site.mathematics import from_latex
 TITLE = re.compile(r"# (.+)\n+")
 # Texts at the repository's root that have a page of another name.
 ROOT_TEXTS = {"CHANGELOG.md": "changes.html", "CONTRIBUTING.md": "contributing.html"}
+# What was found beside the curves.
+EVIDENCE = {
+    "results/REPRODUCTION.md": "reproductions.html",
+    "results/VERIFICATION.md": "verification.html",
+}
 
 
 @dataclass
@@ -26,6 +31,11 @@ class Guide:
     source: str  # of the text, from the repository's root
     summary: str  # its first paragraph, without markup
     html: str
+
+    @property
+    def label(self):
+        """What links call it, in a word."""
+        return self.path.removesuffix(".html").capitalize()
 
 
 def guides(folder, url):
@@ -47,10 +57,7 @@ def guides(folder, url):
 
 def colophon(folder, url):
     """Changes, how to contribute and the licence, as a `Guide` each."""
-    pages = pages_of(folder)
-    found = [
-        _guide(folder, source, pages, url) for source in ROOT_TEXTS if source in pages
-    ]
+    found = _present(folder, ROOT_TEXTS, url)
     if (folder / "LICENSE").exists():
         text = (folder / "LICENSE").read_text(encoding="utf-8")
         html = str(Markup('<pre class="wrap">{}</pre>').format(text))
@@ -58,11 +65,22 @@ def colophon(folder, url):
     return found
 
 
+def evidence(folder, url):
+    """Reproductions of published claims, and the verification of the solvers, likewise."""
+    return _present(folder, EVIDENCE, url)
+
+
+def _present(folder, sources, url):
+    pages = pages_of(folder)
+    return [_guide(folder, source, pages, url) for source in sources if source in pages]
+
+
 def pages_of(folder):
     """From the repository's texts in Markdown to their pages."""
     names = [path.stem for path in sorted((folder / "docs").glob("*.md"))]
     pages = {f"docs/{name}.md": f"{file_name(name)}.html" for name in names}
-    return pages | {k: v for k, v in ROOT_TEXTS.items() if (folder / k).exists()}
+    others = ROOT_TEXTS | EVIDENCE
+    return pages | {k: v for k, v in others.items() if (folder / k).exists()}
 
 
 def _guide(folder, source, pages, url):
@@ -93,7 +111,8 @@ class PageRenderer(mistune.HTMLRenderer):
         self.folder, self.pages, self.url = posixpath.dirname(source), pages, url
 
     def heading(self, text, level, **attributes):
-        anchor = file_name(re.sub("<[^>]*>", "", text))
+        anchor = file_name(re.sub("<[^>]*>", "", text)).replace(".", "-")
+        anchor = re.sub(r"^(?=\d)", "part-", anchor)  # names begin with a letter
         return f'<h{level} id="{anchor}">{text}</h{level}>\n'
 
     def block_code(self, code, info=None):

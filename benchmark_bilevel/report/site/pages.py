@@ -3,7 +3,7 @@
 import re
 
 from benchmark_bilevel.report.site.records import site_map
-from benchmark_bilevel.report.site.result_pages import as_script_text
+from benchmark_bilevel.report.site.scripts import as_script_text
 from benchmark_bilevel.report.site.searching import parts_of
 
 HEADING = re.compile(r'(<h([23])\b[^>]*\bid="([^"]+)"[^>]*>.*?)(</h\2>)', re.DOTALL)

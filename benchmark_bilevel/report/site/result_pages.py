@@ -1,76 +1,68 @@
-"""benchopt's result pages: without other hosts, and with no script but the site's own."""
+"""Pages with all of benchopt's controls: its data and its script, in the site's frame."""
 
 import html
-import json
-import re
 import shutil
-from importlib import resources
 from pathlib import Path
-from types import SimpleNamespace
+from typing import NamedTuple
 
 from benchopt.plotting.generate_html import STATIC as BENCHOPT
-from benchopt.plotting.generate_html import SYS_INFO, TEMPLATE_RESULT
 from benchopt.plotting.helpers import update_plot_data_style
-from mako.template import Template
-from markupsafe import Markup
+
+from benchmark_bilevel.report.site.scripts import (
+    DIGITS,
+    DIGITS_OF_BANDS,
+    Pool,
+    as_script_text,
+)
 
 STATIC = Path(__file__).parent / "static"
-PLOTLY, INTERACTIVE = "plotly.min.js", "interactive.js"
-# The browser refuses what is no file of the site, and whatever script is in a page.
+# What benchopt's script asks of others, our curves and tables, and the page's start.
+BEFORE, AFTER = ("chart.js", "grid.js", "drawing.js"), ("page.js",)
+DIGITS_OF = {
+    "x": DIGITS,
+    "y": DIGITS,
+    "y_low": DIGITS_OF_BANDS,
+    "y_high": DIGITS_OF_BANDS,
+}
+# The browser refuses what is no file of the site, and scripts and styles in a page.
 # Some browsers do not count files that are opened from a disk as "self".
 POLICY = (
-    "default-src 'none'; script-src 'self' file:; "
-    "style-src 'self' file: 'unsafe-inline'; img-src 'self' file: data: blob:; "
-    "font-src data:; base-uri 'none'; form-action 'none'"
+    "default-src 'none'; script-src 'self' file:; style-src 'self' file:; "
+    "img-src 'self' file: data: blob:; font-src data:; base-uri 'none'; form-action 'none'"
 )
-META = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-STYLE = '<link rel="stylesheet" href="page.css">'
-ELEMENT = re.compile(r"<script\b([^>]*)>.*?</script>\s*", re.DOTALL)
-LINK = re.compile(r'<link\b[^>]*\bhref="https?://[^>]*>\s*')
-HANDLER = re.compile(r'(?<=\s)on(?=\w+="[^"]*")')
-# What the page says of itself, and its headings.
-TEXTS = (
-    ("<html>", '<html lang="en">'),
-    (
-        r"<title>Result on (.*)</title>",
-        r"<title>\1, all controls · benchmark_bilevel</title>",
-    ),
-    (r'<h1 (class="ml11">[\s\S]*?)</h1>', r"<div \1</div>"),
-    (r"<h2 (.*)>Result on (.*)</h2>", r"<h1 \1>\2: all controls</h1>"),
-    (r">x_axis</label>", ">Against</label>"),
-    (r">(problem|cost|target)</label>", lambda found: f">{found[1].title()}</label>"),
-    (r">Configs<", ">Plot views<"),
-    (r">Data<", ">Result file<"),
-)
-# Of the scripts that benchopt's page asks for, `INTERACTIVE` has what is used.
-REPLACED = ("plotly", "gridjs", "animejs")
+
+
+class Controls(NamedTuple):
+    """What can be chosen on the page of a result file."""
+
+    options: dict  # by kind of figure: its parameters, each with the list of values
+    views: list  # names of choices that the configuration gives one
 
 
 def write_scripts(folder):
-    """Write the scripts and the style sheet that result pages share into `folder`."""
-    plotly = resources.files("plotly") / "package_data" / PLOTLY
-    with resources.as_file(plotly) as path:  # installed with benchopt's dependencies
-        shutil.copyfile(path, folder / PLOTLY)
+    """Write the script and the style sheet that result pages share into `folder`."""
     shutil.copyfile(STATIC / "page.css", folder / "page.css")
-    parts = [_static("grid.js"), _static("plotly_adapter.js")]
-    parts += [BENCHOPT["symbols.js"], BENCHOPT["result.js"], _static("page.js")]
-    (folder / INTERACTIVE).write_text("\n".join(parts), encoding="utf-8")
+    before, after = (_static(*names) for names in (BEFORE, AFTER))
+    parts = [before, BENCHOPT["symbols.js"], BENCHOPT["result.js"], after]
+    (folder / "interactive.js").write_text("\n".join(parts), encoding="utf-8")
 
 
-def write_result_page(results, file, folder, benchmark, url=""):
-    """Render the runs of a result file by benchopt's template, as a page of the site.
+def write_result_data(results, file, folder, benchmark):
+    """Write what the page of a result file draws.
 
     Parameters
     ----------
     results : DataFrame
         Of this file alone.
-    file : content.File
-        Names of the page and of its neighbours.
+    file : files.File
     folder : Path
         The site's root.
     benchmark : benchopt.benchmark.Benchmark
-    url : str
-        Of the repository; "" if it is nowhere on the web.
+
+    Returns
+    -------
+    Controls
+        Of the figures that have any data.
     """
     config = benchmark.get_plot_config()
     plots, options = benchmark.get_plot_data(results, config["plots"])
@@ -83,47 +75,43 @@ def write_result_page(results, file, folder, benchmark, url=""):
     metadata = {
         "plot_configs": views,
         "solvers_description": _tooltips(results, plots),
-        "links": {"How these results were made": file.path, "Source": url},
     }
-    data = {"_plots": update_plot_data_style(plots, plotly=True), "metadata": metadata}
+    pool = Pool()
+    styled = _pooled(update_plot_data_style(plots, plotly=True), pool)
+    data = {"_plots": styled, "_lists": pool.lists, "metadata": metadata}
     # A script, as JSON has no NaN.
     lines = [
         f"window.{name} = {as_script_text(value)};\n" for name, value in data.items()
     ]
     (folder / file.script).write_text("".join(lines), encoding="utf-8")
-    # Whatever the template puts into its page is escaped, but for the style sheets.
-    template = Template(
-        filename=str(TEMPLATE_RESULT),
-        input_encoding="utf-8",
-        strict_undefined=True,
-        default_filters=["h"],
-    )
-    text = template.render(
-        result={
-            "kinds": list(plots),
-            "plot_options": {kind: options[kind] for kind in plots},
-            "sysinfo": _system(results),
-            "metadata": {"plot_configs": views},
-            "json_plots": "",
-            "fname": file.data,
-        },
-        benchmark=SimpleNamespace(pretty_name=file.name),
-        static={name: Markup(text) for name, text in BENCHOPT.items()},
-        home="index.html",
-    )
-    for old, new in TEXTS:
-        text = re.sub(old, new, text)
-    text = with_own_scripts(text, (PLOTLY, file.script, INTERACTIVE))
-    (folder / file.interactive).write_text(text, encoding="utf-8")
+    return Controls({kind: options[kind] for kind in plots}, list(views))
 
 
 def _has_data(figures):
     return any(figure["data"] for figure in figures.values())
 
 
-def as_script_text(value):
-    """JSON as in a page: no text in it ends a script or begins a comment."""
-    return json.dumps(value, separators=(",", ":")).replace("<", r"\u003c")
+def _pooled(plots, pool):
+    """`plots`, with indices into `pool` in place of the lists of its curves."""
+    return {
+        kind: {
+            name: {**figure, "data": [_indices(each, pool) for each in figure["data"]]}
+            if figure["type"] == "scatter"
+            else figure
+            for name, figure in figures.items()
+        }
+        for kind, figures in plots.items()
+    }
+
+
+def _indices(trace, pool):
+    lists = {
+        name: pool.index(trace[name], digits)
+        for name, digits in DIGITS_OF.items()
+        if name in trace
+    }
+    said = {name: trace[name] for name in trace if name not in ("solver", "name")}
+    return {**said, **lists}
 
 
 def _tooltips(results, plots):
@@ -144,41 +132,5 @@ def _tooltips(results, plots):
     }
 
 
-def _system(results):
-    """benchopt's table of the machine, from the first run that knows."""
-
-    def first(column):
-        known = results[column].dropna() if column in results else []
-        return str(known.iloc[0]) if len(known) else ""
-
-    return {
-        level: {name: first(column) for column, name in columns}
-        for level, columns in SYS_INFO.items()
-    }
-
-
-def with_own_scripts(text, scripts):
-    """The HTML `text` with `scripts`, files of the site, in place of all its own.
-
-    Its handlers of events become data, ``data-onclick``, which ``page.js`` reads.
-
-    Raises
-    ------
-    ValueError
-        When the page asks for a script that is not known here.
-    """
-    for attributes in ELEMENT.findall(text):
-        if "src=" in attributes and not any(name in attributes for name in REPLACED):
-            raise ValueError(
-                f"benchopt's page asks for {attributes}, which is not known"
-            )
-    text = HANDLER.sub("data-on", LINK.sub("", ELEMENT.sub("", text)))
-    text = text.replace("<head>", f"<head>\n{META}", 1)
-    text = text.replace("</head>", f"{STYLE}\n</head>", 1)
-    elements = "".join(f'<script src="{script}"></script>\n' for script in scripts)
-    start, end = text.rsplit("</body>", 1)
-    return f"{start}{elements}</body>{end}"
-
-
-def _static(name):
-    return (STATIC / name).read_text(encoding="utf-8")
+def _static(*names):
+    return "\n".join((STATIC / name).read_text(encoding="utf-8") for name in names)

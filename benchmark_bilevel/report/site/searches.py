@@ -18,7 +18,7 @@ class SearchPage:
     table: Path  # of which `data` is a copy
     search: Search
     best: Picture
-    planes: Picture | None
+    planes: dict  # of `Picture`, by solver
     sources: list  # names of the searches whose winners were run here
 
     @property

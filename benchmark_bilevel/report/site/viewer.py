@@ -7,17 +7,18 @@ seconds and oracle calls, and the costs are the same for all metrics.
 
 from pathlib import Path
 
-import numpy as np
-
 from benchmark_bilevel.report.curves import X_AXES, curves
 from benchmark_bilevel.report.metrics import METRICS, metric_on
-from benchmark_bilevel.report.site.result_pages import as_script_text
+from benchmark_bilevel.report.site.scripts import (
+    DIGITS,
+    DIGITS_OF_BANDS,
+    Pool,
+    as_script_text,
+)
 from benchmark_bilevel.report.styles import style
 
 STATIC = Path(__file__).parent / "static"
 SCRIPTS = ("chart.js", "viewer_parts.js", "viewer.js", "viewer_places.js")
-# A screen shows no more digits, and forty solvers have to stay below 300 kB.
-DIGITS, DIGITS_OF_BANDS = 4, 2
 
 
 def write_viewer(folder):
@@ -63,21 +64,11 @@ def write_curves(results, problems, groups, folder, names):
 def curves_of(results, problem, variants, groups):
     """All that the curves of `problem` need, in what JSON can hold.
 
-    Parameters
-    ----------
-    results : DataFrame
-    problem : str
-    variants : sequence of str
-        Solvers with their parameters, the best first.
-    groups : dict
-
-    Returns
-    -------
-    dict
-        ``problem``; ``costs`` and ``metrics``, what they are called; ``lists`` of
-        numbers; ``curves``, in the order of `variants`. Of a curve ``drawn`` has by
-        metric and cost the indices of its lists of costs, medians, and low and high
-        quantiles, and ``crosses`` by cost that of what runs cost that diverged.
+    The result has ``problem``; ``costs`` and ``metrics``, what they are called; ``lists``
+    of numbers; ``curves``, in the order of `variants`, the names of solvers with their
+    parameters. Of a curve ``drawn`` has by metric and cost the indices of its lists of
+    costs, medians, and low and high quantiles, and ``crosses`` by cost that of what runs
+    cost that diverged.
     """
     pool, metrics, found = Pool(), {}, {}
     for name in METRICS:
@@ -121,26 +112,3 @@ def _head(curve, groups):
         "drawn": {},
         "crosses": {},
     }
-
-
-class Pool:
-    """Lists of rounded numbers, each kept once."""
-
-    def __init__(self):
-        self.lists, self._known = [], {}
-
-    def index(self, values, digits):
-        """Where the list of `values`, with as many `digits`, is among ``lists``."""
-        numbers = tuple(_number(value, digits) for value in values)
-        if numbers not in self._known:
-            self._known[numbers] = len(self.lists)
-            self.lists.append(list(numbers))
-        return self._known[numbers]
-
-
-def _number(value, digits):
-    """Rounded, for JSON and as short as can be; None if it is no number."""
-    if not np.isfinite(value):
-        return None
-    number = float(f"{value:.{digits}g}")
-    return int(number) if number.is_integer() else number

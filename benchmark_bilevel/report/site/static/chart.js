@@ -64,7 +64,7 @@ window.chart = (() => {
       for (const factor of factors) {
         const value = factor * 10 ** e;
         if (value < low * 0.999 || value > high * 1.001) continue;
-        found.push({value, text: factor === 1 ? power(e) : number(value, 1)});
+        found.push({value, text: factors.length === 1 ? power(e) : number(value, 1)});
       }
     }
     return found;
@@ -81,6 +81,11 @@ window.chart = (() => {
     }
     return element("polygon", {points: points.join(" "), ...attributes});
   };
+
+  // From its start, which has no place on a logarithmic axis, a curve is level until the
+  // first measurement: nothing is known of what is between.
+  const level = ([start, first, ...rest]) =>
+    first ? [start, [first[0], start[1]], first, ...rest] : [start];
 
   const path = (points) =>
     points.map(([x, y], k) => `${k ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
@@ -109,7 +114,9 @@ window.chart = (() => {
     const ys = curves.flatMap(({y}) => y).filter((value) => !logY || value > 0);
     if (!xs.length || !ys.length) return null;
     const end = Math.max(...xs);
-    const start = logX ? Math.min(beginning(curves), end / 10) : 0;
+    const first = Math.min(...xs);
+    const shown = first > 0 ? first / 1.1 : Math.min(beginning(curves), end / 10);
+    const start = logX ? shown : Math.min(first, 0);
     return {x: [start, end * (logX ? 1.1 : 1.02)], y: padded(Math.min(...ys), Math.max(...ys), logY)};
   };
 
@@ -149,18 +156,19 @@ window.chart = (() => {
     const stroke = {stroke: curve.color, fill: "none", "stroke-width": 2};
     stroke["stroke-dasharray"] = DASHES[curve.dash];
     const place = (values) => curve.x.map((_, k) => [x.at(curve.x[k]), y.at(values[k])]);
+    const drawn = x.log && curve.x[0] <= 0 ? level : (points) => points;
     const line = place(curve.y);
     const group = element("g", {opacity: faint ? 0.25 : 1});
-    if (bands) {
-      const outline = [...place(curve.low), ...place(curve.high).reverse()];
+    if (bands && curve.low) {
+      const outline = [...drawn(place(curve.low)), ...drawn(place(curve.high)).reverse()];
       group.append(element("path", {d: `${path(outline)}Z`, fill: curve.color, "fill-opacity": 0.15}));
     }
-    group.append(element("path", {d: path(line), ...stroke}));
+    group.append(element("path", {d: path(drawn(line)), ...stroke}));
     line.forEach(([a, b], k) => {
-      if (k) group.append(marker(curve.marker, a, b, 3.5, {fill: curve.color}));
+      if (k && curve.marker) group.append(marker(curve.marker, a, b, 3.5, {fill: curve.color}));
     });
     for (const value of curve.crosses) {
-      group.append(marker("X", x.at(value), edge, 7, {fill: curve.color}));
+      group.append(marker("X", x.at(value), edge, 7, {class: "cross", fill: curve.color}));
     }
     layer.append(group);
     return line;
@@ -172,8 +180,12 @@ window.chart = (() => {
     const size = {width: svg.clientWidth, height: svg.clientHeight};
     svg.replaceChildren();
     svg.setAttribute("viewBox", `0 0 ${size.width} ${size.height}`);
+    if (!size.width) return []; // no place on the page yet
     const range = ranges(curves, {logX, logY});
-    if (!range || !size.width) return []; // nothing known, or no place on the page yet
+    if (!range) {
+      svg.append(element("text", {x: MARGIN.left, y: 40, fill: "#3d444d"}, "Nothing to draw."));
+      return [];
+    }
     const [right, bottom] = [size.width - MARGIN.right, size.height - MARGIN.bottom];
     const along = scale(...range.x, MARGIN.left, right, logX);
     // What is before the range is at its edge: curves start there, level.
@@ -193,5 +205,13 @@ window.chart = (() => {
     });
   };
 
-  return {draw, element, marker, number};
+  // Let a person save what is drawn.
+  const save = (svg, name) => {
+    const text = new XMLSerializer().serializeToString(svg);
+    const href = URL.createObjectURL(new Blob([text], {type: "image/svg+xml"}));
+    Object.assign(document.createElement("a"), {href, download: `${name}.svg`}).click();
+    URL.revokeObjectURL(href);
+  };
+
+  return {draw, element, marker, number, save};
 })();

@@ -1,22 +1,23 @@
 // The index's matrix: another target, another cost, another group of solvers.
-const form = document.getElementById("choices");
-if (form) {
+const choices = document.getElementById("choices");
+if (choices) {
   const table = document.querySelector("table.matrix");
   const update = () => {
-    const {target, axis, group, all} = form.elements;
+    const {target, axis, group, all} = Object.fromEntries(
+      [...choices.querySelectorAll(":checked, select")].map(({name, value}) => [name, value]),
+    );
     for (const cell of table.querySelectorAll("td[data-choices]")) {
-      const choice = JSON.parse(cell.dataset.choices)[axis.value][target.value];
+      const choice = JSON.parse(cell.dataset.choices)[axis][target];
       const [text, level, best, value] = choice;
       cell.firstElementChild.textContent = text;
       cell.className = `number shade-${level}${best ? " best" : ""}`;
       cell.dataset.value = value;
     }
     for (const row of table.tBodies[0].rows) {
-      row.hidden = group.value !== "" && row.dataset.group !== group.value;
+      row.hidden = group !== "" && row.dataset.group !== group;
     }
-    table.classList.toggle("all", Boolean(all?.checked || group.value));
+    table.classList.toggle("all", Boolean(all || group));
   };
-  form.addEventListener("change", update);
-  form.addEventListener("submit", (event) => event.preventDefault());
+  choices.addEventListener("change", update);
   update(); // a browser that comes back keeps what was chosen
 }

@@ -1,20 +1,6 @@
-// What benchopt's page has in its own scripts: the start, and what its elements do.
-// Here they are data (`data-onclick`), as the site's pages may hold no script.
+// What benchopt's page has in scripts of its own: its start, and what its controls do.
 {
-  const value = (id) => document.getElementById(id).value;
-  const checked = (id) => document.getElementById(id).checked;
-
-  const actions = {
-    "setAllViewsToNonActive()": () => setAllViewsToNonActive(),
-    "setConfig(this)": (element) => setConfig(element),
-    "setFigSize()": () => setFigSize(),
-    "saveView()": () => saveView(),
-    "exportConfigs()": () => exportConfigs(),
-    "document.getElementById('system-modal').style.display = 'block'": () =>
-      show(document.getElementById("system-modal"), "block"),
-    "document.getElementById('system-modal').style.display = 'none'": () =>
-      hide(document.getElementById("system-modal")),
-  };
+  const byId = (id) => document.getElementById(id);
 
   // What figures have in common stays as it was chosen when the figure changes.
   const COMMON = ["problem", "x_axis", "cost", "target"];
@@ -27,42 +13,22 @@
     return Object.fromEntries([key, ...keys].map((each) => [each, value]));
   };
 
-  const actionOf = (code) => {
-    const set = code.match(/^setState\(\{(\w+): this\.(value|checked)\b/);
-    const action = set
-      ? (element) => setState(alike(set[1], element[set[2]]))
-      : actions[code.replace(/^return /, "")];
-    if (!action) throw new Error(`benchopt's page does what is not known here: ${code}`);
-    return action;
-  };
+  const chosenIn = (control) => (control.type === "checkbox" ? control.checked : control.value);
+  byId("plot-controls").addEventListener("change", ({target}) => {
+    setAllViewsToNonActive();
+    setState(alike(target.dataset.state, chosenIn(target)));
+  });
+  byId("view-tabs").addEventListener("click", ({target}) => {
+    if (target.matches("button.view")) setConfig(target);
+  });
+  byId("save-view").addEventListener("click", saveView);
+  byId("export-views").addEventListener("click", exportConfigs);
+  byId("save-svg").addEventListener("click", () => (
+    chart.save(document.querySelector("#plot_container svg"), state().plot_kind)
+  ));
+  byId("figsize_controls").addEventListener("change", setFigSize);
 
-  // Alone a downloaded page would find none of its files.
-  for (const element of document.querySelectorAll("[data-onclick*=exportHTML]")) {
-    element.remove();
-  }
-  for (const kind of ["click", "change"]) {
-    for (const element of document.querySelectorAll(`[data-on${kind}]`)) {
-      const action = actionOf(element.dataset[`on${kind}`]);
-      element.addEventListener(kind, (event) => {
-        if (action(element) === false) event.preventDefault();
-      });
-    }
-  }
-
-  // In the bars of wide and of narrow screens: the pages beside this one for benchopt's.
-  for (const link of document.querySelectorAll('nav a[href^="https:"]')) link.remove();
-  for (const home of document.querySelectorAll('nav a[href="index.html"]')) {
-    for (const [text, address] of Object.entries(metadata.links)) {
-      if (!address) continue;
-      const link = home.cloneNode();
-      link.href = address;
-      link.textContent = text;
-      home.parentElement.insertBefore(link, home.nextSibling);
-    }
-  }
-  document.getElementById("brand").classList.remove("hidden");
-
-  // --- by keyboard, and for those who listen -------------------------------------------
+  // --- by keyboard ---------------------------------------------------------------------
 
   const asButton = (element) => {
     element.tabIndex = 0;
@@ -73,15 +39,11 @@
       element.click();
     });
   };
-  document.querySelectorAll("span.view").forEach(asButton);
-  new MutationObserver((changes) => {
+  const whenAdded = new MutationObserver((changes) => {
     const added = changes.flatMap(({addedNodes}) => [...addedNodes]);
     for (const item of added) asButton(item.querySelector(":scope > .bg-white") ?? item);
-  }).observe(document.getElementById("plot_legend"), {childList: true});
-  for (const control of document.querySelectorAll("select, input")) {
-    const text = control.closest("[id], .px-8")?.parentElement.querySelector("label, .block");
-    if (!control.title && text) control.ariaLabel ??= text.textContent.trim();
-  }
+  });
+  for (const id of ["plot_legend", "view-tabs"]) whenAdded.observe(byId(id), {childList: true});
 
   // --- what is chosen is in the address, so that a link leads there ----------------------
 
@@ -111,7 +73,7 @@
       const value = wanted.get(key);
       update[key] = LISTS.includes(key) ? wanted.getAll(key)
         : typeof chosen[key] === "boolean" ? value === "true" : value;
-      const select = document.getElementById(`change_${key}`);
+      const select = byId(`change_${key}`);
       if (select) select.value = value;
     }
     if (!(update.plot_kind in window._plots)) return;
@@ -120,20 +82,14 @@
   };
 
   window.addEventListener("load", () => {
-    const options = document.querySelectorAll("[id$='-custom-params-container'] select");
+    const controls = [...document.querySelectorAll("[data-state]")];
     setState({
-      plot_kind: value("plot_kind"),
-      scale: value("change_scale"),
-      with_quantiles: checked("change_shades"),
-      suboptimal_curve: checked("change_suboptimal"),
-      relative_curve: checked("change_relative"),
+      suboptimal_curve: false,
+      relative_curve: false,
       hidden_curves: [],
-      ...Object.fromEntries(
-        [...options].map((select) => [select.id.replace("change_", ""), select.value]),
-      ),
+      ...Object.fromEntries(controls.map((each) => [each.dataset.state, chosenIn(each)])),
     });
-    // The first is a text: "Available plot views".
     if (wanted.has("plot_kind")) restore();
-    else setConfig(document.getElementsByClassName("view")[1]);
+    else setConfig(document.querySelector(".view"));
   });
 }

@@ -1,7 +1,7 @@
 // A viewer: what is chosen, how it is drawn, what the pointer and the keys do.
 window.Viewer = (() => {
   const BEST = 10;
-  const {draw, element, number} = window.chart;
+  const {draw, element, number, save} = window.chart;
   const UNITS = {seconds: "s", "oracle calls": "calls", iterations: "iterations"};
 
   return class {
@@ -207,11 +207,7 @@ window.Viewer = (() => {
 
     download() {
       this.select(null);
-      const text = new XMLSerializer().serializeToString(this.parts.canvas);
-      const href = URL.createObjectURL(new Blob([text], {type: "image/svg+xml"}));
-      const download = `${this.name}-${this.metric}.svg`;
-      Object.assign(document.createElement("a"), {href, download}).click();
-      URL.revokeObjectURL(href);
+      save(this.parts.canvas, `${this.name}-${this.metric}`);
     }
   };
 })();
