@@ -50,14 +50,15 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 
 # Iterations per second of every solver on every real problem, time and memory of exact
-# evaluations and of a thousand iterations, cost against n, share of evaluation, start-up;
-# an hour.
+# evaluations and of a thousand iterations, cost against n, share of evaluation, start-up,
+# compilation; an hour.
 benchmark: $(READY)
 	$(BIN)/python benchmarks/throughput.py
 	$(BIN)/python benchmarks/reproductions.py resources
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/evaluation.py
 	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/compiling.py
 
 # Published figures beside what is seen here: real data, one thread, a quarter of an hour.
 reproduce: $(READY)

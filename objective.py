@@ -165,8 +165,8 @@ class Objective(CheckedParameters, BaseObjective):
 
     def _say_lack_of_reference(self):
         lack = lack_of_reference(self.bilevel_problem)
-        if lack is not None:
-            name = self._dataset.name if self._dataset else "these data"
+        if lack is not None and self._dataset is not None:
+            name = self._dataset.name
             say_once(
                 f"{self.problem} on {name}: no reference minimum, so that suboptimality "
                 f"is empty; {lack} (`python -m benchmark_bilevel reference -d {name}`)."

@@ -25,6 +25,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
+from command_line import HANGING
 from scipy import sparse
 from sklearn.datasets import _covtype, _twenty_newsgroups
 from sklearn.datasets._base import RemoteFileMetadata
@@ -37,7 +38,6 @@ from benchmark_bilevel.data import cache, pickles, sources
 ROOT = Path(__file__).resolve().parents[1]
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
-HANGING = 300  # seconds that no client waits for a server that says nothing
 FETCHED = ("ijcnn1", "covtype", "20newsgroups", "mnist", "fashion_mnist")
 
 

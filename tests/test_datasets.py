@@ -138,7 +138,7 @@ def test_numbers_as_yaml_reads_them():
     assert all(same_bits(found[name], array) for name, array in right.items())
 
 
-def test_check_of_a_data_set(faulty):
+def test_check_of_a_data_set(faulty, capsys):
     found = {name: list(results) for name, results in checks_of(faulty)}
     assert list(found) == [
         f"data set faulty[kind={k}]" for k in (*LINES, "nan", "good")
@@ -164,3 +164,4 @@ def test_check_of_a_data_set(faulty):
         "few-shot": "skipped",
     }
     assert "30 samples of g, 30 of f; 3 variables z, 3 variables x" in problems[0].text
+    assert not capsys.readouterr().err, "the findings are all that there is to say"

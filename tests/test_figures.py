@@ -1,5 +1,8 @@
 """Figures: they show what was measured, can be read, and are the same each time."""
 
+import re
+from xml.etree import ElementTree
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -56,6 +59,36 @@ def test_markers_are_on_measurements_and_the_start_is_at_the_edge(runs):
         assert x[0] == left and y[0] == curve.y[0]
         assert line.get_drawstyle() == "default"
     assert right >= max(curve.x[-1] for curve in found)
+
+
+def test_a_curve_is_level_from_its_start_to_the_first_measurement(runs):
+    """On a logarithmic axis, which has no place for the start."""
+    curve = curves(runs, PROBLEM, "suboptimality", "seconds")[0]
+    curve = curve._replace(x=np.append(0.0, curve.x[-3:]), y=np.arange(4.0) + 1.0)
+    curve = curve._replace(low=curve.y, high=curve.y)
+    x, y = lines_of(drawn([curve]), curve.solver)[0].get_data()
+    np.testing.assert_array_equal(x[1:], curve.x[[1, 1, 2, 3]])
+    assert list(y) == [1.0, 1.0, 2.0, 3.0, 4.0] and x[0] < x[1]
+    straight = lines_of(drawn([curve], linear=True), curve.solver)[0]
+    np.testing.assert_array_equal(straight.get_xdata(), curve.x)
+
+
+@look.in_look
+def test_svg_files_are_shortened_and_their_texts_are_not(tmp_path):
+    figure = Figure()
+    figure.subplots().plot(np.geomspace(1, 9, 5), "o-")
+    figure.suptitle("M 0.12345 L <g")
+    path = tmp_path / "a.svg"
+    look.save(figure, path)
+    found = ElementTree.parse(path)
+    tags = {tag: [] for tag in ("text", "path", "use")}
+    for element in found.iter():
+        tags.get(element.tag.rpartition("}")[2], []).append(element)
+    assert "M 0.12345 L <g" in [text.text for text in tags["text"]]
+    numbers = " ".join(each.get("d") for each in tags["path"])
+    assert len(re.findall(r"\d\.\d\d\b", numbers)) > 5
+    assert not re.search(r"\d\.\d{3}", numbers)
+    assert len(tags["use"]) > 5 and all(use.get("style") is None for use in tags["use"])
 
 
 def test_the_picture_begins_where_something_happens(runs):

@@ -30,7 +30,6 @@ from benchmark_bilevel.methods import (
     mean_grads,
     mean_hessian,
     mean_value,
-    page,
     project_ball,
     project_spectral_ball,
     reverse_sweep,
@@ -39,11 +38,9 @@ from benchmark_bilevel.methods import (
     stored_sgd,
     trajectory,
     zero_matrix,
-    zero_sarah,
     zeros_like,
 )
 from benchmark_bilevel.methods.schedules import Schedule
-from benchmark_bilevel.methods.variance_reduction import empty_memory
 from benchmark_bilevel.oracles import COUNTS
 from benchmark_bilevel.oracles.samplers import Partition, make_sampler
 from benchmark_bilevel.problems.base import Problem
@@ -318,36 +315,6 @@ def verb(function, kind):
 
 def variable(array, kind):
     return torch.tensor(array) if kind == "torch" else np.array(array)
-
-
-@KINDS
-def test_zero_sarah(kind, generator):
-    """Its formula; from any start and table it ends, z at rest, at the full value."""
-    values, table = generator.standard_normal((2, 4, 3))
-    estimate = verb(lambda d, s, new, old, m, i: zero_sarah(d, s, new, old, m, i), kind)
-    d, memory = variable(table[0], kind), empty_memory(variable(table[0], kind), 4)
-    memory[0][:], memory[1][:] = variable(table, kind), variable(table.mean(0), kind)
-    new, old = values[1], values[2]
-    estimate(d, 0.3, variable(new, kind), variable(old, kind), memory, 1)
-    expected = new - old + 0.7 * table[0] + 0.3 * (old - table[1] + table.mean(0))
-    np.testing.assert_allclose(np.asarray(d), expected, rtol=1e-13)
-    np.testing.assert_allclose(np.asarray(memory[0])[1], new, rtol=1e-14)
-    for t in range(400):
-        i = t % 4
-        same = variable(values[i], kind), variable(values[i], kind)
-        estimate(d, 0.3, *same, memory, i)
-    np.testing.assert_allclose(np.asarray(d), values.mean(0), rtol=1e-12)
-
-
-@KINDS
-def test_page(kind, generator):
-    d, new, old = (variable(y, kind) for y in generator.standard_normal((3, 4)))
-    estimate = verb(lambda d, afresh, new, old: page(d, afresh, new, old), kind)
-    expected = np.asarray(d) + np.asarray(new) - np.asarray(old)
-    estimate(d, False, new, old)
-    np.testing.assert_allclose(np.asarray(d), expected, rtol=1e-14)
-    estimate(d, True, new, old)
-    np.testing.assert_array_equal(np.asarray(d), np.asarray(new))
 
 
 def test_flip():

@@ -12,12 +12,18 @@ from conftest import ROOT
 from markupsafe import Markup
 
 from benchmark_bilevel.report.configuration import differences
-from benchmark_bilevel.report.declared import calls_of, properties_of
+from benchmark_bilevel.report.declared import (
+    calls_of,
+    estimate_text,
+    properties_of,
+    verified,
+)
 from benchmark_bilevel.report.facts import facts
 from benchmark_bilevel.report.groups import ANEW, GROUPS, OTHER, WARM, group_of
 from benchmark_bilevel.report.results import Ends, prepare
 from benchmark_bilevel.report.settings import settings_of, settings_on
 from benchmark_bilevel.report.site.files import result_files
+from benchmark_bilevel.report.site.guides import evidence
 from benchmark_bilevel.report.site.matrix import matrix, verdict, winners
 from benchmark_bilevel.report.site.standings import ranking, standings
 from benchmark_bilevel.report.site.texts import band, cost, listed, plain, scientific
@@ -211,6 +217,36 @@ def test_what_a_solver_declares(suite):
         "One mini-batch serves several kinds of derivative.",
     ]
     assert properties_of(None) == []
+    expected = "Implicit(step=0.1, warm_v=True, simultaneous=True)"
+    assert estimate_text(classes["SOBA"]) == expected
+    assert estimate_text(None) == estimate_text(object) == ""
+
+
+def test_what_was_found_of_a_solver_is_read_from_the_table(tmp_path):
+    assert verified(tmp_path) == {}
+    (tmp_path / "results").mkdir()
+    table = (
+        "# Verification\n\nOf each.\n\n| solver | rests | lines |\n|---|---|---|\n"
+        "| soba | at x* + 1e-3 | 30 |\n| saba | at x* | 40 |\n"
+    )
+    (tmp_path / "results" / "VERIFICATION.md").write_text(table)
+    assert verified(tmp_path) == {
+        "soba": {"rests": "at x* + 1e-3", "lines": "30"},
+        "saba": {"rests": "at x*", "lines": "40"},
+    }
+
+
+def test_what_was_found_beside_the_curves_has_pages_where_it_is(tmp_path):
+    assert evidence(tmp_path, "") == []
+    (tmp_path / "results").mkdir()
+    table = "| paper | verdict |\n|---|---|\n| A | [yes](ijcnn1.parquet) |\n"
+    text = f"# Claims of papers\n\nWhat holds.\n\n{table}"
+    (tmp_path / "results" / "REPRODUCTION.md").write_text(text)
+    [page] = evidence(tmp_path, "https://host.org/blob")
+    assert (page.title, page.path) == ("Claims of papers", "reproductions.html")
+    assert (page.label, page.summary) == ("Reproductions", "What holds.")
+    assert 'href="https://host.org/blob/results/ijcnn1.parquet"' in page.html
+    assert "<td>A</td>" in page.html
 
 
 # --- how results were made ------------------------------------------------------------

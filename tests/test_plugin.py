@@ -1,10 +1,11 @@
 """A solver and a problem outside the repository, written from the guides alone."""
 
 import re
-import subprocess
 import sys
 
+import click
 import pytest
+from command_line import command
 from conftest import ROOT
 from test_benchopt import benchmark, benchopt, run  # noqa: F401
 
@@ -24,14 +25,9 @@ def plugin(tmp_path_factory):
 
 
 def check(path):
-    result = subprocess.run(
-        [sys.executable, "-m", "benchmark_bilevel", "check", str(path)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        cwd=path.parent,
-    )
-    return result.returncode, result.stdout + result.stderr
+    tool = (sys.executable, "-m", "benchmark_bilevel", "check", path)
+    code, lines = command(*tool, folder=path.parent, check=False)
+    return code, "\n".join(lines)
 
 
 def test_check_passes(plugin):
@@ -123,3 +119,8 @@ def test_check_of_something_else(tmp_path):
     code, output = check(path)
     assert code == 2
     assert "defines no subclass" in output
+
+
+def test_check_of_a_plain_benchopt_solver():
+    with pytest.raises(click.UsageError, match="L-BFGS-B is a plain benchopt solver"):
+        list(checks_of(ROOT / "solvers" / "l_bfgs_b.py"))

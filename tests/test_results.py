@@ -322,6 +322,18 @@ def test_what_a_file_lacks_is_empty(tmp_path):
     assert curves.curves(found, PROBLEM, "suboptimality", "oracle calls") == []
 
 
+def test_categories_are_texts(tmp_path):
+    """A file that pandas wrote again, for instance."""
+    runs = synthetic.cells(SOME, n_repetitions=2)
+    texts = reading.TEXTS
+    right, found = (
+        reading.read([synthetic.write(rows, tmp_path / "runs.parquet")])
+        for rows in (runs, runs.astype(dict.fromkeys(texts, "category")))
+    )
+    for name in ("problem", "variant", "label", "end"):
+        assert (found[name] == right[name]).all()
+
+
 def test_styles_are_distinct_and_do_not_depend_on_what_is_drawn():
     looks = [styles.style(name) for name in (*styles.SOLVERS, "Mine", "Yours")]
     assert len({(look.color, look.marker) for look in looks}) == len(looks)

@@ -99,16 +99,18 @@ class Links(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.loads, self.leads, self.ids, self.inline = [], [], set(), []
+        self.loads, self.leads, self.ids, self.inline = [], [], [], []
         self.policies = []
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
         attributes = dict(attributes)
-        self.ids.add(attributes.get("id"))
+        self.ids += [attributes["id"]] if "id" in attributes else []
         if tag == "script" and "src" not in attributes:
             self.inline.append(tag)
-        self.inline += [name for name in attributes if name.startswith("on")]
+        self.inline += [
+            name for name in attributes if name == "style" or name.startswith("on")
+        ]
         if attributes.get("http-equiv") == "Content-Security-Policy":
             self.policies.append(attributes["content"])
         for name in ("src", "href"):
@@ -150,6 +152,13 @@ def test_every_link_leads_somewhere(site):
             assert path.is_file() and site in path.resolve().parents, (name, address)
             fragment = urlsplit(address).fragment
             assert not fragment or fragment in found[path.name].ids, (name, address)
+
+
+def test_pages_have_no_scripts_or_styles_and_names_once(site):
+    for name, links in pages(site).items():
+        assert not links.inline, name
+        assert len(links.ids) == len(set(links.ids)), name
+        assert all(re.match(r"[A-Za-z][\w-]*$", each) for each in links.ids), name
 
 
 def test_no_page_loads_anything_from_elsewhere(site):
@@ -240,7 +249,7 @@ def test_curves_of_the_page_are_those_of_the_file(site, files):
                 )
                 assert table.notna().all(axis=None)
                 costs = table[x_column].median(axis=1)
-                np.testing.assert_allclose(trace["x"], costs, rtol=5.1e-4)
+                np.testing.assert_allclose(trace["x"], costs, rtol=6e-4)
                 expected = table[column].quantile([0.2, 0.5, 0.8], axis=1)
                 for name, q, digits in (
                     ("y_low", 0.2, 2),
@@ -250,7 +259,7 @@ def test_curves_of_the_page_are_those_of_the_file(site, files):
                     np.testing.assert_allclose(
                         trace[name],
                         expected.loc[q],
-                        rtol=5.1 * 10.0**-digits,
+                        rtol=6 * 10.0**-digits,
                         err_msg=name,
                     )
                 n_compared += 1

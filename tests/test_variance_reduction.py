@@ -143,28 +143,33 @@ def test_spider_is_storm_without_momentum(kind, values):
 
 
 @pytest.mark.parametrize("afresh", [True, False])
-def test_page_formula(kind, values, afresh):
+def test_page(kind, values, afresh):
     d = variable(values[0], kind)
     verb(page, kind)(d, afresh, variable(values[1], kind), variable(values[2], kind))
     expected = values[1] if afresh else values[0] + values[1] - values[2]
     np.testing.assert_allclose(np.asarray(d), expected, rtol=1e-14)
 
 
-def test_zero_sarah_formula(kind, generator, values):
-    table, i, weight = generator.standard_normal((4, 3)), 2, 0.3
-    d, new, old = values[:3]
+def test_zero_sarah(kind, generator, values):
+    """Its formula; from any start and table it ends, z at rest, at the full value."""
+    estimate, i, weight = verb(zero_sarah, kind), 2, 0.3
+    table, (d, new, old) = generator.standard_normal((5, 3)), values[:3]
     expected = new - old + (1 - weight) * d
     expected += weight * (old - table[i] + table.mean(0))
     d, memory = (
         variable(d, kind),
         (variable(table, kind), variable(table.mean(0), kind)),
     )
-    given = variable(new, kind), variable(old, kind)
-    verb(zero_sarah, kind)(d, weight, *given, memory, i)
+    estimate(d, weight, variable(new, kind), variable(old, kind), memory, i)
     np.testing.assert_allclose(np.asarray(d), expected, rtol=1e-13)
     table[i] = new
-    np.testing.assert_array_equal(np.asarray(memory[0]), table)
+    np.testing.assert_allclose(np.asarray(memory[0]), table, rtol=1e-14)
     np.testing.assert_allclose(np.asarray(memory[1]), table.mean(0), rtol=1e-13)
+    for t in range(500):
+        i = t % 5
+        same = variable(values[i], kind), variable(values[i], kind)
+        estimate(d, weight, *same, memory, i)
+    np.testing.assert_allclose(np.asarray(d), values.mean(0), rtol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -4,16 +4,15 @@
 """
 
 import os
-import shutil
-import subprocess
-import sys
 from itertools import groupby
 
 import pandas as pd
 import yaml
 from benchopt.benchmark import _list_parametrized_classes
+from pyarrow import parquet
 
 from benchmark_bilevel.data.dataset import arrays_of
+from benchmark_bilevel.search.child import run_benchopt
 
 CELL = ["dataset_name", "objective_name", "solver_name", "idx_rep"]
 
@@ -38,9 +37,9 @@ def run(benchmark, config, n_jobs=1):
     """
     file = benchmark.get_output_folder() / f"{config.stem}.parquet"
     file.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "benchopt", "run", str(benchmark.benchmark_dir)]
-    command += ["--config", str(config), "--output", file.stem, "--no-plot"]
-    code = subprocess.run([*command, "-j", str(n_jobs)]).returncode
+    options = ["--config", str(config), "--output", file.stem, "--no-plot"]
+    arguments = [str(benchmark.benchmark_dir), *options, "-j", str(n_jobs)]
+    code = run_benchopt(arguments).returncode
     found = set()
     if file.exists():
         table = pd.read_parquet(file, columns=CELL)
@@ -99,11 +98,14 @@ def _lines(missing):
 
 
 def publish(file, folder):
-    """Put a copy of `file` into `folder`, in place of an older one at once."""
+    """Put `file` into `folder`, in place of an older one at once and more compressed.
+
+    What cannot be read, such as a file that two processes wrote, ends with an error.
+    """
     folder.mkdir(exist_ok=True)
     partial = folder / f".{file.name}.tmp"
     try:
-        shutil.copyfile(file, partial)
+        parquet.write_table(parquet.read_table(file), partial, compression="zstd")
         os.replace(partial, folder / file.name)
     finally:
         partial.unlink(missing_ok=True)

@@ -63,12 +63,13 @@ def estimate_text(solver):
 
 
 def verified(folder):
-    """From the names of solvers to what was found of each, by what was looked for.
+    """From the stems of solvers' files to what was found of each, by what was looked for.
 
     Parameters
     ----------
     folder : Path
-        The benchmark's, whose table in ``results/VERIFICATION.md`` is read, if there.
+        The benchmark's. Its ``results/VERIFICATION.md`` has the table that
+        ``benchmarks/verification.py`` prints, or is not there.
     """
     path = folder / "results" / "VERIFICATION.md"
     text = path.read_text(encoding="utf-8") if path.exists() else ""

@@ -35,8 +35,18 @@ LOOK = {
 }
 # Faces with all signs that are used here; STIX is the Times of papers.
 FONTS = {"sans": ["DejaVu Sans"], "serif": ["STIXGeneral", "DejaVu Serif"]}
-# In SVG: decimals after the second, and groups of markers of one style.
-DECIMALS = re.compile(r"(?<=\d\.\d\d)\d+")
+NO_METADATA = {
+    "pdf": {"CreationDate": None},
+    "svg": dict.fromkeys(("Creator", "Date", "Format", "Type")),
+}
+# In SVG: decimals after the second, names of groups, turns by nothing, spaces in paths.
+SHORTER = (
+    (r"(?<=\d\.\d\d)\d+", ""),
+    (r'^<g id="[^"]*"', "<g"),
+    (r' transform="rotate\(-0 [^)]*\)"', ""),
+    (r"([ML]) (?=[\d-])", r"\1"),
+)
+# Groups of markers of one style.
 MARKERS = re.compile(
     r'(<g(?: clip-path="[^"]*")?)>\n((?:<use [^>]*( style="[^"]*")/>\n)+)'
 )
@@ -56,8 +66,7 @@ def in_look(function):
 
 def save(figure, path):
     """Write `figure`; equal figures give equal files."""
-    undated = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
-    figure.savefig(path, dpi=200, metadata=undated.get(path.suffix[1:]))
+    figure.savefig(path, dpi=200, metadata=NO_METADATA.get(path.suffix[1:]))
     if path.suffix == ".svg":
         path.write_text(_shorter(path.read_text(encoding="utf-8")), encoding="utf-8")
 
@@ -68,11 +77,15 @@ def _shorter(svg):
     matplotlib writes coordinates to a millionth of a point, and the style of a curve at
     each of its markers.
     """
-    lines = (
-        line if line.startswith("<text") else DECIMALS.sub("", line)
-        for line in re.sub("^ +", "", svg, flags=re.MULTILINE).split("\n")
-    )
-    return MARKERS.sub(_styled_once, "\n".join(lines))
+    lines = []
+    for line in svg.split("\n"):
+        # What is behind a tag is a text, which stays as it is.
+        tag, sign, text = line.strip(" ").partition(">")
+        for pattern, replacement in SHORTER:
+            tag = re.sub(pattern, replacement, tag)
+        lines.append(tag + sign + text)
+    svg = re.sub(r"(?<=\d)\n(?=[LQCz])", "", "\n".join(lines))
+    return MARKERS.sub(_styled_once, svg)
 
 
 def _styled_once(found):

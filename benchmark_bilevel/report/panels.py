@@ -25,6 +25,7 @@ from benchmark_bilevel.report.targets import (
 
 # Solvers in colour; further ones are grey, as their names would have no room.
 LEADERS = 10
+OTHERS = 5  # in grey behind a single solver
 LONGEST = 18  # characters of parameters beside a curve
 LEFT = 0.68  # inches, of numbers and the label beside an axis
 
@@ -81,7 +82,8 @@ def curve_panel(results, problem, metric, axis, linear=False, solver=None):
     named = best[:LEADERS]
     if solver is not None:
         own = [curve for curve in found if curve.solver == solver]
-        ordered = [curve for curve in ordered[:LEADERS] if curve.solver != solver] + own
+        ordered = [curve for curve in ordered if curve.solver != solver]
+        ordered = ordered[:OTHERS] + own
         named = [curve.name for curve in own]
     draw = partial(
         draw_curves,

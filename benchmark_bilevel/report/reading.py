@@ -54,6 +54,10 @@ def _rows(path):
             f"{path} is not a result file of this benchmark: it has no column "
             f"{', '.join(missing)}."
         )
+    kinds = rows.dtypes.items()  # a file that pandas wrote again may have categories
+    rows = rows.astype(
+        {name: object for name, kind in kinds if isinstance(kind, pd.CategoricalDtype)}
+    )
     if rows.empty:
         raise click.ClickException(f"{path} has no rows: nothing has run.")
     for name in TEXTS:

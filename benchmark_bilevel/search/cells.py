@@ -1,8 +1,6 @@
 """Runs of a search as cells of benchopt, whichever backend executes them."""
 
 import json
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import pandas as pd
 import yaml
 
 from benchmark_bilevel.exact.metrics import EXACT_METRICS, FINAL, NEVER
+from benchmark_bilevel.search.child import run_benchopt
 from benchmark_bilevel.search.spaces import shares_of
 from benchmark_bilevel.search.specification import ENDLESS, with_option
 from benchmark_bilevel.search.store import SAFETY
@@ -50,9 +49,10 @@ def execute(specification, runs, parallel=()):
         config, output = Path(folder, "config.yml"), Path(folder, "runs.parquet")
         config.write_text(yaml.safe_dump(configuration, sort_keys=False))
         benchmark = specification.benchmark.benchmark_dir
-        command = [sys.executable, "-m", "benchopt", "run", str(benchmark)]
-        command += ["--config", str(config), "--output", str(output), *parallel]
-        finished = subprocess.run(command, capture_output=True, text=True)
+        options = ["--config", str(config), "--output", str(output), *parallel]
+        finished = run_benchopt(
+            [str(benchmark), *options], capture_output=True, text=True
+        )
         said = finished.stdout + finished.stderr
         ends = ends_of(pd.read_parquet(output)) if output.exists() else None
     rows, failures = [], {}

@@ -15,6 +15,9 @@ N_FINALISTS = 4
 N_SEEDS = 3
 N_SAFETY = 20
 SAFETY_SHARE = 0.1
+# So near the lowest score all are equal, and the first trial wins: what is left there
+# is rounding, which differs between machines.
+TIE = 1e-13
 # benchopt's --seed, not the default that published results have. The finalists' further
 # seeds have one of their own, since benchopt runs repetitions from the first on only.
 FIRST, FURTHER, SAFE = 1, 3, 2
@@ -50,11 +53,10 @@ def ranking(rows):
     Returns
     -------
     list of (trial, score)
-        Without those that diverged; ties by number.
+        Without those that diverged; ties (`TIE`) by number.
     """
     first = rows[rows["seed"] == 0].dropna(subset="score")
-    first = first.sort_values(["score", "trial"])
-    return list(zip(first["trial"], first["score"], strict=True))
+    return _sorted(zip(first["trial"], first["score"], strict=True))
 
 
 def next_runs(store, solver, n_trials, budget, further=()):
@@ -119,4 +121,11 @@ def _finalists(store, solver):
 def _by_median(tuning, finalists):
     """(trial, median of its scores), the lowest first."""
     medians = tuning.groupby("trial")["score"].median()
-    return sorted(((k, medians[k]) for k in finalists), key=lambda pair: pair[::-1])
+    return _sorted((k, medians[k]) for k in finalists)
+
+
+def _sorted(pairs):
+    """Pairs (trial, score), the lowest first; ties by number."""
+    pairs = list(pairs)
+    least = TIE + min((score for _, score in pairs), default=0.0)
+    return sorted(pairs, key=lambda pair: (max(pair[1], least), pair[0]))

@@ -5,9 +5,10 @@ import sys
 from pathlib import Path
 
 import click
-from benchopt import BaseDataset
+from benchopt import BaseDataset, BaseSolver
 
 from benchmark_bilevel.faults import line_of
+from benchmark_bilevel.problems import fault_of
 from benchmark_bilevel.problems.base import Problem
 from benchmark_bilevel.solver import BilevelSolver
 from benchmark_bilevel.verification import run_checks
@@ -59,6 +60,9 @@ def checks_of(path, announce=lambda title: None):
             )
         elif issubclass(item, Problem):
             found = True
+            fault = fault_of(item)
+            if fault is not None:
+                raise click.UsageError(f"{path}: {fault}.")
             problem = small_instance(item)
             if problem is None:
                 raise click.UsageError(
@@ -68,6 +72,12 @@ def checks_of(path, announce=lambda title: None):
             checks = TASK_CHECKS if item.made_of_tasks else PROBLEM_CHECKS
             yield f"problem {item.name}", run_checks(checks, problem, announce)
     if not found:
+        plain = [item.name for item in defined if issubclass(item, BaseSolver)]
+        if plain:
+            raise click.UsageError(
+                f"{plain[0]} is a plain benchopt solver, whose text is not verified; "
+                f"`benchopt run . -s {path}` runs it."
+            )
         raise click.UsageError(
             f"{path} defines no subclass of BilevelSolver, of Problem or of BaseDataset."
         )

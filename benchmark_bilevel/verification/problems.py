@@ -5,7 +5,7 @@ import numpy as np
 from benchmark_bilevel.exact.solve import Exact
 from benchmark_bilevel.oracles.autograd import to_tensor
 from benchmark_bilevel.oracles.samplers import Partition
-from benchmark_bilevel.verification import Failed, NotDeclared
+from benchmark_bilevel.verification import Failed, NotDeclared, Unusable
 from benchmark_bilevel.verification.model import Model
 from benchmark_bilevel.verification.probe import MATRICES, NAMES, OF_F, probe
 
@@ -17,6 +17,11 @@ def losses(problem):
     z, x = start(problem)
     for name in ("inner", "outer"):
         samples = getattr(problem, f"{name}_samples")
+        lengths = [np.shape(array)[:1] for array in samples]
+        if not isinstance(samples, tuple) or len({*lengths}) != 1 or () in lengths:
+            raise Unusable(
+                f"{name}_samples is no tuple of arrays with a row or entry a sample"
+            )
         batch = [to_tensor(array[:3], "float64", "cpu") for array in samples]
         value = getattr(problem, f"{name}_loss")(z, x, *batch)
         if tuple(value.shape) != (3,):
@@ -29,13 +34,18 @@ def start(problem):
     """The initial point as tensors, of the right kind and feasible."""
     z, x = problem.initial_point()
     for name, y, dim in (("z", z, problem.dim_z), ("x", x, problem.dim_x)):
-        if y.shape != (dim,) or y.dtype != np.float64 or not np.isfinite(y).all():
-            raise Failed(
+        is_vector = isinstance(y, np.ndarray) and y.dtype == np.float64
+        if not (is_vector and y.shape == (dim,) and np.isfinite(y).all()):
+            raise Unusable(
                 f"initial_point: {name} is not a finite float64 vector of {dim}"
             )
     z, x = (to_tensor(y, "float64", "cpu") for y in (z, x))
     if problem.project is not None:
         projected = problem.project(x)
+        if getattr(projected, "shape", None) != x.shape:
+            raise Unusable(
+                f"project returns {type(projected).__name__}, not a tensor like x"
+            )
         if not np.allclose(projected, x):
             raise Failed("initial_point: x is not feasible, project moves it")
         moved = problem.project(x + 1.0)
@@ -87,16 +97,28 @@ def compare_slope(exact, x):
 
 def batches(problem):
     """The mean over all mini-batches is the full loss, a short last batch included."""
+    for name, error in mean_errors(problem):
+        _check(f"the mean of {name} over all batches", error)
+
+
+def mean_errors(problem):
+    """Pairs of a name and the error of its mean over all blocks, at some points.
+
+    Under torch, against `Model`: derivatives of the full losses by autograd, as matrices.
+    """
     points = list(_points(problem))
     found, _ = probe(problem, "torch", points, BATCH)
     sizes = _sizes(found)
-    for point, blocks in zip(points, found, strict=True):
-        _compare_means(problem, point, blocks, sizes)
+    for (z, x, v), blocks in zip(points, found, strict=True):
+        for name, expected in _full_values(problem, z, x, v).items():
+            n_samples = problem.n_outer if name in OF_F else problem.n_inner
+            n_blocks = Partition(n_samples, BATCH).n_blocks
+            mean = np.mean([block[name] for block in blocks[:n_blocks]], 0)
+            yield name, _error(mean, expected, sizes[name])
 
 
-def _compare_means(problem, point, blocks, sizes):
-    """The means over `blocks`, one list of values each, against the full losses."""
-    z, x, v = point
+def _full_values(problem, z, x, v):
+    """What the full losses give for `NAMES`, but for steps."""
     now = Model(problem).at(z, x)
     one = np.eye(z.size)[0]  # a value is the first entry of an array like z
     right = {"∇z g": now.gz, "H v": now.H @ v, "J v": now.J @ v, "∇x g": now.gx}
@@ -105,18 +127,19 @@ def _compare_means(problem, point, blocks, sizes):
     right |= {"g": now.g * one, "∇z f": now.fz, "∇x f": now.fx, "f": now.f * one}
     if z.size <= MATRICES:
         right |= {"the matrix H": now.H, "the matrix J": now.J}
-    for name, expected in right.items():
-        n_samples = problem.n_outer if name in OF_F else problem.n_inner
-        n_blocks = Partition(n_samples, BATCH).n_blocks
-        mean = np.mean([block[name] for block in blocks[:n_blocks]], 0)
-        what = f"the mean of {name} over all batches"
-        _compare(what, mean, expected, sizes[name])
+    return right
 
 
 def kernels(problem):
     """The closed forms are the derivatives that autograd gives, and count the same."""
     if problem.kernels is None:
         raise NotDeclared("kernels are optional; without them torch runs the problem")
+    for name, i, error in block_errors(problem):
+        _check(f"{name} on block {i}", error)
+
+
+def block_errors(problem):
+    """Triples of a name, a block and the error of the kernels there, against autograd."""
     points = list(_points(problem))
     found, found_counts = probe(problem, "numba", points, BATCH)
     right, counts = probe(problem, "torch", points, BATCH)
@@ -125,8 +148,7 @@ def kernels(problem):
         for i, blocks in enumerate(zip(at_point, at_point_right, strict=True)):
             value, expected = blocks
             for name in NAMES:
-                what = f"{name} on block {i}"
-                _compare(what, value[name], expected[name], sizes[name])
+                yield name, i, _error(value[name], expected[name], sizes[name])
     if (found_counts != counts).any():
         raise Failed(f"the kernels count {found_counts} calls, autograd {counts}")
 
@@ -160,11 +182,15 @@ def _sizes(found):
     }
 
 
-def _compare(what, value, right, size):
+def _error(value, right, size):
     error = np.linalg.norm(np.asarray(value) - right)
     scale = np.linalg.norm(right) + 1e-3 * size
-    if not error <= 1e-9 * scale:
-        raise Failed(f"{what} is off by {error / scale:.1e} (relative)")
+    return error / scale if scale else error
+
+
+def _check(what, error):
+    if not error <= 1e-9:
+        raise Failed(f"{what} is off by {error:.1e} (relative)")
 
 
 PROBLEM_CHECKS = (losses, inner_problem, hypergradient, batches, kernels)

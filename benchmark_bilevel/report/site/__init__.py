@@ -14,7 +14,7 @@ from benchmark_bilevel.report.curves import BAND, MIN_POINTS, QUANTILES
 from benchmark_bilevel.report.groups import GROUPS
 from benchmark_bilevel.report.names import FileNames
 from benchmark_bilevel.report.origins import blob_address
-from benchmark_bilevel.report.panels import LEADERS
+from benchmark_bilevel.report.panels import LEADERS, OTHERS
 from benchmark_bilevel.report.reading import read
 from benchmark_bilevel.report.search_panels import ROUNDING
 from benchmark_bilevel.report.site.citations import cited, suite_bibtex
@@ -189,6 +189,7 @@ def _templates(url, solver_paths):
         leaders=LEADERS,
         min_points=MIN_POINTS,
         nan=math.nan,
+        others=OTHERS,
         plain=plain,
         scientific=scientific,
         policy=POLICY,

@@ -202,7 +202,7 @@ def solver_pages(results, problems, standing, benchmark, folder, names):
                 calls=calls_of(classes.get(name)),
                 estimate=estimate_text(classes.get(name)),
                 properties=properties_of(classes.get(name)),
-                verified=found.get(name, {}),
+                verified=found.get(path.stem, {}),
             )
         )
     return pages

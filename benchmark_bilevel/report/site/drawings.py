@@ -4,8 +4,8 @@ from functools import partial
 from math import isqrt
 from typing import NamedTuple
 
-import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
 
 from benchmark_bilevel.report.drawing import draw_sensitivity
 from benchmark_bilevel.report.figures import compose
@@ -99,18 +99,16 @@ def draw_learnt(results, problem, folder, names):
     if "final_results" not in results:
         return None, ""
     runs = results[results["problem"] == problem]
-    runs = runs.assign(images=runs["final_results"].map(_images)).dropna(
-        subset="images"
-    )
-    if runs.empty:
+    images = runs["final_results"].map(_images).dropna()
+    if images.empty:
         return None, ""
-    best = runs.sort_values("objective_value").iloc[0]
-    images = best["images"]
+    best = runs.loc[images.index].sort_values("objective_value").iloc[0]
+    images = images[best.name]
     side = isqrt(images.shape[1])
-    figure, axes = plt.subplots(
-        1, len(images), squeeze=False, figsize=(WIDE["width"], WIDE["width"] / 8)
-    )
-    for image, axis in zip(images, axes[0], strict=True):
+    size = WIDE["width"], WIDE["width"] / 8
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(1, len(images), squeeze=False)[0]
+    for image, axis in zip(images, axes, strict=True):
         axis.imshow(image.reshape(side, side), cmap="gray")
         axis.set_axis_off()
     return _saved(figure, folder, names("problem", problem, "learnt")), best["label"]

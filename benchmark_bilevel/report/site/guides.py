@@ -111,7 +111,8 @@ class PageRenderer(mistune.HTMLRenderer):
         self.folder, self.pages, self.url = posixpath.dirname(source), pages, url
 
     def heading(self, text, level, **attributes):
-        anchor = re.sub(r"^(?=\d)", "part-", file_name(re.sub("<[^>]*>", "", text)))
+        anchor = file_name(re.sub("<[^>]*>", "", text)).replace(".", "-")
+        anchor = re.sub(r"^(?=\d)", "part-", anchor)  # names begin with a letter
         return f'<h{level} id="{anchor}">{text}</h{level}>\n'
 
     def block_code(self, code, info=None):

@@ -54,7 +54,7 @@ def from_text(text):
     fractions as 1/n, sums as Σ_i.
     """
     if not FORMULA.fullmatch(text):
-        return Markup('<pre class="formula">{}</pre>').format(text)
+        return Markup('<pre class="formula" tabindex="0">{}</pre>').format(text)
     lines = (from_latex(_latex(line), "block") for line in text.splitlines())
     return Markup('<div class="formula" tabindex="0">{}</div>').format(
         Markup("").join(lines)

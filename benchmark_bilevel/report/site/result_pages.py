@@ -24,12 +24,11 @@ DIGITS_OF = {
     "y_low": DIGITS_OF_BANDS,
     "y_high": DIGITS_OF_BANDS,
 }
-# The browser refuses what is no file of the site, and whatever script is in a page.
+# The browser refuses what is no file of the site, and scripts and styles in a page.
 # Some browsers do not count files that are opened from a disk as "self".
 POLICY = (
-    "default-src 'none'; script-src 'self' file:; "
-    "style-src 'self' file: 'unsafe-inline'; img-src 'self' file: data: blob:; "
-    "font-src data:; base-uri 'none'; form-action 'none'"
+    "default-src 'none'; script-src 'self' file:; style-src 'self' file:; "
+    "img-src 'self' file: data: blob:; font-src data:; base-uri 'none'; form-action 'none'"
 )
 
 
@@ -111,7 +110,8 @@ def _indices(trace, pool):
         for name, digits in DIGITS_OF.items()
         if name in trace
     }
-    return {**trace, **lists}
+    said = {name: trace[name] for name in trace if name not in ("solver", "name")}
+    return {**said, **lists}
 
 
 def _tooltips(results, plots):

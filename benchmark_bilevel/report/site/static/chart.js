@@ -180,8 +180,12 @@ window.chart = (() => {
     const size = {width: svg.clientWidth, height: svg.clientHeight};
     svg.replaceChildren();
     svg.setAttribute("viewBox", `0 0 ${size.width} ${size.height}`);
+    if (!size.width) return []; // no place on the page yet
     const range = ranges(curves, {logX, logY});
-    if (!range || !size.width) return []; // nothing known, or no place on the page yet
+    if (!range) {
+      svg.append(element("text", {x: MARGIN.left, y: 40, fill: "#3d444d"}, "Nothing to draw."));
+      return [];
+    }
     const [right, bottom] = [size.width - MARGIN.right, size.height - MARGIN.bottom];
     const along = scale(...range.x, MARGIN.left, right, logX);
     // What is before the range is at its edge: curves start there, level.
