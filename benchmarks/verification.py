@@ -36,10 +36,9 @@ def main(solvers, problems):
     print(_line(*columns, "lines"), "|---" * (len(columns) + 1) + "|", sep="\n")
     for path in FILES:
         if path.stem in (solvers or (path.stem,)):
-            solver = load(path).Solver
+            found = _found(load(path).Solver, problems)
             n_lines = len(path.read_text().splitlines())
-            found = _found(solver, problems)
-            print(_line(solver.name, *found, str(n_lines)), flush=True)
+            print(_line(path.stem, *found, str(n_lines)), flush=True)
 
 
 def _line(*cells):

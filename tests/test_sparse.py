@@ -38,6 +38,7 @@ from benchmark_bilevel.methods import (
     saga,
     scale,
     scaled_descend,
+    solve_spd,
     square_average,
     system_directions,
     zero_sarah,
@@ -252,6 +253,20 @@ def test_rows_of_both_losses(problem, generator):
     check_close(d_x, cross(inner, z, x, v, i), 1e-14)
     with pytest.raises(ValueError, match="rows of two data sets"):
         sum_of_both(inner, outer, z, x, v, i, j)
+
+
+@cached_njit
+def solved(outer, z, x, j, matrix):
+    return solve_spd(matrix, outer.grad(z, x, j)[0])
+
+
+def test_a_matrix_is_solved_with_a_direction(problem, generator):
+    z, v = generator.standard_normal((2, problem.dim_z))
+    x = generator.standard_normal(problem.dim_x)
+    _, (outer, _) = oracles(problem, BATCH_SIZE)
+    matrix = np.eye(z.size) + np.outer(v, v)
+    right = np.linalg.solve(matrix, outer_grad(outer, z, x, v, 0))
+    check_close(solved(outer, z, x, 0, matrix), right, 1e-12)
 
 
 def test_verbs_for_every_kind(problem, generator):

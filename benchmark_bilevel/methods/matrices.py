@@ -11,7 +11,7 @@ import numpy as np
 from numba.core.extending import overload
 
 from benchmark_bilevel.fingerprint import PIECE
-from benchmark_bilevel.methods.directions import copy
+from benchmark_bilevel.methods.directions import as_variable, copy
 from benchmark_bilevel.methods.norms import norm
 
 
@@ -22,7 +22,7 @@ def zero_matrix(y, z):
 
 
 def solve_spd(matrix, b):
-    """A new variable, matrix⁻¹ b; NaN where the matrix is not positive definite."""
+    """A new variable, matrix⁻¹ b, b a direction; NaN where it is not positive definite."""
     return _torch_solve(matrix, b)
 
 
@@ -98,7 +98,7 @@ def _cholesky_of(matrix):
 @overload(solve_spd, jit_options=PIECE)
 def _solve_spd(matrix, b):
     def solve(matrix, b):
-        factor, y = _cholesky(matrix), copy(b)
+        factor, y = _cholesky(matrix), as_variable(b, matrix[0])
         for j in range(y.size):
             row = factor[j]
             for k in range(j):
