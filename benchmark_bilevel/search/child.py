@@ -10,7 +10,7 @@ import os, threading
 from benchopt.cli import benchopt
 
 def end_with_parent():
-    os.read(0, 1)  # not sys.stdin, whose lock would end Python with an error
+    os.read(0, 1)  # a buffered reader would hold its lock when Python ends
     os._exit(1)
 
 threading.Thread(target=end_with_parent, daemon=True).start()
