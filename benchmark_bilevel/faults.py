@@ -3,6 +3,7 @@
 import difflib
 import os
 import re
+import reprlib
 import sys
 import sysconfig
 import traceback
@@ -48,6 +49,16 @@ def nearest(name, names):
     """``"; the nearest name is 'x'"`` if one of `names` resembles `name`, else ``""``."""
     found = difflib.get_close_matches(name, [n for n in names if n[0] != "_"], 1)
     return f"; the nearest name is {found[0]!r}" if found else ""
+
+
+def name_fault(name):
+    """Why no plugin can be called `name`, in one line; None if one can."""
+    if isinstance(name, str) and re.fullmatch(r"\w[\w .-]{,79}", name):
+        return None
+    return (
+        f"the name {reprlib.repr(name)} could be neither selected nor the name of a "
+        "file: use up to 80 letters, digits, spaces, '.', '-' and '_'"
+    )
 
 
 def location(function):

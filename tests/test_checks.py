@@ -10,7 +10,7 @@ from benchmark_bilevel.oracles import COUNTS
 from benchmark_bilevel.problems.base import Problem
 from benchmark_bilevel.verification import Failed, Unusable, run_checks
 from benchmark_bilevel.verification.plugin import checks_of
-from benchmark_bilevel.verification.problems import batches
+from benchmark_bilevel.verification.problems import batches, losses
 from benchmark_bilevel.verification.process import results_of
 
 
@@ -177,6 +177,41 @@ class Skewed(Reweighting):
 
 def test_a_term_that_cancels_at_the_start_passes():
     batches(Reweighting())
+
+
+@pytest.mark.parametrize(
+    "part, value, line",
+    [
+        ("initial_point", lambda self: ([0.0] * 9, np.zeros(3)), "z is not a finite"),
+        ("inner_samples", np.zeros((60, 3)), "inner_samples is no tuple of arrays"),
+        ("outer_samples", (np.zeros((9, 3)), np.zeros(8)), "outer_samples is no tuple"),
+        ("project", lambda self, x: None, "project returns NoneType, not a tensor"),
+    ],
+)
+def test_what_leaves_nothing_else_to_check(part, value, line):
+    problem = type("Wrong", (Reweighting,), {part: value})()
+    with pytest.raises(Unusable, match=line):
+        losses(problem)
+
+
+EXAMPLE = """
+from benchmark_bilevel.problems.base import Problem
+
+
+class Mine(Problem):
+    name = "mine"
+
+    @staticmethod
+    def example_data():
+        raise OSError("no file")
+"""
+
+
+def test_what_no_check_is_about_is_a_line(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(EXAMPLE)
+    with pytest.raises(click.UsageError, match=f"{path}, line 10: OSError: no file"):
+        list(results_of(str(path)))
 
 
 def test_a_term_that_depends_on_the_batch_fails():

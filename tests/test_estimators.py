@@ -13,6 +13,7 @@ from benchmark_bilevel.methods import (
     draw_batch,
     draw_hia,
     draw_large_batch,
+    draw_page,
     draw_series,
     hia,
     linear_sgd,
@@ -174,6 +175,9 @@ def test_batches():
     assert len(draw_batch(Blocks(1), 4)) == 1  # the mean of equal values, computed once
     assert draw_large_batch(Blocks(5), 7).tolist() == [0, 1, 2, 3, 4]
     assert draw_large_batch(Blocks(100), 7).tolist() == [1, 2, 3, 4, 5, 6, 7]
+    for afresh, sizes in ((True, [5, 3]), (False, [1, 1])):
+        drawn = draw_page(Blocks(5), Blocks(3), afresh)
+        assert [len(blocks) for blocks in drawn] == sizes
 
 
 def test_counts():

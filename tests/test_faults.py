@@ -387,6 +387,11 @@ def test_progress_is_cut_to_the_terminal():
 
 # --- problems by path -----------------------------------------------------------------
 
+UNNAMED = """\
+from benchmark_bilevel.problems.base import Problem
+class Mine(Problem):
+    pass
+"""
 TEMPLATE = ROOT / "benchmark_bilevel" / "problems" / "template_problem.py"
 
 
@@ -421,6 +426,11 @@ def test_problem_by_path(my_problem):
         ("import nothing_here\n", "line 1: ModuleNotFoundError: No module named"),
         ("def f(:\n", "line 1: SyntaxError"),
         ("raise SystemExit\n", "calls sys.exit"),
+        (UNNAMED, "the name None could be neither selected nor"),
+        (
+            UNNAMED + "    name = 'm'; options = ('mine',)\n",
+            "options has 'mine', which",
+        ),
     ],
 )
 def test_wrong_problem_files(tmp_path, text, line):

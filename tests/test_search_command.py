@@ -21,6 +21,7 @@ from conftest import ROOT, copy_of_the_benchmark
 from benchmark_bilevel.__main__ import main
 from benchmark_bilevel.fingerprint import fingerprint
 from benchmark_bilevel.search import cells, command
+from benchmark_bilevel.search.child import run_benchopt
 from benchmark_bilevel.search.protocol import Run, choice
 from benchmark_bilevel.search.ranges import ranges_of
 from benchmark_bilevel.search.small import configurations, smaller, text_of
@@ -146,6 +147,11 @@ def test_killed_twice_and_continued_in_another_clone(clones, tmp_path, monkeypat
     for folder in (other, whole):
         assert (folder / "config" / "small.yml").read_text() == text
     assert choice(Store(other / table), "SOBA").trial != 4
+
+
+def test_a_run_of_its_own_ends_as_benchopt_does():
+    ended = run_benchopt(["--help"], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_no_run_goes_on_without_its_search(clones):

@@ -10,6 +10,7 @@ from conftest import ROOT, load_plugin
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmark_bilevel import verification
+from benchmark_bilevel.problems.quadratic.problem import Quadratic, random_quadratic
 from benchmark_bilevel.solver import BilevelSolver
 from benchmark_bilevel.verification import NotDeclared
 from benchmark_bilevel.verification.cases import (
@@ -52,6 +53,26 @@ def test_solver_passes(path, check):
         if subject.name in SEVEN:
             raise
         pytest.skip(str(missing))
+
+
+@cache
+def quadratic():
+    return Quadratic(random_quadratic())
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=STEM)
+def test_defaults_descend(path):
+    """A run with nothing but defaults, on the data set of that name."""
+    problem, solver = quadratic(), subject_of(path).solver.get_instance()
+    is_skipped, reason = solver.skip(problem)
+    if is_skipped:
+        pytest.skip(reason)
+    runtime = solver.make_runtime(problem)
+    runtime.start(0)
+    runtime.advance(200)
+    _, x = runtime.variables()
+    _, start = problem.initial_point()
+    assert problem.value_function(x) < problem.value_function(start)
 
 
 @pytest.mark.parametrize("path", FILES, ids=STEM)

@@ -6,7 +6,7 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
-from benchmark_bilevel.faults import line_of, nearest
+from benchmark_bilevel.faults import line_of, name_fault, nearest
 from benchmark_bilevel.notices import Fault
 from benchmark_bilevel.problems.base import Problem
 from benchmark_bilevel.problems.distillation.problem import DatasetDistillation
@@ -95,4 +95,19 @@ def _load(path):
     if len(classes) != 1:
         names = ", ".join(item.__name__ for item in classes) or "none"
         raise Fault(f"{path} has to define one subclass of Problem; it has {names}.")
+    fault = fault_of(classes[0])
+    if fault is not None:
+        raise Fault(f"{path}: {fault}.")
     return classes[0]
+
+
+def fault_of(problem):
+    """What is wrong with the class `problem` itself, in one line; None if nothing."""
+    known = sorted({name for each in PROBLEMS.values() for name in each.options})
+    for name in problem.options:
+        if name not in known:
+            return (
+                f"options has {name!r}, which is no parameter of the objective; it has "
+                f"{', '.join(known)}"
+            )
+    return name_fault(problem.name)

@@ -67,7 +67,7 @@ class Problem:
 
         `data` have passed `benchmark_bilevel.data.admit`.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{cls.__name__} has no class method unfit")
 
     @classmethod
     def invalid(cls, **options):

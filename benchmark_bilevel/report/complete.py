@@ -4,12 +4,12 @@
 """
 
 import os
-import shutil
 from itertools import groupby
 
 import pandas as pd
 import yaml
 from benchopt.benchmark import _list_parametrized_classes
+from pyarrow import parquet
 
 from benchmark_bilevel.data.dataset import arrays_of
 from benchmark_bilevel.search.child import run_benchopt
@@ -98,11 +98,14 @@ def _lines(missing):
 
 
 def publish(file, folder):
-    """Put a copy of `file` into `folder`, in place of an older one at once."""
+    """Put `file` into `folder`, in place of an older one at once and more compressed.
+
+    What cannot be read, such as a file that two processes wrote, ends with an error.
+    """
     folder.mkdir(exist_ok=True)
     partial = folder / f".{file.name}.tmp"
     try:
-        shutil.copyfile(file, partial)
+        parquet.write_table(parquet.read_table(file), partial, compression="zstd")
         os.replace(partial, folder / file.name)
     finally:
         partial.unlink(missing_ok=True)

@@ -63,7 +63,7 @@ def _table(results, problem, store):
                 continue
             row, own = rows.loc[name], ends[problem, name]
             known = [_number(row[axis, target]) for axis in AXES for target in TARGETS]
-            edge = _nearest_edge(store, solver) if role == TUNED else ""
+            edge = _nearest_edge(store, solver) if role.startswith(TUNED) else ""
             diverged = f"{own.n_diverged} of {own.n_runs}"
             cells = [solver, role, _number(row["gap"]), diverged, *known, edge]
             yield f"| {' | '.join(cells)} |"
@@ -82,7 +82,8 @@ def roles_of(runs, store):
     Returns
     -------
     dict
-        `TUNED`, `DEFAULTS` or the stage of a transfer; yardsticks are left out.
+        `TUNED`, `DEFAULTS` or the stage of a transfer, several where they agree;
+        yardsticks are left out.
     """
     first, found = runs.drop_duplicates("variant"), {}
     transfer = TRANSFER.format("")
@@ -94,10 +95,11 @@ def roles_of(runs, store):
         moved = own[own["stage"].str.startswith(transfer)].drop_duplicates("stage")
         texts = zip(moved["stage"], moved["parameters"], strict=True)
         pairs += [(stage, json.loads(text)) for stage, text in texts]
-        pairs += [(DEFAULTS, {})]  # whatever is left
         for role, parameters in pairs:
             for name in first.loc[is_run(first, solver, parameters), "variant"]:
-                found.setdefault(name, role)
+                found[name] = f"{found[name]}, {role}" if name in found else role
+        for name in first.loc[first["solver"] == solver, "variant"]:
+            found.setdefault(name, DEFAULTS)
     return found
 
 

@@ -1,10 +1,9 @@
 """What a solver's class and its state have to look like, checked before it runs."""
 
 import inspect
-import re
 import reprlib
 
-from benchmark_bilevel.faults import location, nearest
+from benchmark_bilevel.faults import location, name_fault, nearest
 from benchmark_bilevel.notices import Fault
 from benchmark_bilevel.parameters import defaults
 
@@ -30,11 +29,9 @@ def own_options(solver, name):
 
 def fault_of(solver):
     """What is wrong with the class `solver` itself, in one line; None if nothing."""
-    if not re.fullmatch(r"\w[\w .-]{,79}", solver.name):
-        return (
-            f"the name {reprlib.repr(solver.name)} could be neither selected nor the "
-            "name of a file: use up to 80 letters, digits, spaces, '.', '-' and '_'"
-        )
+    fault = name_fault(solver.name)
+    if fault is not None:
+        return fault
     if solver.sampling_strategy != "callback":
         return (
             f"sampling_strategy={solver.sampling_strategy!r} is for solvers that derive "

@@ -8,6 +8,7 @@ import click
 from benchopt import BaseDataset, BaseSolver
 
 from benchmark_bilevel.faults import line_of
+from benchmark_bilevel.problems import fault_of
 from benchmark_bilevel.problems.base import Problem
 from benchmark_bilevel.solver import BilevelSolver
 from benchmark_bilevel.verification import run_checks
@@ -59,6 +60,9 @@ def checks_of(path, announce=lambda title: None):
             )
         elif issubclass(item, Problem):
             found = True
+            fault = fault_of(item)
+            if fault is not None:
+                raise click.UsageError(f"{path}: {fault}.")
             problem = small_instance(item)
             if problem is None:
                 raise click.UsageError(

@@ -5,7 +5,7 @@ import numpy as np
 from benchmark_bilevel.exact.solve import Exact
 from benchmark_bilevel.oracles.autograd import to_tensor
 from benchmark_bilevel.oracles.samplers import Partition
-from benchmark_bilevel.verification import Failed, NotDeclared
+from benchmark_bilevel.verification import Failed, NotDeclared, Unusable
 from benchmark_bilevel.verification.model import Model
 from benchmark_bilevel.verification.probe import MATRICES, NAMES, OF_F, probe
 
@@ -17,6 +17,11 @@ def losses(problem):
     z, x = start(problem)
     for name in ("inner", "outer"):
         samples = getattr(problem, f"{name}_samples")
+        lengths = [np.shape(array)[:1] for array in samples]
+        if not isinstance(samples, tuple) or len({*lengths}) != 1 or () in lengths:
+            raise Unusable(
+                f"{name}_samples is no tuple of arrays with a row or entry a sample"
+            )
         batch = [to_tensor(array[:3], "float64", "cpu") for array in samples]
         value = getattr(problem, f"{name}_loss")(z, x, *batch)
         if tuple(value.shape) != (3,):
@@ -29,13 +34,18 @@ def start(problem):
     """The initial point as tensors, of the right kind and feasible."""
     z, x = problem.initial_point()
     for name, y, dim in (("z", z, problem.dim_z), ("x", x, problem.dim_x)):
-        if y.shape != (dim,) or y.dtype != np.float64 or not np.isfinite(y).all():
-            raise Failed(
+        is_vector = isinstance(y, np.ndarray) and y.dtype == np.float64
+        if not (is_vector and y.shape == (dim,) and np.isfinite(y).all()):
+            raise Unusable(
                 f"initial_point: {name} is not a finite float64 vector of {dim}"
             )
     z, x = (to_tensor(y, "float64", "cpu") for y in (z, x))
     if problem.project is not None:
         projected = problem.project(x)
+        if getattr(projected, "shape", None) != x.shape:
+            raise Unusable(
+                f"project returns {type(projected).__name__}, not a tensor like x"
+            )
         if not np.allclose(projected, x):
             raise Failed("initial_point: x is not feasible, project moves it")
         moved = problem.project(x + 1.0)

@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection
 
 import click
 
+from benchmark_bilevel.faults import line_of
 from benchmark_bilevel.verification import Result
 from benchmark_bilevel.verification.plugin import checks_of
 
@@ -85,8 +86,9 @@ def _work(path, sender, seconds):
             sender.send(("name", name))
             for result in results:
                 sender.send(("result", result))
-    except click.UsageError as error:
-        sender.send(("error", error.message))
+    # Such as one of example_data, which no check is about.
+    except (Exception, SystemExit) as error:
+        sender.send(("error", line_of(error)))
 
 
 if __name__ == "__main__":
