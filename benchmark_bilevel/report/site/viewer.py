@@ -103,6 +103,7 @@ def _head(curve, groups):
     look = style(curve.solver, *curve.rank)
     return {
         "label": curve.label,
+        "solver": curve.solver,
         "parameters": curve.name,
         "group": groups[curve.solver],
         "note": curve.ends.text,

@@ -9,7 +9,9 @@ window.Viewer = (() => {
       Object.assign(this, content); // problem, costs, metrics, lists, curves
       this.name = place.dataset.name;
       this.labels = this.curves.map(({label}) => label);
-      this.best = this.labels.slice(0, BEST);
+      // Each solver with its best parameters: the first of its curves.
+      const first = ({solver}, k) => this.curves.findIndex((own) => own.solver === solver) === k;
+      this.best = this.curves.filter(first).slice(0, BEST).map(({label}) => label);
       this.parts = window.viewerParts(place, content, [`Best ${BEST}`, "All", "None"]);
       this.focus = null; // {curve, point}: indices into what is drawn
       this.set(new URLSearchParams());
