@@ -66,11 +66,9 @@ def parameters_of(rows, column, prefix):
     for base, group in rows.groupby(rows[column].map(base_name), sort=False):
         own = [name for name in names if group[name].notna().any()]
         table = pd.DataFrame(
-            {
-                name.removeprefix(prefix): group[name].map(parameter_text)
-                for name in own
-            },
+            {name.removeprefix(prefix): _parameter_texts(group[name]) for name in own},
             index=group.index,
+            dtype=object,  # a column of pandas' texts takes long to copy and to read
         )
         yield base, table
 
@@ -92,7 +90,7 @@ def selectors(rows, column, prefix):
     -------
     Series
     """
-    found = pd.Series("", rows.index)
+    found = pd.Series("", rows.index, dtype=object)
     for base, table in parameters_of(rows, column, prefix):
         pairs = _pairs(table.replace("inf", ""))
         found[table.index] = [base + (f"[{','.join(p)}]" if p else "") for p in pairs]
@@ -110,7 +108,7 @@ def _settings(rows, column, prefix):
     A file in which nothing has a parameter is of a version without it, which is no
     other value.
     """
-    found = pd.Series("", rows.index)
+    found = pd.Series("", rows.index, dtype=object)
     for _, table in parameters_of(rows, column, prefix):
         given = rows.loc[table.index, [prefix + name for name in table]].notna()
         known = given.groupby(rows["file"][table.index]).transform("any")
@@ -146,6 +144,22 @@ def _pairs(table):
     """For each row the list of its ``"name=value"``."""
     rows = table.to_dict("records") if len(table.columns) else [{}] * len(table)
     return [[f"{k}={value}" for k, value in row.items() if value] for row in rows]
+
+
+def _parameter_texts(values):
+    """`parameter_text` of all `values`, of which most are the same."""
+    known = {}
+    texts = []
+    for value in values:
+        key = type(value), value  # True is equal to 1
+        try:
+            text = known.get(key)
+        except TypeError:  # a list
+            text = parameter_text(value)
+        if text is None:
+            text = known[key] = parameter_text(value)
+        texts.append(text)
+    return texts
 
 
 def parameter_text(value):

@@ -54,10 +54,10 @@ def _rows(path):
             f"{path} is not a result file of this benchmark: it has no column "
             f"{', '.join(missing)}."
         )
-    kinds = rows.dtypes.items()  # a file that pandas wrote again may have categories
-    rows = rows.astype(
-        {name: object for name, kind in kinds if isinstance(kind, pd.CategoricalDtype)}
-    )
+    # Each text once, however many rows have it; a file may have categories already.
+    for name, kind in rows.dtypes.items():
+        if isinstance(kind, pd.StringDtype | pd.CategoricalDtype):
+            rows[name] = rows[name].astype("category").astype(object)
     if rows.empty:
         raise click.ClickException(f"{path} has no rows: nothing has run.")
     for name in TEXTS:

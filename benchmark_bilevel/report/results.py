@@ -126,7 +126,7 @@ def prepare(results):
     results["kind"] = results["p_obj_problem"].map(kinds)
     results["problem"] = problem_names(results)
     results["title"] = problem_titles(results)
-    results["solver"] = results["solver_name"].map(base_name)
+    results["solver"] = results["solver_name"].map(base_name).astype(object)
     results["variant"] = selectors(results, "solver_name", "p_solver_")
     results["label"] = ""
     for _, runs in results.groupby("problem", sort=False):

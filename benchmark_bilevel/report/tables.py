@@ -81,6 +81,7 @@ def summary(results, problem):
     return pd.DataFrame(rows)
 
 
+@remembered
 def best_rows(results, problem):
     """The rows of `summary` with each solver's best parameters, the best solver first."""
     table = summary(results, problem)

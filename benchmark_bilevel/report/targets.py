@@ -56,10 +56,11 @@ def reached(results, targets=TARGETS):
         problem: accuracy_of_reference(runs)
         for problem, runs in results.groupby("problem")
     }
-    results = results[
-        (results["end"] != "cut") & results["objective_suboptimality"].notna()
-    ]
     columns = ["objective_suboptimality", *(column for column, _ in AXES.values())]
+    used = dict.fromkeys([*KEYS, "end", *columns, "objective_iterations"])
+    results = results.loc[
+        (results["end"] != "cut") & results["objective_suboptimality"].notna(), [*used]
+    ]
     rows = []
     for keys, run in results.groupby([*KEYS, "end"], sort=False):
         gaps, *costs = run[columns].to_numpy(float).T
