@@ -199,7 +199,12 @@ MUTANTS = {
     "old and new variables are one": (
         "mrbo",
         "solver",
-        [("copy(z), copy(x)", "z, x")],
+        [
+            (
+                "z, x, u, d, z_old, x_old = state",
+                "z, x, u, d, _, _ = state\n        z_old, x_old = z, x",
+            )
+        ],
         directions,
         "after iteration 1",
     ),
