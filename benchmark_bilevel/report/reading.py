@@ -72,4 +72,5 @@ def _rows(path):
             ) from error
     if rows["idx_rep"].isna().any():
         raise click.ClickException(f"{path}: column idx_rep has gaps.")
-    return rows.astype({"idx_rep": int})
+    # The copy is one table again, where pandas had each changed column by itself.
+    return rows.astype({"idx_rep": int}).copy()
