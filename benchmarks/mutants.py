@@ -42,6 +42,7 @@ LEFT_OUT = "StringReplacer"  # words for people are no numerics
 COMPILED = {
     "methods/batches.py": "test_estimators.py test_hooks.py test_methods.py",
     "methods/estimators.py": "test_penalties.py test_estimators.py test_methods.py",
+    "methods/single_loop.py": "test_estimators.py test_methods.py",
     "methods/schedules.py": "test_methods.py test_runtimes.py -k 'schedule or exponents'",
     "methods/variance_reduction.py": "test_variance_reduction.py test_methods.py",
     "oracles/samplers.py": "test_samplers.py",

@@ -41,21 +41,15 @@ from benchmark_bilevel.methods.estimators import (
     draw_hia,
     draw_hia_hypergradient,
     draw_hypergradient,
-    draw_page,
     hia,
     hia_hypergradient,
     linear_sgd,
     neumann,
     neumann_hypergradient,
-    page_directions,
-    remember,
     reverse_sweep,
     sgd,
     sgd_along,
-    soba_directions,
-    start_differences,
     stored_sgd,
-    system_directions,
     trajectory,
 )
 from benchmark_bilevel.methods.facts import Calls, Implicit, Penalised, Unrolled
@@ -68,6 +62,14 @@ from benchmark_bilevel.methods.matrices import (
 from benchmark_bilevel.methods.norms import dot, norm, project_ball
 from benchmark_bilevel.methods.scaling import scaled_descend, square_average
 from benchmark_bilevel.methods.schedules import decay
+from benchmark_bilevel.methods.single_loop import (
+    draw_page,
+    page_directions,
+    remember,
+    soba_directions,
+    start_differences,
+    system_directions,
+)
 from benchmark_bilevel.methods.variance_reduction import (
     empty_memory,
     page,
