@@ -18,8 +18,9 @@ from benchmark_bilevel.report.panels import LEADERS, OTHERS
 from benchmark_bilevel.report.reading import read
 from benchmark_bilevel.report.search_panels import ROUNDING
 from benchmark_bilevel.report.site.citations import cited, suite_bibtex
+from benchmark_bilevel.report.site.code import code
 from benchmark_bilevel.report.site.content import problem_pages, solver_pages
-from benchmark_bilevel.report.site.docstrings import as_html
+from benchmark_bilevel.report.site.docstrings import as_html, inline
 from benchmark_bilevel.report.site.drawings import draw_shares
 from benchmark_bilevel.report.site.files import result_files
 from benchmark_bilevel.report.site.guides import colophon, evidence, guides
@@ -42,7 +43,7 @@ from benchmark_bilevel.report.targets import TARGETS, target_text
 STATIC = Path(__file__).parent / "static"
 SHARED = (
     *("style.css", "favicon.svg"),
-    *("sort.js", "matrix.js", "search.js"),
+    *("sort.js", "matrix.js", "search.js", "copy.js"),
 )
 
 
@@ -177,8 +178,10 @@ def _templates(url, solver_paths):
     )
     environment.filters.update(
         color=lambda name: _hex(style(name)),
+        code=code,
         cost=cost,
         doc=as_html,
+        inline=inline,
         math=partial(from_latex, display="block"),
         plain=plain,
         scientific=scientific,
