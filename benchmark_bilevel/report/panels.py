@@ -153,7 +153,10 @@ def end_panels(results, problem, solver=None):
 
 
 def variant_panels(results, problem):
-    """The curves of all parameters of each solver that ran with several, in seconds."""
+    """The curves of all parameters of each solver that ran with several, in seconds.
+
+    Of the first `LEADERS` of them in the table.
+    """
     metric = main_metric(results, problem)
     if metric is None:
         return []
@@ -177,7 +180,7 @@ def variant_panels(results, problem):
                 by_label=True,
             )
             panels.append(Panel(f"variants {solver}", solver, draw))
-    return panels
+    return panels[:LEADERS]
 
 
 def _settings(curve, place):

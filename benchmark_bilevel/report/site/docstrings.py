@@ -62,10 +62,10 @@ def _references(text):
 
 
 def _reference(item):
-    html, bibtex = escape(item), []
+    html, bibtex = inline(item), []
     for paper in papers(item):
         link = Markup('<a href="{}">{}</a>').format(paper.address, paper.title)
-        html = html.replace(escape(paper.title), link)
+        html = html.replace(inline(paper.title), link)
         bibtex.append(paper.bibtex)
     if bibtex:
         html += Markup(

@@ -69,7 +69,7 @@ def draw_problem(results, problem, folder, names):
 @in_look
 def draw_variants(results, problem, folder, names):
     """A small `Picture` for each solver that ran with several parameters, by its name."""
-    panels = variant_panels(results, problem)[:LEADERS]
+    panels = variant_panels(results, problem)
     return _each(panels, folder, names, "problem", problem, "variants")
 
 

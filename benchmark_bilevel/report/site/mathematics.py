@@ -43,10 +43,11 @@ SCRIPTS = (
     (r"ᵀ", "<sup>⊤</sup>"),
 )
 # A word, unless there is an operator or a script behind it, and signs that stand upright.
-UPRIGHT = r"[aAI](?! ?[←=+−/)<&])|[ΣΠ]"
+UPRIGHT = r"[aAI](?! ?[←=+−/),⁻<&])|[ΣΠ]"
 VARIABLE = re.compile(
     r"<[^>]*>|(?<=<sub>)[a-z]{2}(?=</sub>)|(?<=⊤</sup>)[A-Za-z]{2}\b"
-    rf"|(?<![A-Za-z0-9_.’;-])(?!{UPRIGHT}){LETTER}(?![A-Za-z0-9_-]|\.\w|(?<=[A-Z])\. [A-Z])"
+    rf"|(?<![A-Za-z0-9_.’;-])(?!{UPRIGHT}){LETTER}"
+    r"(?![A-Za-z0-9_-]|\.[\w-]|(?<=[A-Z])\. [A-Z])"
 )
 BELOW = {ord("₀") + k: f"<sub>{k}</sub>" for k in range(10)}
 
