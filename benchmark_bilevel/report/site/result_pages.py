@@ -126,7 +126,8 @@ def _indices(trace, pool, looks):
 def _tooltips(results, plots):
     """From the labels of curves to what the legend says, in HTML, when pointed at."""
     described = results.drop_duplicates("solver").set_index("solver")
-    described = described["solver_description"].map(html.escape).to_dict()
+    texts = described["solver_description"].str.strip().str.partition("\n")[0]
+    texts = texts.map(html.escape).to_dict()
     traces = (
         trace
         for figures in plots.values()
@@ -135,8 +136,9 @@ def _tooltips(results, plots):
         for trace in figure["data"]
     )
     return {
-        trace["label"]: f"<b>{html.escape(trace['name'])}</b><br>"
-        + described[trace["solver"]].replace("\n", "<br>")
+        trace[
+            "label"
+        ]: f"<b>{html.escape(trace['name'])}</b><br>{texts[trace['solver']]}"
         for trace in traces
     }
 
