@@ -10,8 +10,10 @@ import traceback
 from pathlib import Path
 
 import click
+from numba.core.ir import Loc
 
 from benchmark_bilevel import methods, oracles
+from benchmark_bilevel.methods.directions import KINDS
 
 PACKAGE = Path(__file__).parent
 TRACEBACK_VARIABLE = "BENCHMARK_BILEVEL_TRACEBACK"
@@ -29,7 +31,15 @@ _NUMBA_WORKINGS = re.compile(
 )
 _NUMBA_PLACE = re.compile(r'File "([^"]+)", line (\d+)|(?:at|from) (\S+\.py) \((\d+)\)')
 # What else there is to say than numba does, by patterns of its reasons.
+_VERBS = (
+    "a direction may be None or of a type of its own: move a variable by descend(y, a, "
+    "d), add by add(d, e), multiply by scale(d, a), make an array by as_variable(d, y)"
+)
+# Numba's own mistake with `y += d`, before it asks anyone else for the operator.
+_NO_OPERATOR = "'NoneType' object has no attribute 'args'"
 _NUMBA_REASONS = {
+    _NO_OPERATOR: "y += d, or the like, with a d that is no array",
+    r"Overload of function '(\w+)': File: .*": r"\1 is not for such arguments",
     r"missing Environment.*": "print is for runtime=torch",
     r"Untyped global name '(\w+)': Cannot determine Numba type of <class 'function'>": (
         r"\1 is a function of Python; decorate it with numba.extending.register_jitable"
@@ -70,13 +80,17 @@ def _place(error):
     """Where in the files of a user `error` was raised; None if in none."""
     if isinstance(error, SyntaxError) and error.filename:
         return _location(error.filename, error.lineno)
+    frames = list(traceback.walk_tb(error.__traceback__))
     if _is_numba(error):
-        for found in _NUMBA_PLACE.finditer(str(error)):  # the innermost comes first
-            file, line = filter(None, found.groups())
+        # The innermost comes first in a text, last in a traceback.
+        places = [filter(None, m.groups()) for m in _NUMBA_PLACE.finditer(str(error))]
+        for frame, _ in reversed(frames):
+            loc = getattr(frame.f_locals.get("self"), "loc", None)
+            places += [(loc.filename, loc.line)] if isinstance(loc, Loc) else []
+        for file, line in places:
             if is_users(file):
                 return _location(str(Path(file).resolve()), line)
         return next(iter(getattr(error, "__notes__", [])), None)
-    frames = traceback.walk_tb(error.__traceback__)
     places = [(frame.f_code.co_filename, line) for frame, line in frames]
     users = [place for place in places if is_users(place[0])]
     if users:
@@ -103,7 +117,8 @@ def _is_below(file):
 
 def _is_numba(error):
     raised_by_code = str(error).startswith("missing Environment: ")
-    return raised_by_code or type(error).__module__.startswith("numba.")
+    raised_by_type = type(error).__module__.startswith("numba.")
+    return raised_by_code or raised_by_type or str(error) == _NO_OPERATOR
 
 
 def _reason(error):
@@ -132,7 +147,12 @@ def _numba_reason(lines):
 
 
 def _suggestion(error):
-    """The nearest right name where `error` is about a wrong one."""
+    """The nearest right name where `error` is about a wrong one, the right verbs."""
+    if _is_numba(error):
+        kinds = "|".join(kind.__name__ for kind in KINDS)
+        pattern = rf"{_NO_OPERATOR}|\b({kinds})\(|[(\[, ]none[)\],]|of type none"
+        if re.search(pattern, str(error)) and "UnsupportedError" not in str(error):
+            return f"; {_VERBS}"
     if isinstance(error, AttributeError) and error.name:
         return nearest(error.name, dir(error.obj))
     if isinstance(error, NameError) and error.name:

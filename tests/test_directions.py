@@ -1,10 +1,11 @@
 """The vector verbs on all kinds of directions, against what these mean when dense."""
 
+import runpy
+
 import numpy as np
 import pytest
 import torch
 from numba import njit
-from numba.core.errors import TypingError
 from numpy.testing import assert_allclose, assert_array_equal
 
 from benchmark_bilevel.compiled.row_directions import (
@@ -14,6 +15,7 @@ from benchmark_bilevel.compiled.row_directions import (
     one_slice,
     slices,
 )
+from benchmark_bilevel.faults import line_of
 from benchmark_bilevel.methods import (
     add,
     as_variable,
@@ -256,14 +258,26 @@ def test_a_ball_without_bound_changes_nothing():
     assert np.isnan(y[3])
 
 
+@pytest.mark.parametrize("name", ["none", "rows", "mean"])
 @pytest.mark.parametrize(
-    "function", [lambda y, d: y + d, lambda y, d: 0.5 * d, lambda y, d: d - d]
+    "operation",
+    [
+        *("y += d", "y -= 0.1 * d", "y *= d", "y[:] = y + d", "y[:] = y - d"),
+        *("y[:] = -d", "y[:] = abs(d)", "y[:] = d**2", "y[:] = d / 2.0", "y[:] = d"),
+        *("y[0] = d.sum()", "y[0] = np.sum(d)", "y[0] = y @ d"),
+        *("y[:] = np.sign(d)", "y[0] = np.linalg.norm(d)", "y[:] = d > 0"),
+    ],
 )
-def test_other_operators_name_the_verbs(function):
-    with pytest.raises(
-        TypingError, match=r"type Rows is no array: .* descend\(y, -a, d\)"
-    ):
-        njit(function)(Y, DIRECTIONS["rows"]())
+def test_operations_of_arrays_name_the_verbs(tmp_path, name, operation):
+    file = tmp_path / "operations.py"
+    file.write_text(f"import numpy as np\n\n\ndef operate(y, d):\n    {operation}\n")
+    operate = runpy.run_path(file)["operate"]
+    with pytest.raises(Exception) as raised:
+        njit(operate)(Y.copy(), DIRECTIONS[name]())
+    line = line_of(raised.value)
+    assert line.startswith(f"{file}, line 5: numba cannot compile this: ")
+    assert "move a variable by descend(y, a, d)" in line
+    assert "<numerous>" not in line
 
 
 def test_mean_of_many_slices():

@@ -4,7 +4,6 @@ The one place from which the author of a solver imports; docs/add-a-solver.md li
 each does.
 """
 
-from benchmark_bilevel.methods import arithmetic  # noqa: F401, it tells numba
 from benchmark_bilevel.methods.batches import (
     draw_batch,
     draw_blocks,
