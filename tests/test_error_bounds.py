@@ -79,6 +79,7 @@ def test_a_negligible_slope_may_be_left_except_in_fine_losses():
     step = 5e-11  # times its slope, 5e-21
     assert np.isfinite(assess(1 + step, 1 + 2 * step)[0].error)
     assert assess(1 + step, 1 + 2 * step, is_fine=True)[0].error == np.inf
+    assert assess(1.0, 1.0, is_fine=True)[0].error < 1e-14, "nothing is left to go"
 
 
 def test_rounding_is_a_part_of_the_error():
