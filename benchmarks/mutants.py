@@ -40,18 +40,22 @@ LEFT_OUT = "StringReplacer"  # words for people are no numerics
 # The tests that judge a module. In the second group numba compiles nothing, so that what
 # was compiled for one mutant serves for all, `frozen_code`.
 COMPILED = {
-    "methods/batches.py": "test_estimators.py test_hooks.py test_methods.py",
+    "methods/batches.py": "test_batches.py test_estimators.py test_hooks.py "
+    "test_methods.py",
     "methods/estimators.py": "test_penalties.py test_estimators.py test_methods.py",
-    "methods/single_loop.py": "test_estimators.py test_methods.py",
-    "methods/schedules.py": "test_methods.py test_runtimes.py -k 'schedule or exponents'",
+    "methods/single_loop.py": "test_batches.py test_estimators.py test_methods.py",
+    "methods/schedules.py": "test_variance_reduction.py test_methods.py "
+    "test_runtimes.py -k 'schedule or exponents'",
     "methods/variance_reduction.py": "test_variance_reduction.py test_methods.py",
     "oracles/samplers.py": "test_samplers.py",
 }
+EXACT = "test_value_errors.py test_exact.py test_selection.py"
 PLAIN = {
-    "exact/linear_systems.py": "test_exact.py test_value_errors.py test_selection.py",
+    "exact/linear_systems.py": "test_linear_systems.py test_conjugate_gradients.py "
+    + EXACT,
     "exact/metrics.py": "test_columns.py test_ends.py",
-    "exact/newton.py": "test_value_errors.py test_exact.py test_selection.py",
-    "exact/solve.py": "test_value_errors.py test_exact.py test_selection.py",
+    "exact/newton.py": f"test_newton.py test_error_bounds.py {EXACT}",
+    "exact/solve.py": EXACT,
     "oracles/autograd.py": "test_oracles.py test_hooks.py",
 }
 TESTS = COMPILED | PLAIN

@@ -3,6 +3,12 @@
 import numpy as np
 import pytest
 from conftest import dataset, load_solver, real_data
+from derivatives import (
+    check_closed_forms,
+    check_finite_differences,
+    check_hypergradient,
+    check_means,
+)
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit, log_softmax
 from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
@@ -13,7 +19,6 @@ from benchmark_bilevel.exact.solve import Exact
 from benchmark_bilevel.problems import PROBLEMS
 from benchmark_bilevel.verification import run_checks
 from benchmark_bilevel.verification.cases import small_images
-from benchmark_bilevel.verification.probe import STEPS, probe
 from benchmark_bilevel.verification.problems import PROBLEM_CHECKS, kernels
 
 BATCH_SIZE = 64  # divides neither the 599 inner nor the 599 outer samples of digits
@@ -103,48 +108,16 @@ def test_metrics_of_found_labels(digits, generator):
     assert nothing_found["corrupted_auc"] == 0.5
 
 
-def check_equal(found, right, left_out=()):
-    for name in found.keys() - set(left_out):
-        scale = np.abs(right[name]).max(initial=0)
-        assert_allclose(found[name], right[name], atol=1e-12 * scale, err_msg=name)
-
-
 def test_closed_forms_equal_autograd(digits, point):
-    found, found_counts = probe(digits, "numba", [point], BATCH_SIZE)
-    right, counts = probe(digits, "torch", [point], BATCH_SIZE)
-    assert_array_equal(found_counts, counts)
-    for blocks in zip(found[0], right[0], strict=True):
-        check_equal(*blocks)
+    check_closed_forms(digits, point, BATCH_SIZE)
 
 
 def test_mean_over_blocks_is_the_full_batch(digits, point):
-    assert digits.n_inner % BATCH_SIZE != 0
-    (blocks,), _ = probe(digits, "numba", [point], BATCH_SIZE)
-    ((full,),), _ = probe(digits, "numba", [point], "full")
-    check_equal(
-        {name: np.mean([b[name] for b in blocks], 0) for name in full}, full, STEPS
-    )
+    check_means(digits, point, BATCH_SIZE)
 
 
 def test_closed_forms_equal_finite_differences(digits, point, generator):
-    """Along random directions."""
-    z, x, v = point
-    losses = Exact(digits).losses
-    dz, dx = generator.standard_normal(z.size), generator.standard_normal(x.size)
-    h = 1e-5
-
-    def slope(function):
-        return (function(h) - function(-h)) / (2 * h)
-
-    def close(actual, expected):
-        assert_allclose(actual, expected, rtol=1e-6, atol=1e-6 * np.abs(expected).max())
-
-    close(losses.grad(z, x) @ dz, slope(lambda t: losses.inner_value(z + t * dz, x)))
-    close(losses.hvp(z, x, v), slope(lambda t: losses.grad(z + t * v, x)))
-    close(losses.cross(z, x, v) @ dx, slope(lambda t: losses.grad(z, x + t * dx)) @ v)
-    fz, fx = losses.outer_grad(z, x)
-    close(fz @ dz, slope(lambda t: losses.outer_value(z + t * dz, x)))
-    assert not fx.any()
+    check_finite_differences(digits, point, generator)
 
 
 @pytest.mark.parametrize("name", ["soba", "saba", "amigo"])
@@ -162,10 +135,7 @@ def test_runtimes_give_the_same_iterates(digits, name):
 def test_exact_hypergradient_is_the_slope_of_h(digits, generator):
     x = generator.standard_normal(digits.dim_x)
     direction = generator.standard_normal(digits.dim_x)
-    exact, h = Exact(digits), 1e-4
-    values = [exact.evaluate(x + t * direction).value for t in (h, -h)]
-    slope = exact.evaluate(x).hypergradient @ direction
-    assert_allclose((values[0] - values[1]) / (2 * h), slope, rtol=1e-6)
+    check_hypergradient(digits, x, direction, 1e-4)
 
 
 def test_cleaning_finds_wrong_labels(digits):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import dataset, load_solver, real_data
+from derivatives import check_closed_forms, check_finite_differences, check_means
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import minimize
 from sklearn.model_selection import train_test_split
@@ -23,7 +24,7 @@ from benchmark_bilevel.problems.poisoning.scaled_projections import (
     project_row_scaled,
     project_rows_scaled,
 )
-from benchmark_bilevel.verification.probe import STEPS, probe
+from benchmark_bilevel.verification.probe import probe
 
 BATCH_SIZE = 64  # divides neither the 599 inner nor the 599 outer samples of digits
 NORMS = {"l2": 2, "linf": np.inf, "l1": 1}
@@ -262,27 +263,12 @@ def test_data_without_pixels_do_not_fit(name, words):
         PROBLEMS["data-poisoning"].admit(dataset(name))
 
 
-def check_equal(found, right, left_out=()):
-    for name in found.keys() - set(left_out):
-        scale = np.abs(right[name]).max(initial=0)
-        assert_allclose(found[name], right[name], atol=1e-12 * scale, err_msg=name)
-
-
 def test_closed_forms_equal_autograd(digits, point):
-    found, found_counts = probe(digits, "numba", [point], BATCH_SIZE)
-    right, counts = probe(digits, "torch", [point], BATCH_SIZE)
-    assert_array_equal(found_counts, counts)
-    for blocks in zip(found[0], right[0], strict=True):
-        check_equal(*blocks)
+    check_closed_forms(digits, point, BATCH_SIZE)
 
 
 def test_mean_over_blocks_is_the_full_batch(digits, point):
-    assert digits.n_inner % BATCH_SIZE != 0
-    (blocks,), _ = probe(digits, "numba", [point], BATCH_SIZE)
-    ((full,),), _ = probe(digits, "numba", [point], "full")
-    check_equal(
-        {name: np.mean([b[name] for b in blocks], 0) for name in full}, full, STEPS
-    )
+    check_means(digits, point, BATCH_SIZE)
 
 
 def test_a_block_without_poisonable_images(digits, point):
@@ -294,24 +280,7 @@ def test_a_block_without_poisonable_images(digits, point):
 
 
 def test_closed_forms_equal_finite_differences(digits, point, generator):
-    """Along random directions."""
-    z, x, v = point
-    losses = Exact(digits).losses
-    dz, dx = generator.standard_normal(z.size), generator.standard_normal(x.size)
-    h = 1e-5
-
-    def slope(function):
-        return (function(h) - function(-h)) / (2 * h)
-
-    def close(actual, expected):
-        assert_allclose(actual, expected, rtol=1e-6, atol=1e-6 * np.abs(expected).max())
-
-    close(losses.grad(z, x) @ dz, slope(lambda t: losses.inner_value(z + t * dz, x)))
-    close(losses.hvp(z, x, v), slope(lambda t: losses.grad(z + t * v, x)))
-    close(losses.cross(z, x, v) @ dx, slope(lambda t: losses.grad(z, x + t * dx)) @ v)
-    fz, fx = losses.outer_grad(z, x)
-    close(fz @ dz, slope(lambda t: losses.outer_value(z + t * dz, x)))
-    assert not fx.any()
+    check_finite_differences(digits, point, generator)
 
 
 def test_exact_evaluation_by_conjugate_gradients(digits, point, monkeypatch):
