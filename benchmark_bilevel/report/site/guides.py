@@ -136,7 +136,7 @@ class PageRenderer(mistune.HTMLRenderer):
         return f'<div class="scroll" tabindex="0"><table>{text}</table></div>\n'
 
     def table_cell(self, text, align=None, head=False):
-        tag = 'th scope="col"' if head else "td"
+        tag = 'th scope="col"' if head and text else "td"
         return f"<{tag}>{text}</{tag[:2]}>\n"
 
     def link(self, text, url, title=None):
