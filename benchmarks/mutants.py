@@ -53,7 +53,7 @@ EXACT = "test_value_errors.py test_exact.py test_selection.py"
 PLAIN = {
     "exact/linear_systems.py": "test_linear_systems.py test_conjugate_gradients.py "
     + EXACT,
-    "exact/metrics.py": "test_columns.py test_ends.py",
+    "exact/metrics.py": "test_evaluator.py test_columns.py test_ends.py",
     "exact/newton.py": f"test_newton.py test_error_bounds.py {EXACT}",
     "exact/solve.py": EXACT,
     "oracles/autograd.py": "test_oracles.py test_hooks.py",
