@@ -56,7 +56,7 @@ PLAIN = {
     "exact/metrics.py": "test_evaluator.py test_columns.py test_ends.py",
     "exact/newton.py": f"test_newton.py test_error_bounds.py {EXACT}",
     "exact/solve.py": EXACT,
-    "oracles/autograd.py": "test_oracles.py test_hooks.py",
+    "oracles/autograd.py": "test_autograd.py test_oracles.py test_hooks.py",
 }
 TESTS = COMPILED | PLAIN
 
