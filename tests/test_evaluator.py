@@ -58,3 +58,12 @@ def test_first_points_are_evaluated_once_and_others_from_the_last(
         del calls[1:]
     evaluator.metrics(z, x + 3, 0)
     assert calls[1][:2] == (None, None), "of another point nothing is remembered"
+
+
+def test_a_reason_is_told_once_a_run(quadratic):
+    evaluator, (z, x) = Evaluator(quadratic), quadratic.initial_point()
+    for _ in range(2):  # runs
+        evaluator.metrics(z, x, 0)
+        with pytest.warns(RuntimeWarning, match="later reasons are not told"):
+            evaluator.metrics(z, x + 1e200, 1)
+        evaluator.metrics(z, x + 1e200, 2)  # a second warning would be an error
