@@ -54,6 +54,7 @@ class Objective(CheckedParameters, BaseObjective):
         "pip::pandas",
         "pip::plotly",
         "pip::pooch",
+        "pip::pygments",
         "pip::scikit-learn",
         "pip::scipy",
         "pip::threadpoolctl",

@@ -24,7 +24,8 @@ class Solver(BilevelSolver):
     reduction : float
         r in (0, 1].
     max_solver_steps : int
-        At most so many steps of each solve.
+        At most so many steps of each solve. The next iteration goes on from there, so
+        that a solve cut short does not change where x rests.
 
     References
     ----------
@@ -37,7 +38,7 @@ class Solver(BilevelSolver):
     parameters = {
         "tolerance": [1e-3],
         "reduction": [0.9],
-        "max_solver_steps": [10_000],
+        "max_solver_steps": [1_000],
         "batch_size": ["full"],
         "outer_batch_size": ["full"],
     }

@@ -21,7 +21,9 @@ class Solver(BilevelSolver):
     table holding the last value on each mini-batch (see SFFBA). With some probability,
     and at the start, D_v = H v + ∇z f and D_x = J v + ∇x f are those of all samples; else
     D ← D + D_ij − old D_ij (see SPABA). "Old" is at the previous (z, v, x), all three
-    move at the same time, and steps are constant.
+    move at the same time, and steps are constant. (The estimator of a variable is no
+    parameter: what the state holds and what a step draws and counts depend on it, so
+    that one text with SFFBA, SPABA and SRBA would branch at each of these.)
 
     Parameters
     ----------

@@ -5,13 +5,15 @@ import subprocess
 
 import pandas as pd
 import pytest
+import synthetic_results as synthetic
 from benchopt.benchmark import Benchmark
 from click.testing import CliRunner
 from conftest import ROOT, copy_of_the_benchmark
+from pyarrow import parquet
 
 from benchmark_bilevel.__main__ import main
 from benchmark_bilevel.provenance import changed_files
-from benchmark_bilevel.report.complete import cells
+from benchmark_bilevel.report.complete import cells, publish
 
 BROKEN = """
 from benchmark_bilevel.solver import BilevelSolver
@@ -89,6 +91,14 @@ def test_cells_that_are_asked_for(tmp_path):
     assert counts.to_dict() == {"breast_cancer": 9, "quadratic": 18, "gone": 18}
     assert table["solver"].nunique() == 3
     assert sorted(table["repetition"].unique()) == [0, 1, 2]
+
+
+def test_published_files_are_smaller_and_have_the_same_content(tmp_path):
+    path = synthetic.write(synthetic.cells(), tmp_path / "a.parquet")
+    published = publish(path, tmp_path / "results")
+    content, expected = map(parquet.read_table, (published, path))
+    assert content.equals(expected, check_metadata=True)
+    assert published.stat().st_size < 0.9 * path.stat().st_size
 
 
 def test_incomplete_results_leave_the_older_file(checkout):

@@ -77,18 +77,23 @@ def test_a_curve_is_level_from_its_start_to_the_first_measurement(runs):
 def test_svg_files_are_shortened_and_their_texts_are_not(tmp_path):
     figure = Figure()
     figure.subplots().plot(np.geomspace(1, 9, 5), "o-")
-    figure.suptitle("M 0.12345 L <g")
+    figure.suptitle('M 0.12345 L <g style="a" style="a"')
     path = tmp_path / "a.svg"
     look.save(figure, path)
     found = ElementTree.parse(path)
     tags = {tag: [] for tag in ("text", "path", "use")}
     for element in found.iter():
         tags.get(element.tag.rpartition("}")[2], []).append(element)
-    assert "M 0.12345 L <g" in [text.text for text in tags["text"]]
+    assert 'M 0.12345 L <g style="a" style="a"' in [each.text for each in tags["text"]]
     numbers = " ".join(each.get("d") for each in tags["path"])
-    assert len(re.findall(r"\d\.\d\d\b", numbers)) > 5
-    assert not re.search(r"\d\.\d{3}", numbers)
+    assert len(re.findall(r"\d\.\d\d?\b", numbers)) > 5
+    assert not re.search(r"\d\.\d{3}|\d\d\.\d\d", numbers)
     assert len(tags["use"]) > 5 and all(use.get("style") is None for use in tags["use"])
+    rules = "".join(each.text for each in found.iter() if each.tag.endswith("style"))
+    used = {each.get("class") for each in found.iter()} - {None}
+    assert used and used == set(re.findall(r"\.(s\d+) ", rules))
+    named = {f"#{each.get('id')}" for each in found.iter() if each.get("id")}
+    assert {use.get("href") for use in tags["use"]} <= named
 
 
 def test_the_picture_begins_where_something_happens(runs):

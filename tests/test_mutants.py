@@ -295,6 +295,20 @@ MUTANTS = {
         directions,
         "after iteration 1",
     ),
+    "BSA moves x before z": (
+        "bsa",
+        "solver",
+        [
+            ("        sgd(inner, z, x, steps.inner, n_steps)\n", ""),
+            (
+                "        outer.descend(x, steps.outer, h)\n",
+                "        outer.descend(x, steps.outer, h)\n"
+                "        sgd(inner, z, x, steps.inner, n_steps)\n",
+            ),
+        ],
+        directions,
+        "direction of x after iteration 0",
+    ),
     "SMB averages both directions": (
         "smb",
         "solver",
@@ -316,6 +330,18 @@ MUTANTS = {
         [
             ("copy(z), copy(x), copy(v)", "zeros_like(z), zeros_like(x), copy(v)"),
             ("if t == 0:", "if t < 0:"),
+        ],
+        directions,
+        "direction of x",
+    ),
+    "SUSTAIN's old point at 0": (
+        "sustain",
+        "solver",
+        [
+            ("copy(z), copy(x)", "zeros_like(z), zeros_like(x)"),
+            ("if t == 0:", "if t < 0:"),
+            ("storm_momentum(t, inner_weight, step_exponent)", "inner_weight"),
+            ("storm_momentum(t, outer_weight, step_exponent)", "outer_weight"),
         ],
         directions,
         "direction of x",
@@ -637,6 +663,14 @@ FORGETFUL = {
             "                draw_hypergradient(inner, outer, n_neumann),\n",
         ),
     ),
+    "SUSTAIN's d of other samples at the old point": (
+        "sustain",
+        (
+            "inner, outer, z_old, x_old, linear_step, samples",
+            "inner, outer, z_old, x_old, linear_step, "
+            "draw_hia_hypergradient(inner, outer, n_terms)",
+        ),
+    ),
     "VRBO's u of other samples at the old point": (
         "vrbo",
         ("inner.grad(z_old, x_old, i)", "inner.grad(z_old, x_old, inner.draw())"),
@@ -689,7 +723,7 @@ def test_lengths_that_are_ignored_fail(tmp_path, solver, edits):
 
 
 @pytest.mark.parametrize("name", ["step_exponent", "outer_exponent"])
-@pytest.mark.parametrize("solver", ["soba", "mrbo", "ttsa"])
+@pytest.mark.parametrize("solver", ["soba", "mrbo", "ttsa", "biadam", "f2sa"])
 def test_other_default_exponents_fail(tmp_path, solver, name):
     mutant = torch_mutant(
         tmp_path, solver, (f'"{name}": [0.', f'"{name}": [0.1')

@@ -171,9 +171,11 @@ def test_parameters_of_all_solvers_on_a_problem():
     runs = synthetic.cells(("SOBA", "SABA"), (0.1, 0.5), 2)
     is_saba = runs["solver_name"].str.startswith("SABA")
     runs["p_solver_memory"] = is_saba.where(is_saba, None)
+    runs["p_solver_max_iterations"] = 1e12  # as in earlier files, no limit
     found = settings_on(prepare(runs), PROBLEM)
     assert found.columns == ["step_size"]
-    assert found.same == {"batch_size": "64", "max_oracle_calls": "inf"}
+    limits = dict.fromkeys(("max_oracle_calls", "max_iterations"), "None")
+    assert found.same == {"batch_size": "64", **limits}
     rows = {label: (texts, others) for _, label, texts, others in found.rows}
     assert rows["SABA step_size=1"] == (["1"], "memory=True")
     assert rows["SOBA step_size=0.5"] == (["0.5"], "")
@@ -184,13 +186,13 @@ def test_parameters_of_a_solver_on_all_problems(suite):
     runs = [synthetic.cells(("SOBA",), (0.1, 0.5), 2)]
     runs.append(synthetic.cells(("SOBA",), (0.3,), 2, dataset="covtype"))
     runs = prepare(pd.concat(runs, ignore_index=True))
-    problems = list(runs["problem"].unique())
+    ran_on = [(runs, problem) for problem in runs["problem"].unique()]
     classes = {solver.name: solver for solver in suite.get_solvers()}
-    found = settings_of(runs, "SOBA", problems, classes["SOBA"])
+    found = settings_of("SOBA", ran_on, classes["SOBA"])
     found = {name: (default, values) for name, default, values in found}
     assert found["step_size"] == ("0.1", ["0.5", "0.3"])
     assert found["batch_size"] == ("64", ["64", "64"])
-    assert settings_of(runs, "SOBA", problems, None)[0][1] == ""
+    assert settings_of("SOBA", ran_on, None)[0][1] == ""
 
 
 def test_solvers_are_in_groups(suite):

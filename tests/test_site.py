@@ -127,9 +127,11 @@ def plots_in(site, name):
     text = (site / "data" / f"{name}.js").read_text()
     assert "<" not in text
     found = re.findall(r"window\.\w+ = (.*);\n", text)
-    plots, lists, metadata = map(json.loads, found)
+    plots, lists, looks, metadata = map(json.loads, found)
     for figures in plots.values():
         for trace in (trace for figure in figures.values() for trace in figure["data"]):
+            if "look" in trace:  # no row of a table
+                trace.update(looks[trace["look"]])
             for name in LISTS & set(trace):
                 trace[name] = lists[trace[name]]
     return plots, metadata["plot_configs"]
@@ -288,7 +290,7 @@ def test_the_pages_say_how_a_result_was_made(site):
     assert "3 of 3 diverged" in (site / "solver-vrbo.html").read_text()
     figure = (site / "figures" / "targets-reached-seconds.svg").read_text()
     assert "(3 of 3 diverged)" in figure
-    assert "def step(" in (site / "solver-saba.html").read_text(), "its code"
+    assert ">step</span>(" in (site / "solver-saba.html").read_text(), "its code"
 
 
 def test_docstrings_become_html():
@@ -785,6 +787,20 @@ def test_the_tables_sort(site, browser):
     *known, last = browser.execute_script(values)
     assert last == "", "VRBO was not run there"
     assert [float(value) for value in known] == sorted(float(value) for value in known)
+
+
+def test_code_is_copied_by_its_button(site, browser):
+    browser.get((site / "solver-saba.html").as_uri())
+    browser.execute_script(
+        """navigator.clipboard.writeText = async (text) => (window.taken = text);"""
+    )
+    blocks = browser.find_elements("css selector", "pre:not(.formula)")
+    buttons = browser.find_elements("css selector", ".copied > pre + button")
+    assert len(buttons) == len(blocks) > 0 and buttons[-1].text == "Copy"
+    buttons[-1].click()
+    wait(lambda: browser.execute_script("return window.taken"))
+    taken = browser.execute_script("return window.taken")
+    assert "def step(" in taken and taken == blocks[-1].get_attribute("textContent")
 
 
 def test_the_matrix_has_other_targets_and_costs(site, browser):

@@ -16,6 +16,7 @@ from benchmark_bilevel.report.names import FileNames
 from benchmark_bilevel.report.origins import pages_address
 from benchmark_bilevel.report.reading import read
 from benchmark_bilevel.report.site.citations import cited, suite_bibtex
+from benchmark_bilevel.report.site.code import code
 from benchmark_bilevel.report.site.content import problem_pages
 from benchmark_bilevel.report.site.docstrings import as_html
 from benchmark_bilevel.report.site.files import result_files
@@ -72,9 +73,50 @@ def test_all_formulas_of_problems_become_mathematics(name):
 def test_subscripts_in_running_texts():
     html = with_scripts("z_T(x) and a'_ij, not n_inner, 10^−3 (t + 1)^(−1/2) <i>_1")
     assert html == (
-        "<i>z</i><sub>T</sub>(x) and <i>a&#39;</i><sub>ij</sub>, not n_inner, "
-        "10<sup>−3</sup> (t + 1)<sup>−1/2</sup> &lt;i&gt;_1"
+        "<i>z</i><sub><i>T</i></sub>(<i>x</i>) and <i>a&#39;</i><sub><i>ij</i></sub>, not "
+        "n_inner, 10<sup>−3</sup> (<i>t</i> + 1)<sup>−1/2</sup> &lt;i&gt;_1"
     )
+
+
+@pytest.mark.parametrize(
+    "text, html",
+    [
+        ("∇²zz g_i v", "∇²<sub>zz</sub> g<sub>i</sub> v"),
+        ("∇h, H⁻¹∇z f", "∇h, H⁻¹∇<sub>z</sub> f"),
+        (
+            "Σ_{q=0}^{Q} H_{B_j}",
+            "Σ<sub>q=0</sub><sup>Q</sup> H<sub>B<sub>j</sub></sub>",
+        ),
+        ("c₂η_0² at x0", "c<sub>2</sub>η<sub>0</sub>² at x<sub>0</sub>"),
+        ("½ vᵀHv", "½ v<sup>⊤</sup>Hv"),
+        ("old_i − x_old", "old<sub>i</sub> − x<sub>old</sub>"),
+    ],
+)
+def test_notation_of_running_text_is_set(text, html):
+    found = with_scripts(text)
+    assert re.sub("</?i>", "", found) == html and "<i>" in found
+
+
+def test_words_of_one_letter_are_no_variables():
+    text = "A problem's x; e.g. a step of L-BFGS-B in I"
+    assert with_scripts(text) == text.replace("'", "&#39;").replace("x", "<i>x</i>")
+    assert with_scripts("a ← A − I") == "<i>a</i> ← <i>A</i> − I"
+
+
+def test_code_has_classes_and_stays_the_code():
+    text = 'def step(z):  # < one\n    """Text."""\n    return z, 0.5\n\n'
+    html = code(text, "python")
+    root = ElementTree.fromstring(html)
+    assert "".join(root.itertext()) == text
+    kinds = {word.get("class"): word.text for word in root.iter("span")}
+    assert kinds == {
+        "keyword": "return",
+        "name": "step",
+        "comment": "# < one",
+        "text": '"""Text."""',
+        "constant": "0.5",
+    }
+    assert code("a < b", "no language") == code("a < b", "text")
 
 
 # --- papers -----------------------------------------------------------------------------

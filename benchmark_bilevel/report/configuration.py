@@ -87,11 +87,12 @@ def _differences(today, rows, column, prefix):
 
 def _settings(row, keys):
     """Texts of the parameters `keys`; limits that are none are all the same."""
-    return tuple(_limit(key, row[key]) for key in keys)
+    return tuple(limit_text(key, row[key]) for key in keys)
 
 
-def _limit(key, text):
+def limit_text(name, text):
+    """The text of a parameter; of a limit so high that it is none, ``"None"``."""
     try:
-        return "None" if float(text) >= NO_LIMIT.get(key, math.inf) else text
+        return "None" if float(text) >= NO_LIMIT.get(name, math.inf) else text
     except ValueError:
         return text

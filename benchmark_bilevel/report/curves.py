@@ -11,6 +11,7 @@ from benchmark_bilevel.report.results import (
     ends_by_variant,
     prepare,
     remembered,
+    runs_of,
 )
 
 QUANTILES = (0.2, 0.8)
@@ -160,8 +161,8 @@ def split_runs(rows, axis_column, column):
     runs = {}
     columns = [axis_column, column, "objective_iterations"]
     keys = ["variant", "idx_rep", "end"]
-    for (name, _, end), run in rows.groupby(keys, sort=False)[columns]:
-        x, y, iterations = run.to_numpy(float).T
+    for (name, _, end), run in runs_of(rows, keys, columns):
+        x, y, iterations = run.T
         # A plain solver counts none: its points are those of benchopt's schedule.
         point = np.where(np.isnan(iterations), np.arange(len(x)), iterations)
         # benchopt's clock shows some microseconds before the first iteration.

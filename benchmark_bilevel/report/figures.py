@@ -12,6 +12,7 @@ from benchmark_bilevel.report.panels import all_panels
 LEGENDS = ("ends", "below", "none")
 TOP, BOTTOM, RIGHT = 0.13, 0.42, 0.1  # inches around the axes
 TITLE = 0.17
+LABEL = 0.36  # inches, of two lines beside an axis
 ROW = 0.15  # inches, of a legend
 
 
@@ -87,7 +88,7 @@ def compose(panels, layout=(1, 1), width=COLUMN, legend="ends", height=HEIGHT):
     all_axes = [figure.add_axes((0, 0, 1, 1), label=str(k)) for k in range(len(panels))]
     all_names = [panel.draw(ax) for panel, ax in zip(panels, all_axes, strict=True)]
     texts = [name.text for names in all_names for name in names]
-    left = max(panel.left for panel in panels)
+    left = max(max(panel.left for panel in panels), *map(_left, all_axes))
     right = RIGHT + (0.08 + inches(texts) if legend == "ends" and texts else 0.0)
     top = TOP + (TITLE if len(panels) > 1 else 0.0)
     by_text = {name.text: name.artist for names in all_names for name in names}
@@ -115,6 +116,13 @@ def compose(panels, layout=(1, 1), width=COLUMN, legend="ends", height=HEIGHT):
             borderaxespad=0.1,
         )
     return figure
+
+
+def _left(ax):
+    """Inches that the numbers of the vertical axis and its label take."""
+    numbers = ax.yaxis.get_major_locator().tick_values(*ax.get_ylim())
+    texts = ax.yaxis.get_major_formatter().format_ticks(numbers)
+    return LABEL + inches(texts) if ax.get_ylabel() else 0.0
 
 
 def _legend_size(texts, available):

@@ -1,7 +1,6 @@
 """What all figures have in common: fonts, sizes, the scales of axes and their labels."""
 
 import math
-import re
 from functools import wraps
 
 import matplotlib.pyplot as plt
@@ -11,6 +10,8 @@ from matplotlib.ticker import (
     MaxNLocator,
     NullLocator,
 )
+
+from benchmark_bilevel.report.svg import shorter
 
 COLUMN = 3.35  # inches: the column of a two-column page
 HEIGHT = 2.2  # inches, of a panel
@@ -39,17 +40,6 @@ NO_METADATA = {
     "pdf": {"CreationDate": None},
     "svg": dict.fromkeys(("Creator", "Date", "Format", "Type")),
 }
-# In SVG: decimals after the second, names of groups, turns by nothing, spaces in paths.
-SHORTER = (
-    (r"(?<=\d\.\d\d)\d+", ""),
-    (r'^<g id="[^"]*"', "<g"),
-    (r' transform="rotate\(-0 [^)]*\)"', ""),
-    (r"([ML]) (?=[\d-])", r"\1"),
-)
-# Groups of markers of one style.
-MARKERS = re.compile(
-    r'(<g(?: clip-path="[^"]*")?)>\n((?:<use [^>]*( style="[^"]*")/>\n)+)'
-)
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -68,29 +58,7 @@ def save(figure, path):
     """Write `figure`; equal figures give equal files."""
     figure.savefig(path, dpi=200, metadata=NO_METADATA.get(path.suffix[1:]))
     if path.suffix == ".svg":
-        path.write_text(_shorter(path.read_text(encoding="utf-8")), encoding="utf-8")
-
-
-def _shorter(svg):
-    """The same picture in half the characters.
-
-    matplotlib writes coordinates to a millionth of a point, and the style of a curve at
-    each of its markers.
-    """
-    lines = []
-    for line in svg.split("\n"):
-        # What is behind a tag is a text, which stays as it is.
-        tag, sign, text = line.strip(" ").partition(">")
-        for pattern, replacement in SHORTER:
-            tag = re.sub(pattern, replacement, tag)
-        lines.append(tag + sign + text)
-    svg = re.sub(r"(?<=\d)\n(?=[LQCz])", "", "\n".join(lines))
-    return MARKERS.sub(_styled_once, svg)
-
-
-def _styled_once(found):
-    group, markers, style = found.groups()
-    return f"{group}{style}>\n{markers.replace(style, '')}"
+        path.write_text(shorter(path.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def power(exponent):

@@ -57,10 +57,10 @@ def all_panels(results, linear=False):
             yield panel._replace(
                 name=file_name(problem, panel.name), title=f"{title}: {panel.title}"
             )
-        points = sensitivity(results, problem)
-        if points:
-            draw = partial(draw_sensitivity, points=points)
-            yield Panel(file_name(problem, "step size"), title, draw)
+        found = step_panel(results, problem)
+        if found:
+            name = file_name(problem, found.name)
+            yield found._replace(name=name, title=title)
     for axis in AXES:
         for panels in (target_panels, profile_panels):
             for name, title, draw in panels(results, axis):
@@ -153,7 +153,10 @@ def end_panels(results, problem, solver=None):
 
 
 def variant_panels(results, problem):
-    """The curves of all parameters of each solver that ran with several, in seconds."""
+    """The curves of all parameters of each solver that ran with several, in seconds.
+
+    Of the first `LEADERS` of them in the table.
+    """
     metric = main_metric(results, problem)
     if metric is None:
         return []
@@ -177,7 +180,19 @@ def variant_panels(results, problem):
                 by_label=True,
             )
             panels.append(Panel(f"variants {solver}", solver, draw))
-    return panels
+    return panels[:LEADERS]
+
+
+def step_panel(results, problem):
+    """The ends against the step size; None if no solver ran with several.
+
+    Those of the first `LEADERS` of the table that did.
+    """
+    points = sensitivity(results, problem)
+    best = [name for name in best_rows(results, problem)["solver"] if name in points]
+    shown = {name: points[name] for name in best[:LEADERS]}
+    draw = partial(draw_sensitivity, points=shown)
+    return Panel("step size", problem, draw) if shown else None
 
 
 def _settings(curve, place):

@@ -117,23 +117,44 @@ def prepare(results):
     if "variant" in results:
         return results
     results = results.assign(file=results.get("file", "")).reset_index(drop=True)
-    for name in {*NUMBERS} - {*results}:
-        results[name] = np.nan
+    missing = [name for name in NUMBERS if name not in results]
+    # The copy is one table, which more columns can be added to at no cost.
+    results = results.reindex(columns=[*results, *missing]).copy()
     for name in ("solver_description", "file_solver"):
         texts = results.get(name, pd.Series("", results.index))
-        results[name] = texts.fillna("").astype(str)
-    kinds = kind_names(results["p_obj_problem"].unique())
-    results["kind"] = results["p_obj_problem"].map(kinds)
-    results["problem"] = problem_names(results)
-    results["title"] = problem_titles(results)
-    results["solver"] = results["solver_name"].map(base_name).astype(object)
-    results["variant"] = selectors(results, "solver_name", "p_solver_")
-    results["label"] = ""
-    for _, runs in results.groupby("problem", sort=False):
+        results[name] = texts.fillna("").astype(str).astype(object)
+    cells, cell_of = _cells(results)
+    kinds = kind_names(cells["p_obj_problem"].unique())
+    cells["kind"] = cells["p_obj_problem"].map(kinds)
+    cells["problem"] = problem_names(cells)
+    cells["title"] = problem_titles(cells)
+    cells["solver"] = cells["solver_name"].map(base_name)
+    cells["variant"] = selectors(cells, "solver_name", "p_solver_")
+    cells["label"] = ""
+    for _, runs in cells.groupby("problem", sort=False):
         labels = short_names(runs, "solver_name", "p_solver_")
-        results.loc[runs.index, "label"] = labels
+        cells.loc[runs.index, "label"] = labels
+    for name in ("kind", "problem", "title", "solver", "variant", "label"):
+        texts = cells[name].to_numpy(object)[cell_of]
+        results[name] = pd.Series(texts, dtype=object)
     results["end"] = _ends(results)
     return results
+
+
+def _cells(results):
+    """What was run, a row each without its repetitions, and which one each row is of."""
+    columns = [
+        n for n in results if n == "file" or n.endswith("_name") or n[:2] == "p_"
+    ]
+    cell_of = np.zeros(len(results), int)
+    for name in columns:
+        values = results[name]
+        # True is equal to 1, and lists have no hash: their texts are compared.
+        values = values.map(repr) if values.dtype == object else values
+        codes, known = pd.factorize(values, use_na_sentinel=False)
+        cell_of = pd.factorize(cell_of * len(known) + codes)[0]
+    first = np.unique(cell_of, return_index=True)[1]
+    return results.loc[first, columns].reset_index(drop=True), cell_of
 
 
 def _ends(results):
@@ -151,6 +172,25 @@ def _ends(results):
         said = said.map(known).fillna("cut")
         ends = said.where(said != "", ends)
     return ends.reindex(pd.MultiIndex.from_frame(results[RUN])).to_numpy()
+
+
+def runs_of(rows, keys, columns):
+    """Pairs: the `keys` of a run, and the array of the `columns` of its rows.
+
+    Parameters
+    ----------
+    rows : DataFrame
+    keys : list of str
+        Columns that tell the runs apart.
+    columns : list of str
+        Of numbers.
+    """
+    number = rows.groupby(keys, sort=False).ngroup().to_numpy()
+    order = np.argsort(number, kind="stable")
+    starts = np.flatnonzero(np.diff(number[order], prepend=-1))
+    names = rows[keys].iloc[order[starts]].itertuples(index=False, name=None)
+    values = rows[columns].to_numpy(float)[order]
+    return zip(names, np.split(values, starts)[1:], strict=True)
 
 
 @remembered

@@ -3,7 +3,9 @@
 from typing import NamedTuple
 
 from benchmark_bilevel.parameters import defaults
+from benchmark_bilevel.report.configuration import limit_text
 from benchmark_bilevel.report.names import parameter_text, parameters_of, rounded
+from benchmark_bilevel.report.results import remembered
 from benchmark_bilevel.report.tables import best_rows, summary
 
 
@@ -15,11 +17,12 @@ class Settings(NamedTuple):
     same: dict  # the value of each parameter that all have alike
 
 
-def _by_variant(rows):
-    """From a variant to the dict of its parameters' texts."""
-    first = rows.drop_duplicates("variant")
+@remembered
+def _by_variant(results, problem):
+    """From a variant on `problem` to the dict of its parameters' texts."""
+    first = results[results["problem"] == problem].drop_duplicates("variant")
     return {
-        first["variant"][index]: values
+        first["variant"][index]: {k: limit_text(k, text) for k, text in values.items()}
         for _, table in parameters_of(first, "solver_name", "p_solver_")
         for index, values in table.to_dict("index").items()
     }
@@ -27,8 +30,7 @@ def _by_variant(rows):
 
 def settings_on(results, problem):
     """The `Settings` of all runs on `problem`, in the order of the table."""
-    rows = results[results["problem"] == problem]
-    of_variant = _by_variant(rows)
+    of_variant = _by_variant(results, problem)
     table = summary(results, problem)
     owners, values = {}, {}
     for variant, own in of_variant.items():
@@ -55,15 +57,14 @@ def settings_on(results, problem):
     return Settings(columns, lines, same)
 
 
-def settings_of(results, solver, problems, solver_class):
+def settings_of(solver, ran_on, solver_class):
     """The parameters of `solver`: its defaults, and its best ones on each problem.
 
     Parameters
     ----------
-    results : DataFrame
     solver : str
-    problems : list of str
-        On which it ran.
+    ran_on : list of (DataFrame, str)
+        Results, and a problem in them.
     solver_class : type or None
         None if the benchmark has none of this name.
 
@@ -73,10 +74,9 @@ def settings_of(results, solver, problems, solver_class):
         Name, default ("" where nobody knows), values on the problems.
     """
     chosen = []
-    for problem in problems:
+    for results, problem in ran_on:
         best = best_rows(results, problem).set_index("solver")["name"][solver]
-        rows = results[(results["problem"] == problem) & (results["variant"] == best)]
-        chosen.append(_by_variant(rows)[best])
+        chosen.append(_by_variant(results, problem)[best])
     names = dict.fromkeys(name for own in chosen for name in own)
     known = defaults(solver_class.parameters) if solver_class else {}
     return [

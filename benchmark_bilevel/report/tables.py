@@ -20,7 +20,6 @@ from benchmark_bilevel.report.targets import (
     rank_key,
     reached,
     surviving,
-    with_reference,
 )
 
 
@@ -46,12 +45,16 @@ def summary(results, problem):
     runs = results[results["problem"] == problem]
     ends = ends_by_variant(results)
     has_reference = runs["objective_suboptimality"].notna().any()
-    table = reached(runs) if has_reference else None
     metrics = ("value", "test_accuracy", "test_loss", *known(runs, FURTHER))
+    columns = ["variant", "idx_rep", "end", "label", "solver"]
+    columns += [f"objective_{metric}" for metric in metrics]
+    last = runs[columns].drop_duplicates(["variant", "idx_rep"], keep="last")
+    table = reached(results)
+    table = table[table["problem"] == problem]
+    costs = _costs(table)
     rows = []
-    for name, group in runs.groupby("variant", sort=False):
-        last = group.drop_duplicates("idx_rep", keep="last")
-        spent = last[last["end"] == "budget"]
+    for name, group in last.groupby("variant", sort=False):
+        spent = group[group["end"] == "budget"]
         row = {
             "label": group["label"].iloc[0],
             "solver": group["solver"].iloc[0],
@@ -66,13 +69,10 @@ def summary(results, problem):
             row["median"] = surviving(finals) if len(finals) else math.nan
             row["low"], row["high"] = (surviving(finals, q) for q in QUANTILES)
             row["gap"] = surviving(own["final"] / own["initial"])
-            alive = own[np.isfinite(own["final"])]
-            for axis, target in product(AXES, TARGETS):
-                costs = alive[axis][alive["target"] == target]
-                row[axis, target] = costs.median()
-                # There is nothing between a cost and infinity.
-                for q, side in zip(QUANTILES, ("lower", "higher"), strict=True):
-                    row[axis, target, q] = costs.quantile(q, interpolation=side)
+            row |= {
+                (axis, target, *q): found[axis].get((name, target), math.nan)
+                for (q, found), axis, target in product(costs.items(), AXES, TARGETS)
+            }
         rows.append(row)
     rows.sort(key=lambda row: _order(row, "median" if has_reference else "value"))
     for k, row in enumerate(rows):
@@ -86,6 +86,26 @@ def best_rows(results, problem):
     """The rows of `summary` with each solver's best parameters, the best solver first."""
     table = summary(results, problem)
     return table.drop_duplicates("solver").reset_index(drop=True)
+
+
+def _costs(table):
+    """Medians and quantiles of `reached` over the runs that did not diverge.
+
+    Returns
+    -------
+    dict
+        From () for the median, or (q,), to a dict by axis of dicts by (variant, target).
+    """
+    alive = table[np.isfinite(table["final"])]
+    alive = alive.groupby(["variant", "target"])[list(AXES)]
+    low, high = QUANTILES
+    # There is nothing between a cost and infinity.
+    found = {
+        (): alive.median(),
+        (low,): alive.quantile(low, interpolation="lower"),
+        (high,): alive.quantile(high, interpolation="higher"),
+    }
+    return {q: costs.to_dict() for q, costs in found.items()}
 
 
 def _order(row, key):
@@ -113,15 +133,16 @@ def sensitivity(results, problem):
         From a solver's name to its `Sensitivity`; empty unless some solver ran with
         several steps.
     """
-    runs = with_reference(results)
-    runs = runs[runs["problem"] == problem]
-    if runs.empty or "p_solver_step_size" not in runs:
+    results = prepare(results)
+    table = reached(results)
+    finals = table[(table["problem"] == problem) & (table["target"] == TARGETS[0])]
+    if finals.empty or "p_solver_step_size" not in results:
         return {}
-    finals = reached(runs, (TARGETS[0],))
+    runs = results[results["problem"] == problem]
     steps = runs.drop_duplicates("variant").set_index("variant")["p_solver_step_size"]
     steps = pd.to_numeric(finals["variant"].map(steps), errors="coerce")
     finals = finals.assign(step=steps)
-    ends = ends_by_variant(runs)
+    ends = ends_by_variant(results)
     found = {}
     for solver, rows in finals.groupby("solver", sort=False):
         points, counts = [], []

@@ -20,6 +20,7 @@ from benchmark_bilevel.report.results import (
     ends_by_variant,
     prepare,
     remembered,
+    runs_of,
 )
 
 TARGETS = tuple(10.0**-k for k in range(1, 7))
@@ -56,15 +57,13 @@ def reached(results, targets=TARGETS):
         problem: accuracy_of_reference(runs)
         for problem, runs in results.groupby("problem")
     }
-    columns = ["objective_suboptimality", *(column for column, _ in AXES.values())]
-    used = dict.fromkeys([*KEYS, "end", *columns, "objective_iterations"])
-    results = results.loc[
-        (results["end"] != "cut") & results["objective_suboptimality"].notna(), [*used]
-    ]
+    known = (results["end"] != "cut") & results["objective_suboptimality"].notna()
+    columns = ["objective_suboptimality", "objective_iterations"]
+    columns += [column for column, _ in AXES.values()]
     rows = []
-    for keys, run in results.groupby([*KEYS, "end"], sort=False):
-        gaps, *costs = run[columns].to_numpy(float).T
-        costs[0] = np.where(run["objective_iterations"] == 0, 0.0, costs[0])
+    for keys, run in runs_of(results[known], [*KEYS, "end"], columns):
+        gaps, iterations, *costs = run.T
+        costs[0] = np.where(iterations == 0, 0.0, costs[0])
         gaps = np.maximum(gaps, lowest[keys[0]])
         diverged = keys[-1] == "diverged"
         # Once below a target is enough, as in COCO: the running minimum decides.
@@ -104,6 +103,7 @@ def target_text(target):
     return power(round(math.log10(target)))
 
 
+@remembered
 def with_reference(results):
     """The rows of problems that have a suboptimality."""
     results = prepare(results)

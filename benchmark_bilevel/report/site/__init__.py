@@ -18,8 +18,9 @@ from benchmark_bilevel.report.panels import LEADERS, OTHERS
 from benchmark_bilevel.report.reading import read
 from benchmark_bilevel.report.search_panels import ROUNDING
 from benchmark_bilevel.report.site.citations import cited, suite_bibtex
+from benchmark_bilevel.report.site.code import code
 from benchmark_bilevel.report.site.content import problem_pages, solver_pages
-from benchmark_bilevel.report.site.docstrings import as_html
+from benchmark_bilevel.report.site.docstrings import as_html, inline
 from benchmark_bilevel.report.site.drawings import draw_shares
 from benchmark_bilevel.report.site.files import result_files
 from benchmark_bilevel.report.site.guides import colophon, evidence, guides
@@ -40,6 +41,10 @@ from benchmark_bilevel.report.styles import style
 from benchmark_bilevel.report.targets import TARGETS, target_text
 
 STATIC = Path(__file__).parent / "static"
+SHARED = (
+    *("style.css", "favicon.svg"),
+    *("sort.js", "matrix.js", "search.js", "copy.js"),
+)
 
 
 def build(paths, folder, benchmark, url="", site_url="", log=print):
@@ -83,7 +88,7 @@ def build(paths, folder, benchmark, url="", site_url="", log=print):
 def _write_all(results, paths, folder, benchmark, url, site_url, log):
     for name in ("data", "figures"):
         (folder / name).mkdir()
-    for name in ("style.css", "sort.js", "matrix.js", "search.js", "favicon.svg"):
+    for name in SHARED:
         shutil.copyfile(STATIC / name, folder / name)
     write_scripts(folder)
     write_viewer(folder)
@@ -93,12 +98,11 @@ def _write_all(results, paths, folder, benchmark, url, site_url, log):
     for file in files:
         log(f"{path_of[file.name].name}: result page")
         shutil.copyfile(path_of[file.name], folder / file.data)
-        runs = results[results["file"] == file.name]
-        controls[file.name] = write_result_data(runs, file, folder, benchmark)
+        controls[file.name] = write_result_data(file, folder, benchmark)
 
     log("figures")
     drawn, names = folder / "figures", FileNames()
-    standing = standings(results)
+    standing = {key: one for f in files for key, one in standings(f.results).items()}
     problems = problem_pages(results, files, drawn, names)
     solvers = solver_pages(results, problems, standing, benchmark, drawn, names)
     shares = draw_shares(results, drawn, names)
@@ -120,7 +124,7 @@ def _write_all(results, paths, folder, benchmark, url, site_url, log):
         "site_url": site_url,
         "colophon": [(text.title, text.path) for text in more],
         "evidence": proofs,
-        "viewers": write_curves(results, problems, groups, folder, names),
+        "viewers": write_curves(problems, groups, folder, names),
     }
     pages = Pages(templates, shared)
     answer = _answer(results, problems, solvers, standing)
@@ -174,8 +178,10 @@ def _templates(url, solver_paths):
     )
     environment.filters.update(
         color=lambda name: _hex(style(name)),
+        code=code,
         cost=cost,
         doc=as_html,
+        inline=inline,
         math=partial(from_latex, display="block"),
         plain=plain,
         scientific=scientific,

@@ -123,8 +123,8 @@ def problem_pages(results, files, folder, names):
     pages = []
     for kind, rows in results.groupby("kind", sort=False):
         cases = [
-            _case(results, case, runs, by_name[runs["file"].iloc[0]], folder, names)
-            for case, runs in rows.groupby("problem", sort=False)
+            _case(case, by_name[name], folder, names)
+            for name, case in rows[["file", "problem"]].drop_duplicates().to_numpy()
         ]
         found = PROBLEMS.get(rows["p_obj_problem"].iloc[0])
         text = (found.__doc__ or "") if found else ""
@@ -133,7 +133,9 @@ def problem_pages(results, files, folder, names):
     return pages
 
 
-def _case(results, case, runs, file, folder, names):
+def _case(case, file, folder, names):
+    results = file.results
+    runs = results[results["problem"] == case]
     table = summary(results, case)
     has_reference = bool(runs["objective_suboptimality"].notna().any())
     shown = known(runs, {"test_accuracy": METRICS["test_accuracy"], **FURTHER})
@@ -180,13 +182,15 @@ def solver_pages(results, problems, standing, benchmark, folder, names):
             {
                 "page": page,
                 "case": case,
-                "figure": draw_solver(results, name, case.name, folder, names),
+                "figure": draw_solver(
+                    case.file.results, name, case.name, folder, names
+                ),
                 "standing": standing[case.name, name],
             }
             for page, case in cases
             if (case.name, name) in standing
         ]
-        ran_on = [row["case"].name for row in own]
+        ran_on = [(row["case"].file.results, row["case"].name) for row in own]
         reached = {target for row in own for target in row["case"].targets}
         pages.append(
             SolverPage(
@@ -198,7 +202,7 @@ def solver_pages(results, problems, standing, benchmark, folder, names):
                 source_path=path.as_posix(),
                 rows=own,
                 targets=sorted(reached, reverse=True),
-                settings=settings_of(results, name, ran_on, classes.get(name)),
+                settings=settings_of(name, ran_on, classes.get(name)),
                 calls=calls_of(classes.get(name)),
                 estimate=estimate_text(classes.get(name)),
                 properties=properties_of(classes.get(name)),

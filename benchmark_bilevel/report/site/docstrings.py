@@ -45,9 +45,9 @@ def _paragraphs(text):
             html.append(from_text(inspect.cleandoc(block)))
         elif block.startswith("- "):
             lines = re.split(r"\n(?=- )", block)
-            html.append(_list(_inline(line[2:]) for line in lines))
+            html.append(_list(inline(line[2:]) for line in lines))
         else:
-            html.append(Markup("<p>{}</p>").format(_inline(block)))
+            html.append(Markup("<p>{}</p>").format(inline(block)))
     return Markup("\n").join(html)
 
 
@@ -62,10 +62,10 @@ def _references(text):
 
 
 def _reference(item):
-    html, bibtex = escape(item), []
+    html, bibtex = inline(item), []
     for paper in papers(item):
         link = Markup('<a href="{}">{}</a>').format(paper.address, paper.title)
-        html = html.replace(escape(paper.title), link)
+        html = html.replace(inline(paper.title), link)
         bibtex.append(paper.bibtex)
     if bibtex:
         html += Markup(
@@ -78,13 +78,13 @@ def _terms(text):
     html, lines = [], text.splitlines()
     for indented, group in groupby(lines, lambda line: line.startswith((" ", "\t"))):
         part = " ".join(line.strip() for line in group)
-        tag, form = ("dd", _inline) if indented else ("dt", escape)
+        tag, form = ("dd", inline) if indented else ("dt", escape)
         html.append(Markup(f"<{tag}>{{}}</{tag}>").format(form(part)))
     return Markup("<dl>{}</dl>").format(Markup("").join(html))
 
 
-def _inline(text):
-    """Code between backticks, and subscripts outside it."""
+def inline(text):
+    """HTML of a line: code between backticks, and mathematics outside it."""
     parts = re.split(r"``?([^`]+)``?", text)
     html = [
         Markup("<code>{}</code>").format(part) if k % 2 else with_scripts(part)

@@ -1,27 +1,24 @@
 """The pages' figures: vectors that a browser shows without any script."""
 
-from functools import partial
 from math import isqrt
 from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from benchmark_bilevel.report.drawing import draw_sensitivity
 from benchmark_bilevel.report.figures import compose
 from benchmark_bilevel.report.look import in_look, save
 from benchmark_bilevel.report.metrics import AXES
 from benchmark_bilevel.report.panels import (
-    LEADERS,
     Panel,
     curve_panel,
     end_panels,
     main_metric,
+    step_panel,
     target_panels,
     variant_panels,
 )
 from benchmark_bilevel.report.search_panels import best_panel, plane_panels
-from benchmark_bilevel.report.tables import best_rows, sensitivity
 
 WIDE = {"width": 5.0, "height": 3.0}  # inches
 SMALL = {"width": 2.9, "height": 2.1}  # one of many
@@ -69,20 +66,15 @@ def draw_problem(results, problem, folder, names):
 @in_look
 def draw_variants(results, problem, folder, names):
     """A small `Picture` for each solver that ran with several parameters, by its name."""
-    panels = variant_panels(results, problem)[:LEADERS]
+    panels = variant_panels(results, problem)
     return _each(panels, folder, names, "problem", problem, "variants")
 
 
 @in_look
 def draw_steps(results, problem, folder, names):
     """The ends against the step size; None if no solver ran with several."""
-    points = sensitivity(results, problem)
-    if not points:
-        return None
-    best = [name for name in best_rows(results, problem)["solver"] if name in points]
-    shown = {name: points[name] for name in best[:LEADERS]}
-    panel = Panel("step size", problem, partial(draw_sensitivity, points=shown))
-    return _both(panel, folder, names, "problem", problem, "step size")
+    panel = step_panel(results, problem)
+    return panel and _both(panel, folder, names, "problem", problem, panel.name)
 
 
 @in_look

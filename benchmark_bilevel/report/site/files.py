@@ -11,7 +11,7 @@ from benchmark_bilevel.report.configuration import differences
 from benchmark_bilevel.report.facts import facts
 from benchmark_bilevel.report.names import FileNames
 from benchmark_bilevel.report.origins import codes_of, made_by, repeat_command
-from benchmark_bilevel.report.results import Ends
+from benchmark_bilevel.report.results import RUN, Ends
 
 OPTIONS = ("-d", "-o", "-s", "-r")
 
@@ -21,6 +21,7 @@ class File:
     """A result file: where its pages are, and how it was made."""
 
     name: str
+    results: pd.DataFrame  # all its rows: one object, of which much is remembered
     slug: str  # of its pages
     n_runs: int
     ends: Ends
@@ -62,15 +63,17 @@ def result_files(results, benchmark):
 
 def _file(name, rows, benchmark, slug):
     config = text_below(Path(benchmark.benchmark_dir) / "config", f"{name}.yml")
+    first = rows.drop_duplicates(RUN)
     columns = ["title", "label", "variant"]
     runs = [
         dict(zip(columns, keys, strict=True), ends=Ends.of(group))
-        for keys, group in rows.groupby(columns, sort=False)
+        for keys, group in first.groupby(columns, sort=False)
     ]
     ends = Ends.of(rows)
-    dates = [str(date)[:10] for date in rows.get("run_date", pd.Series()).dropna()]
+    dates = [str(date)[:10] for date in first.get("run_date", pd.Series()).dropna()]
     return File(
         name=name,
+        results=rows,
         slug=slug,
         n_runs=ends.n_runs,
         ends=ends,
@@ -79,10 +82,10 @@ def _file(name, rows, benchmark, slug):
         current={code.fingerprint for code, _ in codes_of(rows)} == {fingerprint()},
         commands=[
             _command(repeat_command(runs))
-            for _, runs in rows.groupby("problem", sort=False)
+            for _, runs in first.groupby("problem", sort=False)
         ],
         config=config,
-        differences=differences(benchmark, config, rows) if config else [],
+        differences=differences(benchmark, config, first) if config else [],
         facts=facts(rows),
         runs=pd.DataFrame(runs),
     )

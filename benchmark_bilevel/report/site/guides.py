@@ -5,11 +5,12 @@ import re
 from dataclasses import dataclass
 
 import mistune
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from mistune.plugins.math import math
 from mistune.plugins.table import table
 
 from benchmark_bilevel.report.names import file_name
+from benchmark_bilevel.report.site.code import code
 from benchmark_bilevel.report.site.mathematics import from_latex
 
 TITLE = re.compile(r"# (.+)\n+")
@@ -115,12 +116,11 @@ class PageRenderer(mistune.HTMLRenderer):
         anchor = re.sub(r"^(?=\d)", "part-", anchor)  # names begin with a letter
         return f'<h{level} id="{anchor}">{text}</h{level}>\n'
 
-    def block_code(self, code, info=None):
+    def block_code(self, text, info=None):
         if info == "math":
-            return (
-                f'<div class="formula" tabindex="0">{from_latex(code, "block")}</div>'
-            )
-        return f'<pre tabindex="0"><code>{escape(code)}</code></pre>\n'
+            formula = from_latex(text, "block")
+            return f'<div class="formula" tabindex="0">{formula}</div>'
+        return f"{code(text, info or 'text')}\n"
 
     def block_math(self, text):
         return self.block_code(text, "math")

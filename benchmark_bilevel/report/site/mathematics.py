@@ -9,6 +9,7 @@ from markupsafe import Markup, escape
 FORMULA = re.compile(r"[\w\s()\[\]|=+−·/.,;'*^<>≤≥←→∈∞∇ΣΠ√½‖ᵀ²³⁻¹×:…-]+")
 LATEX = (
     (r"\s{2,}", r" \\quad "),
+    (r"∇(²?)([xz]{1,2})(?![\w(])", r"\\nabla\1_{\2} "),
     (r"½", r"\\tfrac{1}{2} "),
     (r"([\w)])\*", r"\1^{*}"),
     (r"([\w)‖])⁻¹", r"\1^{-1}"),
@@ -24,12 +25,31 @@ LATEX = (
     (r"(?<![\\\w{])([A-Za-z]{2,})(?![\w}])", r"\\text{ \1 }"),
     (r"−", "-"),
 )
-# After a single letter, which may have a prime: the names of parameters are longer.
-SUBSCRIPT = re.compile(
-    r"(?<![\w.])([^\W\d_](?:&#39;)?)_"
-    r"(?:(\d+|[A-Za-z]{1,2}|old|new)|\{([^{}<>]+)\})(?![A-Za-z0-9_])"
+# In running text, in this order. A letter may have an accent or a prime and no letter
+# beside it: the names of parameters are longer.
+LETTER = r"(?:(?:[A-Za-zÀ-ÿĀ-ſͰ-ϿḀ-ỿ][\u0302\u0303]?)(?:&#39;(?=[\W_]))?)"
+SCRIPTS = (
+    (r"∇(²?)([xz]{1,2})(?![\w(])", r"∇\1<sub>\2</sub>"),
+    (r"(?<![\w.])([vwxyz])0(?!\w)", r"\1<sub>0</sub>"),
+    *2
+    * (
+        (
+            rf"(?<![A-Za-z0-9_.])({LETTER}|old)_(\d+|[A-Za-z]{{1,2}}|old|new)(?![A-Za-z0-9_])",
+            r"\1<sub>\2</sub>",
+        ),
+        (rf"({LETTER})_\{{((?:[^{{}}]|\{{[^{{}}]*\}})+)\}}", r"\1<sub>\2</sub>"),
+    ),
+    (r"\^(?:\(([^()<>]+)\)|\{([^{}]+)\}|([−-]?[\w/]+))", r"<sup>\1\2\3</sup>"),
+    (r"ᵀ", "<sup>⊤</sup>"),
 )
-SUPERSCRIPT = re.compile(r"\^(?:\(([^()<>]+)\)|([−-]?[\w/]+))")
+# A word, unless there is an operator or a script behind it, and signs that stand upright.
+UPRIGHT = r"[aAI](?! ?[←=+−/),⁻<&])|[ΣΠ]"
+VARIABLE = re.compile(
+    r"<[^>]*>|(?<=<sub>)[a-z]{2}(?=</sub>)|(?<=⊤</sup>)[A-Za-z]{2}\b"
+    rf"|(?<![A-Za-z0-9_.’;-])(?!{UPRIGHT}){LETTER}"
+    r"(?![A-Za-z0-9_-]|\.[\w-]|(?<=[A-Z])\. [A-Z])"
+)
+BELOW = {ord("₀") + k: f"<sub>{k}</sub>" for k in range(10)}
 
 
 def from_latex(text, display="inline"):
@@ -68,14 +88,12 @@ def _latex(line):
 
 
 def with_scripts(text):
-    """HTML of a text, with its short subscripts and its exponents set as such."""
-    html = SUBSCRIPT.sub(_lowered, str(escape(text)))
-    return Markup(SUPERSCRIPT.sub(_raised, html))
+    """HTML of a text, with its variables, what is below and above them set as such."""
+    html = str(escape(text)).translate(BELOW)
+    for pattern, replacement in SCRIPTS:
+        html = re.sub(pattern, replacement, html)
+    return Markup(VARIABLE.sub(_italic, html))
 
 
-def _lowered(found):
-    return f"<i>{found[1]}</i><sub>{found[2] or found[3]}</sub>"
-
-
-def _raised(found):
-    return f"<sup>{found[1] or found[2]}</sup>"
+def _italic(found):
+    return found[0] if found[0][0] == "<" else f"<i>{found[0]}</i>"

@@ -1,6 +1,7 @@
 """Pages with all of benchopt's controls: its data and its script, in the site's frame."""
 
 import html
+import json
 import shutil
 from pathlib import Path
 from typing import NamedTuple
@@ -47,13 +48,11 @@ def write_scripts(folder):
     (folder / "interactive.js").write_text("\n".join(parts), encoding="utf-8")
 
 
-def write_result_data(results, file, folder, benchmark):
+def write_result_data(file, folder, benchmark):
     """Write what the page of a result file draws.
 
     Parameters
     ----------
-    results : DataFrame
-        Of this file alone.
     file : files.File
     folder : Path
         The site's root.
@@ -65,7 +64,7 @@ def write_result_data(results, file, folder, benchmark):
         Of the figures that have any data.
     """
     config = benchmark.get_plot_config()
-    plots, options = benchmark.get_plot_data(results, config["plots"])
+    plots, options = benchmark.get_plot_data(file.results, config["plots"])
     plots = {kind: plots[kind] for kind in config["plots"] if _has_data(plots[kind])}
     views = {
         name: view
@@ -74,11 +73,16 @@ def write_result_data(results, file, folder, benchmark):
     }
     metadata = {
         "plot_configs": views,
-        "solvers_description": _tooltips(results, plots),
+        "solvers_description": _tooltips(file.results, plots),
     }
-    pool = Pool()
-    styled = _pooled(update_plot_data_style(plots, plotly=True), pool)
-    data = {"_plots": styled, "_lists": pool.lists, "metadata": metadata}
+    pool, looks = Pool(), {}
+    styled = _pooled(update_plot_data_style(plots, plotly=True), pool, looks)
+    data = {
+        "_plots": styled,
+        "_lists": pool.lists,
+        "_looks": [json.loads(text) for text in looks],
+        "metadata": metadata,
+    }
     # A script, as JSON has no NaN.
     lines = [
         f"window.{name} = {as_script_text(value)};\n" for name, value in data.items()
@@ -91,11 +95,15 @@ def _has_data(figures):
     return any(figure["data"] for figure in figures.values())
 
 
-def _pooled(plots, pool):
-    """`plots`, with indices into `pool` in place of the lists of its curves."""
+def _pooled(plots, pool, looks):
+    """`plots`, with numbers for what several of its curves have in common.
+
+    Their lists are in `pool`; all else, as JSON, is a key of `looks`.
+    """
     return {
         kind: {
-            name: {**figure, "data": [_indices(each, pool) for each in figure["data"]]}
+            name: figure
+            | {"data": [_indices(each, pool, looks) for each in figure["data"]]}
             if figure["type"] == "scatter"
             else figure
             for name, figure in figures.items()
@@ -104,20 +112,22 @@ def _pooled(plots, pool):
     }
 
 
-def _indices(trace, pool):
+def _indices(trace, pool, looks):
     lists = {
         name: pool.index(trace[name], digits)
         for name, digits in DIGITS_OF.items()
         if name in trace
     }
-    said = {name: trace[name] for name in trace if name not in ("solver", "name")}
-    return {**said, **lists}
+    apart = {*lists, "solver", "name"}
+    look = json.dumps({key: said for key, said in trace.items() if key not in apart})
+    return {"look": looks.setdefault(look, len(looks)), **lists}
 
 
 def _tooltips(results, plots):
     """From the labels of curves to what the legend says, in HTML, when pointed at."""
     described = results.drop_duplicates("solver").set_index("solver")
-    described = described["solver_description"].map(html.escape).to_dict()
+    texts = described["solver_description"].str.strip().str.partition("\n")[0]
+    texts = texts.map(html.escape).to_dict()
     traces = (
         trace
         for figures in plots.values()
@@ -126,8 +136,9 @@ def _tooltips(results, plots):
         for trace in figure["data"]
     )
     return {
-        trace["label"]: f"<b>{html.escape(trace['name'])}</b><br>"
-        + described[trace["solver"]].replace("\n", "<br>")
+        trace[
+            "label"
+        ]: f"<b>{html.escape(trace['name'])}</b><br>{texts[trace['solver']]}"
         for trace in traces
     }
 

@@ -27,13 +27,11 @@ def write_viewer(folder):
     (folder / "viewer.js").write_text("\n".join(parts), encoding="utf-8")
 
 
-def write_curves(results, problems, groups, folder, names):
+def write_curves(problems, groups, folder, names):
     """Write a script with the curves of each case of `problems` into `folder`/data.
 
     Parameters
     ----------
-    results : DataFrame
-        Of `results.prepare`.
     problems : list of content.ProblemPage
     groups : dict
         From a solver's name to what its group is called.
@@ -50,7 +48,8 @@ def write_curves(results, problems, groups, folder, names):
     scripts = {}
     for page in problems:
         for case in page.cases:
-            content = curves_of(results, case.name, case.table["name"], groups)
+            rows, variants = case.file.results, case.table["name"]
+            content = curves_of(rows, case.name, variants, groups)
             if not content["metrics"]:
                 continue
             scripts[case.name] = f"data/{names('curves', case.name)}.js"
@@ -72,11 +71,11 @@ def curves_of(results, problem, variants, groups):
     """
     pool, metrics, found = Pool(), {}, {}
     for name in METRICS:
+        metric = metric_on(results, problem, name)
         for cost in X_AXES:
             for curve in curves(results, problem, name, cost):
                 if not curve.x.size:
                     continue
-                metric = metric_on(results, problem, name)
                 metrics[name] = {
                     "title": metric.title,
                     "better": metric.better,

@@ -6,11 +6,12 @@
     linear: [false, false], "semilog-x": [true, false], "semilog-y": [false, true], loglog: [true, true],
   };
 
-  // Curves name their lists of numbers, as each is there once.
+  // Curves name their looks and their lists of numbers, as each is there once.
   for (const figures of Object.values(window._plots)) {
     for (const {type, data} of Object.values(figures)) {
       if (type !== "scatter") continue;
       for (const curve of data) {
+        Object.assign(curve, window._looks[curve.look]);
         for (const key of ["x", "y", "y_low", "y_high"]) {
           if (key in curve) curve[key] = window._lists[curve[key]];
         }

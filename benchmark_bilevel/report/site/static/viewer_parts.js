@@ -49,14 +49,14 @@ window.viewerParts = (() => {
     ));
   };
 
-  const solver = ({label, marker: symbol, color, note, parameters}) => {
+  const solver = ({label, solver: name, marker: symbol, color, note, parameters}) => {
     const sign = element("svg", {class: "sign", viewBox: "0 0 20 12", "aria-hidden": "true"},
       element("path", {d: "M0 6H20", stroke: color, "stroke-width": 2}),
       marker(symbol, 10, 6, 5, {fill: color}));
     const box = make("input", {type: "checkbox", value: label});
-    const line = make("label", {title: parameters}, box, sign, label);
-    if (note) line.append(make("span", {className: "diverged", textContent: ` ${note}`}));
-    return make("li", {}, line);
+    const text = make("span", {}, name, make("small", {textContent: label.slice(name.length)}));
+    if (note) text.append(make("span", {className: "diverged", textContent: ` ${note}`}));
+    return make("li", {}, make("label", {title: parameters}, box, sign, text));
   };
 
   // All that a viewer shows in `place`, and those elements that it listens to.
