@@ -86,7 +86,9 @@ def profile(cell, solver, problem):
             continue
         partition = run.partitions[kind == "outer_gradients"]
         n_calls = samples / partition.sizes.mean()
-        fetched, near = (nanoseconds(CALLS[kind], run, drawn) for drawn in (True, False))
+        fetched, near = (
+            nanoseconds(CALLS[kind], run, drawn) for drawn in (True, False)
+        )
         sum_of_calls += n_calls * (fetched - draw)
         parts.append(f"{n_calls:.2f} {kind} {fetched - draw:,.0f} {near - draw:,.0f}")
     share = sum_of_calls / total
