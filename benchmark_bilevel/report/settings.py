@@ -14,7 +14,7 @@ class Settings(NamedTuple):
 
     columns: list  # names of those that several solvers have, with different values
     rows: list  # (solver, label, texts of the columns, text of all its others)
-    same: dict  # the value of each parameter that all have alike
+    same: dict  # the value of each parameter that all have alike who have it
 
 
 @remembered
@@ -37,16 +37,9 @@ def settings_on(results, problem):
         for name, text in own.items():
             owners.setdefault(name, []).append(variant)
             values.setdefault(name, set()).add(text)
-    same = {
-        name: next(iter(texts))
-        for name, texts in values.items()
-        if len(texts) == 1 and len(owners[name]) == len(of_variant) > 1
-    }
-    columns = [
-        name
-        for name, variants in owners.items()
-        if name not in same and 2 * len(variants) > len(of_variant)
-    ]
+    common = [name for name in owners if 2 * len(owners[name]) > len(of_variant) > 1]
+    same = {name: next(iter(values[name])) for name in common if len(values[name]) == 1}
+    columns = [name for name in common if name not in same]
     lines = []
     for row in table.to_dict("records"):
         own = of_variant[row["name"]]

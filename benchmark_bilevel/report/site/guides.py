@@ -3,6 +3,7 @@
 import posixpath
 import re
 from dataclasses import dataclass
+from html import unescape
 
 import mistune
 from markupsafe import Markup
@@ -11,7 +12,7 @@ from mistune.plugins.table import table
 
 from benchmark_bilevel.report.names import file_name
 from benchmark_bilevel.report.site.code import code
-from benchmark_bilevel.report.site.mathematics import from_latex
+from benchmark_bilevel.report.site.mathematics import from_latex, with_scripts
 
 TITLE = re.compile(r"# (.+)\n+")
 # Texts at the repository's root that have a page of another name.
@@ -111,8 +112,11 @@ class PageRenderer(mistune.HTMLRenderer):
         super().__init__(escape=True)
         self.folder, self.pages, self.url = posixpath.dirname(source), pages, url
 
+    def text(self, text):
+        return str(with_scripts(text))
+
     def heading(self, text, level, **attributes):
-        anchor = file_name(re.sub("<[^>]*>", "", text)).replace(".", "-")
+        anchor = file_name(unescape(re.sub("<[^>]*>", "", text))).replace(".", "-")
         anchor = re.sub(r"^(?=\d)", "part-", anchor)  # names begin with a letter
         return f'<h{level} id="{anchor}">{text}</h{level}>\n'
 
@@ -132,7 +136,7 @@ class PageRenderer(mistune.HTMLRenderer):
         return f'<div class="scroll" tabindex="0"><table>{text}</table></div>\n'
 
     def table_cell(self, text, align=None, head=False):
-        tag = 'th scope="col"' if head else "td"
+        tag = 'th scope="col"' if head and text else "td"
         return f"<{tag}>{text}</{tag[:2]}>\n"
 
     def link(self, text, url, title=None):
