@@ -26,7 +26,9 @@ class Solver(BilevelSolver):
     Parameters
     ----------
     penalty : float
-        λ_0. λ_t = λ_0 (t + 1)^(outer_exponent − step_exponent).
+        λ_0; λ_t = λ_0 (t + 1)^(outer_exponent − step_exponent). y's step along ∇z g is
+        half of z's, so that with one step of each an iteration y falls behind z where λ
+        is large, and x follows the lag. At 1 / 2 all steps are as long: α_0 = γ_0 = ρ_0.
     outer_ratio : float
         ρ_0 / γ_0; 2 λ_0 where γ_t = α_t.
     weight : float
@@ -41,10 +43,10 @@ class Solver(BilevelSolver):
 
     name = "F3SA"
     parameters = {
-        "penalty": [1.5],
+        "penalty": [0.5],
         "weight": [0.9],
         "step_exponent": [0.4],
-        "outer_ratio": [3.0],
+        "outer_ratio": [1.0],
         "outer_exponent": [0.6],
     }
     ranges = {"penalty": Number(above=0), "weight": Number(at_least=0, at_most=1)}

@@ -59,15 +59,11 @@ class Solver(BilevelSolver):
     @staticmethod
     def step(inner, outer, state, steps, t, weight, convexity, cross_bound):
         z, x, H, J, z_old, x_old = state
+        new = 1.0 if t == 0 else weight
         i, j = inner.draw(), inner.draw()
-        if t == 0:
-            assign(H, inner.hessian(z, x, i))
-            assign(J, inner.cross_matrix(z, x, j))
-        else:
-            H_old = inner.hessian(z_old, x_old, i)
-            storm(H, weight, inner.hessian(z, x, i), H_old)
-            J_old = inner.cross_matrix(z_old, x_old, j)
-            storm(J, weight, inner.cross_matrix(z, x, j), J_old)
+        storm(H, new, inner.hessian(z, x, i), inner.hessian(z_old, x_old, i))
+        J_old = inner.cross_matrix(z_old, x_old, j)
+        storm(J, new, inner.cross_matrix(z, x, j), J_old)
         clip_spectrum(H, convexity)
         project_spectral_ball(J, cross_bound)
         assign(z_old, z)
@@ -84,12 +80,11 @@ class Solver(BilevelSolver):
 
     @staticmethod
     def oracle_calls(t, b, c, n, m, dim_z):
-        points = 1 if t == 0 else 2
         return Calls(
             outer_gradients=c,
             inner_gradients=b,
-            hessian_vector_products=points * dim_z * b,
-            jacobian_vector_products=points * dim_z * b,
+            hessian_vector_products=2 * dim_z * b,
+            jacobian_vector_products=2 * dim_z * b,
         )
 
     @staticmethod

@@ -1,10 +1,13 @@
 """Means over batches and the directions made of them, of oracles in plain NumPy."""
 
+from inspect import isclass
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from numba.core.registry import cpu_target
 
+from benchmark_bilevel import methods
 from benchmark_bilevel.methods import batches
 from benchmark_bilevel.methods.single_loop import (
     page_directions,
@@ -150,3 +153,21 @@ def test_page_directions(blocks, point):
     change = zip(expected, right(moved, [1]), right(first, [1]), strict=True)
     close(estimates, [d + new - old for d, new, old in change])
     close(old_point, moved)
+
+
+def is_compiled(function):
+    try:
+        return cpu_target.typing_context.resolve_value_type(function) is not None
+    except ValueError:
+        return False
+
+
+def test_all_but_what_makes_a_state_is_compiled():
+    """Each piece by itself: those of other tests need not meet all of them."""
+    cpu_target.typing_context.refresh()
+    in_python = {
+        name
+        for name in methods.__all__
+        if not isclass(function := getattr(methods, name)) and not is_compiled(function)
+    }
+    assert in_python == {"empty_memory", "start_differences", "trajectory"}

@@ -8,7 +8,6 @@ from conftest import dataset, load_solver, make_problem
 from scipy.special import logit
 
 from benchmark_bilevel.exact import published
-from benchmark_bilevel.exact.metrics import Evaluator
 from benchmark_bilevel.exact.published import (
     read_reference,
     reference_paths,
@@ -150,28 +149,6 @@ def test_products_at_one_point(name, generator):
 def test_unsolvable_inner_problem_is_an_error(quadratic):
     with pytest.raises(InnerSolveError, match="inner problem not solved"):
         Exact(quadratic).evaluate(np.full(quadratic.dim_x, 1e200))
-
-
-def test_metrics_of_a_diverged_point_are_nan(quadratic):
-    evaluator = Evaluator(quadratic)
-    z, x = quadratic.initial_point()
-    metrics = evaluator.metrics(z + np.nan, x, 3, {"inner_gradients": 7}, True)
-    assert np.isnan(metrics["value"]) and np.isnan(metrics["inner_loss"])
-    assert metrics["diverged"] == 1.0 and metrics["oracle_calls"] == 7.0
-    with pytest.warns(RuntimeWarning, match="inner problem not solved"):
-        metrics = evaluator.metrics(z, x + 1e200, 4, {}, False)
-    assert np.isnan(metrics["value"])
-
-
-def test_metrics_of_a_run_do_not_depend_on_earlier_runs(problem):
-    z, x = problem.initial_point()
-    used, fresh = Evaluator(problem), Evaluator(problem)
-    used.metrics(z, x + 1, 0, {}, False)
-    used.metrics(z, x - 1, 1, {}, False)
-    for iterations, shift in ((0, 0.0), (1, 0.3)):
-        first = used.metrics(z, x + shift, iterations, {}, False)
-        second = fresh.metrics(z, x + shift, iterations, {}, False)
-        np.testing.assert_equal(first, second)
 
 
 def _converge(problem, name, n_iterations, n_chunks, **parameters):

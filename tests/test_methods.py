@@ -6,10 +6,12 @@ import math
 import numpy as np
 import pytest
 import torch
-from conftest import load_plugin
+from conftest import dataset, load_plugin
 from test_solvers import TEXTS, solver
 
+from benchmark_bilevel.exact import Exact
 from benchmark_bilevel.methods import Unrolled, draw_subset
+from benchmark_bilevel.problems import PROBLEMS
 from benchmark_bilevel.runtimes import arrays
 from benchmark_bilevel.verification.cases import (
     CONSTANT,
@@ -231,6 +233,17 @@ def test_slip_ends_in_a_ball_as_large_as_its_step(size):
     _, x = runtime.variables()
     distance = np.linalg.norm(x - small_quadratic().minimiser())
     assert 0.1 * size < distance < 10 * size
+
+
+def test_f3sa_descends_where_z_is_slow():
+    """By its defaults, though its y and z are far from their ends for long."""
+    problem = PROBLEMS["hyperparameter-selection"](dataset("digits"))
+    _, start = problem.initial_point()
+    instance = solver("F3SA").solver.get_instance(runtime="torch")
+    runtime = instance.make_runtime(problem)
+    runtime.advance(100)
+    exact = Exact(problem)
+    assert exact.evaluate(runtime.variables()[1]).value < exact.evaluate(start).value
 
 
 def test_hoag_solves_to_its_tolerances():

@@ -369,7 +369,7 @@ MUTANTS = {
     "STABLE's Hessian starts at 0": (
         "stable",
         "solver",
-        [("assign(H, inner.hessian(z, x, i))", "inner.hessian(z, x, i)")],
+        [("storm(H, new,", "storm(H, weight,")],
         directions,
         "direction of x after iteration 0",
     ),
