@@ -73,8 +73,8 @@ RESULTS := $(CONFIGS:config/%.yml=results/%.parquet)
 JOBS := 2
 SITE := build/site
 FIGURES := build/figures
-README_FIGURE := --format svg --layout 1x2 --width 8.4 \
-    --only "ijcnn1-*-suboptimality-seconds" --only "mnist-*-suboptimality-seconds"
+README_FIGURE := results/ijcnn1.parquet results/hypercleaning.parquet \
+    --format svg --layout 1x2 --width 8.4 --only "*-suboptimality-seconds"
 
 .PHONY: results site figures small FORCE
 .NOTPARALLEL:
