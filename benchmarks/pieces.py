@@ -5,7 +5,8 @@
 For each solver the nanoseconds of an iteration, the share of them that its oracle calls
 take, and of each kind: how many calls, the nanoseconds of one on the blocks that the
 sampler draws, and on one block again and again. That block is in the caches, so that the
-difference is the time to fetch a block. float32, as in `throughput.py`.
+difference is the time to fetch a block. float32, and settings as in `throughput.py`.
+Calls that share work (`grads`, `grad_hvp_cross`) are counted as their parts.
 """
 
 import click
