@@ -148,10 +148,11 @@ def operations(cell, dim_z, step, counts):
     return 2 * dim_z * products
 
 
-def instance_of(cell, solver, dtype, problem):
-    """The solver with the settings that the table is about."""
+def worker(cell, solver, dtype, runtime="auto"):
+    """Measure one cell of the table in this process; a dict for the parent."""
     from benchopt.benchmark import Benchmark
 
+    problem = make_problem(cell)
     ((klass, _),) = Benchmark(ROOT).check_solver_patterns([solver])
     batch_size = CELLS[cell][2]
     own = {"batch_size": batch_size, "outer_batch_size": batch_size}
@@ -159,20 +160,16 @@ def instance_of(cell, solver, dtype, problem):
     if solver in PERIODS:
         n_samples = problem.n_inner + problem.n_outer
         own["period"] = int(PERIODS[solver] * n_samples / batch_size)
-    return klass.get_instance(step_size=STEP_SIZE, dtype=dtype, **own)
-
-
-def worker(cell, solver, dtype):
-    """Measure one cell of the table in this process; a dict for the parent."""
-    problem = make_problem(cell)
-    instance = instance_of(cell, solver, dtype, problem)
+    instance = klass.get_instance(
+        step_size=STEP_SIZE, dtype=dtype, runtime=runtime, **own
+    )
     started = time.perf_counter()
     run = instance.make_runtime(problem)
     run.advance(1)
     compile_seconds = time.perf_counter() - started
     counts, t = run.counts.copy(), run.t
     speed = time_chunks(lambda k: run.advance(run.t + k))
-    total = operations(cell, problem.dim_z, instance.step, run.counts - counts)
+    total = operations(cell, problem.dim_z, klass.step, run.counts - counts)
     return {
         "iterations_per_second": speed,
         "gflops": total and total / (run.t - t) * speed / 1e9,
