@@ -11,7 +11,7 @@ import numpy as np
 from numba.core.extending import overload
 
 from benchmark_bilevel.fingerprint import PIECE
-from benchmark_bilevel.methods.directions import as_variable, copy
+from benchmark_bilevel.methods.directions import as_variable, assign, copy
 from benchmark_bilevel.methods.norms import norm
 
 
@@ -124,7 +124,8 @@ def _clip_spectrum(matrix, floor):
         if not np.isfinite(norm(matrix)) or np.isfinite(norm(_cholesky(shifted))):
             return
         values, vectors = np.linalg.eigh(matrix)
-        matrix[:] = np.dot(vectors * np.maximum(values, floor), vectors.T)
+        # Not `matrix[:] =`: numba compiles the text of its error for 3 s.
+        assign(matrix, np.dot(vectors * np.maximum(values, floor), vectors.T))
 
     return clip
 
@@ -137,6 +138,6 @@ def _project_spectral_ball(matrix, radius):
             return
         left, values, right = np.linalg.svd(matrix, False)
         radius = matrix.dtype.type(radius)
-        matrix[:] = np.dot(left * np.minimum(values, radius), right)
+        assign(matrix, np.dot(left * np.minimum(values, radius), right))
 
     return project
