@@ -30,13 +30,13 @@ _NUMBA_WORKINGS = re.compile(
     r"from|None$|File|Type of variable|\^|<source elided>"
 )
 _NUMBA_PLACE = re.compile(r'File "([^"]+)", line (\d+)|(?:at|from) (\S+\.py) \((\d+)\)')
-# What else there is to say than numba does, by patterns of its reasons.
 _VERBS = (
     "a direction may be None or of a type of its own: move a variable by descend(y, a, "
     "d), add by add(d, e), multiply by scale(d, a), make an array by as_variable(d, y)"
 )
 # Numba's own mistake with `y += d`, before it asks anyone else for the operator.
 _NO_OPERATOR = "'NoneType' object has no attribute 'args'"
+# What else there is to say than numba does, by patterns of its reasons.
 _NUMBA_REASONS = {
     _NO_OPERATOR: "y += d, or the like, with a d that is no array",
     r"Overload of function '(\w+)': File: .*": r"\1 is not for such arguments",

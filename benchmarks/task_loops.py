@@ -7,18 +7,21 @@ from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 
-def equilibrium_loop(problem, batch_size, x, n_steps=3, step=0.5, radius=0.5):
+def equilibrium_loop(
+    problem, batch_size, x, device="cpu", n_steps=3, step=0.5, radius=0.5
+):
     """A function k -> k iterations: Picard steps from 0 on states and adjoints.
 
     `x` is where it starts: once A is on the boundary, every iteration has an SVD.
     """
     inputs, labels = (
-        torch.tensor(samples[0])
+        torch.tensor(samples[0], device=device)
         for samples in (problem.inner_samples, problem.outer_samples)
     )
     inputs = inputs.float()
     A, B, c, D, beta = (
-        part.clone().requires_grad_() for part in problem.parts(torch.tensor(x))
+        part.to(device, copy=True).requires_grad_()
+        for part in problem.parts(torch.tensor(x))
     )
     order = iter(torch.randperm(len(labels)).split(batch_size))
 
@@ -69,16 +72,18 @@ class Features(torch.nn.Sequential):
         self.extend((torch.nn.Flatten(), torch.nn.Tanh()))
 
 
-def few_shot_loop(problem, batch_size, x, n_steps=10, step=0.1, inner_step=0.2):
+def few_shot_loop(
+    problem, batch_size, x, device="cpu", n_steps=10, step=0.1, inner_step=0.2
+):
     """A function k -> k iterations: each task's head by gradient descent, then adjoints.
 
     The gradient of x is accumulated over the tasks, one after the other, as loops by hand
     have it.
     """
     data = problem.data
-    images = torch.tensor(data["images"])[:, None]
+    images = torch.tensor(data["images"], device=device)[:, None]
     arrays = [
-        torch.tensor(data[name])
+        torch.tensor(data[name], device=device)
         for name in ("support", "support_targets", "query", "query_targets")
     ]
     network = Features()
@@ -87,6 +92,7 @@ def few_shot_loop(problem, batch_size, x, n_steps=10, step=0.1, inner_step=0.2):
             network.parameters(), problem.network.parts(torch.tensor(x)), strict=True
         ):
             weight.copy_(part.reshape(weight.shape))
+    network.to(device)
     weights = dict(network.named_parameters())
     tasks = count()
 
@@ -103,7 +109,8 @@ def few_shot_loop(problem, batch_size, x, n_steps=10, step=0.1, inner_step=0.2):
             functional_call(network, weights, images[indices])
             for indices in (support, query)
         )
-        z = torch.zeros(problem.n_outputs, problem.network.n_features + 1)
+        shape = problem.n_outputs, problem.network.n_features + 1
+        z = torch.zeros(shape, device=device)
         fixed = features.detach()
         for _ in range(n_steps):
             z.requires_grad_()

@@ -14,6 +14,13 @@ from benchmark_bilevel.runtimes import Runtime, bind_step
 class EagerRuntime(Runtime):
     """Runs the solver eagerly over autograd oracles; see `Runtime`."""
 
+    def __init__(self, *args, device="cpu", **settings):
+        if device.startswith("cuda"):
+            # Else convolutions round float32 to ten bits, and sum in any order.
+            torch.backends.cudnn.allow_tf32 = False
+            torch.backends.cudnn.deterministic = True
+        super().__init__(*args, device=device, **settings)
+
     def _make_oracles(self):
         problem = self.problem
         settings = (self.counts, self.dtype, self.device)
