@@ -40,6 +40,7 @@ from benchmark_bilevel.report.site.viewer import write_curves, write_viewer
 from benchmark_bilevel.report.styles import style
 from benchmark_bilevel.report.targets import TARGETS, target_text
 
+MARK = b'<meta name="generator" content="benchmark_bilevel">'  # of all pages
 STATIC = Path(__file__).parent / "static"
 SHARED = (
     *("style.css", "favicon.svg"),
@@ -54,8 +55,8 @@ def build(paths, folder, benchmark, url="", site_url="", log=print):
     ----------
     paths : sequence of path-like
     folder : path-like
-        Created if need be. An earlier site's files of the same names are replaced, once
-        all pages are there; others are left alone.
+        Created if need be. Once all pages are there they replace those of an earlier
+        site; files that are no part of it are left alone.
     benchmark : benchopt.benchmark.Benchmark
     url : str
         Where the repository is on the web; "" if nowhere.
@@ -77,11 +78,15 @@ def build(paths, folder, benchmark, url="", site_url="", log=print):
         paths = sorted(map(Path, paths))
         _write_all(results, paths, Path(beside), benchmark, url, site_url, log)
         folder.mkdir(exist_ok=True)
-        for part in Path(beside).iterdir():
+        new = list(Path(beside).iterdir())
+        for part in new:
             place = folder / part.name
             if place.is_dir() and not place.is_symlink():
                 shutil.rmtree(place)
             part.replace(place)
+        for page in {*folder.glob("*.html")} - {folder / part.name for part in new}:
+            if MARK in page.read_bytes():
+                page.unlink()
     return folder / "index.html"
 
 

@@ -78,15 +78,13 @@ def write_result_data(file, folder, benchmark):
     pool, looks = Pool(), {}
     styled = _pooled(update_plot_data_style(plots, plotly=True), pool, looks)
     data = {
-        "_plots": styled,
-        "_lists": pool.lists,
-        "_looks": [json.loads(text) for text in looks],
-        "metadata": metadata,
+        "_plots": as_script_text(styled),
+        "_lists": pool.text,
+        "_looks": as_script_text([json.loads(text) for text in looks]),
+        "metadata": as_script_text(metadata),
     }
     # A script, as JSON has no NaN.
-    lines = [
-        f"window.{name} = {as_script_text(value)};\n" for name, value in data.items()
-    ]
+    lines = [f"window.{name} = {text};\n" for name, text in data.items()]
     (folder / file.script).write_text("".join(lines), encoding="utf-8")
     return Controls({kind: options[kind] for kind in plots}, list(views))
 

@@ -1,11 +1,12 @@
 """What scripts of the site are given: JSON, and lists of numbers each of them once."""
 
 import json
+from decimal import Decimal
 
 import numpy as np
 
 # A screen shows no more digits, and forty solvers have to stay below 300 kB.
-DIGITS, DIGITS_OF_BANDS = 4, 2
+DIGITS, DIGITS_OF_BANDS = 3, 2
 
 
 def as_script_text(value):
@@ -18,20 +19,24 @@ class Pool:
     """Lists of rounded numbers, each kept once."""
 
     def __init__(self):
-        self.lists, self._known = [], {}
+        self._known = {}
 
     def index(self, values, digits):
-        """Where the list of `values`, with as many `digits`, is among ``lists``."""
-        numbers = tuple(_number(value, digits) for value in values)
-        if numbers not in self._known:
-            self._known[numbers] = len(self.lists)
-            self.lists.append(list(numbers))
-        return self._known[numbers]
+        """Where the list of `values`, with as many `digits`, is among the lists."""
+        numbers = ",".join(_number(value, digits) for value in values)
+        return self._known.setdefault(numbers, len(self._known))
+
+    @property
+    def text(self):
+        """The lists as JSON."""
+        return f"[{','.join(f'[{numbers}]' for numbers in self._known)}]"
 
 
 def _number(value, digits):
-    """Rounded, for JSON and as short as can be; None if it is no number."""
+    """Rounded, for JSON and as short as can be; null if it is no number."""
     if not np.isfinite(value):
-        return None
-    number = float(f"{value:.{digits}g}")
-    return int(number) if number.is_integer() else number
+        return "null"
+    number = Decimal(f"{value:.{digits}g}").normalize()
+    sign, figures, exponent = number.as_tuple()
+    short = f"{'-' * sign}{''.join(map(str, figures))}e{exponent}"
+    return min(f"{number:f}", short, key=len)

@@ -50,24 +50,23 @@ def write_curves(problems, groups, folder, names):
         for case in page.cases:
             rows, variants = case.file.results, case.table["name"]
             content = curves_of(rows, case.name, variants, groups)
-            if not content["metrics"]:
+            if content is None:
                 continue
             scripts[case.name] = f"data/{names('curves', case.name)}.js"
             # A browser reads no JSON beside a page that it opened from a disk.
-            text = f"(window.curves ??= {{}})[{as_script_text(case.anchor)}] = "
-            text += as_script_text(content) + ";\n"
+            text = f"(window.curves ??= {{}})[{as_script_text(case.anchor)}] = {content};\n"
             (folder / scripts[case.name]).write_text(text, encoding="utf-8")
     return scripts
 
 
 def curves_of(results, problem, variants, groups):
-    """All that the curves of `problem` need, in what JSON can hold.
+    """All that the curves of `problem` need, as JSON; None without any curve.
 
-    The result has ``problem``; ``costs`` and ``metrics``, what they are called; ``lists``
-    of numbers; ``curves``, in the order of `variants`, the names of solvers with their
-    parameters. Of a curve ``drawn`` has by metric and cost the indices of its lists of
-    costs, medians, and low and high quantiles, and ``crosses`` by cost that of what runs
-    cost that diverged.
+    It has ``problem``; ``costs`` and ``metrics``, what they are called; ``lists`` of
+    numbers; ``curves``, in the order of `variants`, the names of solvers with their
+    parameters, of which those are left out that all have. Of a curve ``drawn`` has by
+    metric and cost the indices of its lists of costs, medians, and low and high
+    quantiles, and ``crosses`` by cost that of what runs cost that diverged.
     """
     pool, metrics, found = Pool(), {}, {}
     for name in METRICS:
@@ -89,13 +88,31 @@ def curves_of(results, problem, variants, groups):
                     pool.index(curve.high, DIGITS_OF_BANDS),
                 ]
                 entry["crosses"][cost] = pool.index(curve.crosses, DIGITS)
-    return {
+    if not found:
+        return None
+    values = {}
+    for name in found:
+        for key, value in _parameters(name).items():
+            values.setdefault(key, set()).add(value)
+    for name, entry in found.items():
+        entry["parameters"] = ", ".join(
+            f"{key}={value}"
+            for key, value in _parameters(name).items()
+            if len(values[key]) > 1
+        )
+    content = {
         "problem": problem,
         "costs": {name: title for name, (_, title) in X_AXES.items()},
         "metrics": metrics,
-        "lists": pool.lists,
         "curves": [found[name] for name in variants if name in found],
     }
+    return f'{{"lists":{pool.text},{as_script_text(content)[1:]}'
+
+
+def _parameters(variant):
+    """Such as ``{"step_size": "0.1", "batch_size": "64"}``."""
+    inside = variant.partition("[")[2].removesuffix("]")
+    return dict(part.partition("=")[::2] for part in inside.split(","))
 
 
 def _head(curve, groups):
@@ -103,7 +120,6 @@ def _head(curve, groups):
     return {
         "label": curve.label,
         "solver": curve.solver,
-        "parameters": curve.name,
         "group": groups[curve.solver],
         "note": curve.ends.text,
         "color": "#" + "".join(f"{round(255 * part):02x}" for part in look.color),
