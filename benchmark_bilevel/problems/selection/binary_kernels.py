@@ -10,7 +10,7 @@ from numba import njit
 
 from benchmark_bilevel.compiled.exponentials import exp
 from benchmark_bilevel.compiled.products import combine, dots, empty_like
-from benchmark_bilevel.fingerprint import FAST
+from benchmark_bilevel.fingerprint import PIECE
 from benchmark_bilevel.oracles import (
     HESSIAN_VECTOR,
     INNER_GRADIENTS,
@@ -31,7 +31,7 @@ from benchmark_bilevel.problems.selection.ridge import (
 HAS_HESSIAN = True  # the inner oracle has a `hessian` of its own
 
 
-@njit(**FAST)
+@njit(**PIECE)
 def _signed_scores(a, y, z, s):
     """s ← y aᵀz."""
     combine(a, z, s)

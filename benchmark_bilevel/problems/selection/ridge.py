@@ -11,7 +11,7 @@ from numba import njit
 
 from benchmark_bilevel.compiled.exponentials import exp
 from benchmark_bilevel.compiled.products import empty_like
-from benchmark_bilevel.fingerprint import FAST, INLINED
+from benchmark_bilevel.fingerprint import INLINED, PIECE
 from benchmark_bilevel.methods.directions import descend, scale
 from benchmark_bilevel.methods.scaling import scaled_descend
 from benchmark_bilevel.oracles import INNER_GRADIENTS_X, JACOBIAN_VECTOR
@@ -83,7 +83,7 @@ def ridge_add(ridge, penalty, a, z, out):
         _grouped_add(ridge, penalty, a, z, out)
 
 
-@njit(**FAST)
+@njit(**PIECE)
 def _grouped_add(ridge, penalty, a, z, out):
     n = ridge.columns
     for j in range(ridge.rows):
@@ -110,7 +110,7 @@ def ridge_shrink(ridge, penalty, a, z):
         _grouped_shrink(ridge, penalty, a, z)
 
 
-@njit(**FAST)
+@njit(**PIECE)
 def _grouped_shrink(ridge, penalty, a, z):
     n = ridge.columns
     for j in range(ridge.rows):
@@ -145,7 +145,7 @@ def ridge_cross(ridge, penalty, z, v):
     return out
 
 
-@njit(**FAST)
+@njit(**PIECE)
 def _grouped_products(ridge, z, v, out):
     n = ridge.columns
     for k in range(out.size):
