@@ -52,12 +52,12 @@ class Solver(BilevelSolver):
         fz, _ = outer.grad(z, x, outer.draw())
         descend(v, steps.linear, inner.hvp(z, x, v, inner.draw()), fz)
         i, j = inner.draw(), outer.draw()
-        _, fx = outer.grad(z, x, j)
+        fx = outer.grad_x(z, x, j)
         h = add(inner.cross(z, x, v, i), fx)
         if t == 0:
             assign(d, h)
         else:
-            _, fx_old = outer.grad(z_old, x_old, j)
+            fx_old = outer.grad_x(z_old, x_old, j)
             h_old = add(inner.cross(z_old, x_old, v_old, i), fx_old)
             storm(d, weight * decay(t, outer_exponent), h, h_old)
         assign(z_old, z)

@@ -103,7 +103,7 @@ def test_closed_forms_equal_autograd(problem, point, block):
     }.items():
         assert_equal(inner.closed(name, *arguments), inner.auto(name, *arguments))
     j = block % outer.partition.n_blocks
-    for name in ("value", "grad"):
+    for name in ("value", "grad", "grad_x"):
         assert_equal(outer.closed(name, z, x, j), outer.auto(name, z, x, j))
 
 
@@ -199,11 +199,12 @@ def test_counts_are_per_sample_without_padding(problem, point):
         call("grad_x", z, x, last)
         call("grads", z, x, 0)
         getattr(outer, kind)("grad", z, x, 0)
+        getattr(outer, kind)("grad_x", z, x, 1)
         getattr(outer, kind)("value", z, x, 1)
         full = BATCH_SIZE
         expected = [0, 3 * full + size, full + size, full + size, 2 * full, full]
         np.testing.assert_array_equal(inner.counts[kind], expected)
-        expected = [full, 0, 0, 0, 0, full]
+        expected = [2 * full, 0, 0, 0, 0, full]
         np.testing.assert_array_equal(outer.counts[kind], expected)
 
 

@@ -30,6 +30,8 @@ over many samples. With i the index of a mini-batch (a *block*):
     the matrix J of `cross`, (dim x, dim z), likewise;
 ``outer.grad(z, x, i)``
     the pair (∇z f, ∇x f), ∇x f being ``None`` where f does not depend on x;
+``outer.grad_x(z, x, i)``
+    ∇x f alone; where it is ``None`` nothing is computed;
 ``outer.descend(x, a, d, e=None)``
     x ← P(x − a (d + e)) in place, P the projection on the feasible set of x;
 ``outer.scaled_descend(x, step, d, a, floor)``

@@ -176,6 +176,9 @@ class AutogradOuter(_AutogradOracle):
         value = self._value(z, x, i)
         return torch.autograd.grad(value, (z, x), allow_unused=True)
 
+    def grad_x(self, z, x, i):
+        return self.grad(z, x, i)[1]
+
     def memory(self, z, x):
         z, x = leaf(z), leaf(x)
         (fx,) = torch.autograd.grad(self._value(z, x, 0), x, allow_unused=True)

@@ -18,6 +18,7 @@ from benchmark_bilevel.compiled.products import empty_like, prefetch
 from benchmark_bilevel.methods.directions import assign, descend, zeros_like
 from benchmark_bilevel.methods.scaling import scaled_descend
 from benchmark_bilevel.methods.variance_reduction import empty_memory
+from benchmark_bilevel.oracles import OUTER_GRADIENTS
 from benchmark_bilevel.oracles.declaration import by_types, register
 from benchmark_bilevel.oracles.samplers import (
     fill_normal,
@@ -189,6 +190,10 @@ class Outer(Oracle):
     @classmethod
     def memory(cls, oracle, z, x):
         return empty_memory(z, oracle.n_blocks), None
+
+    def grad_x(self, z, x, i):
+        """None: f does not depend on x."""
+        self.count(OUTER_GRADIENTS, i)
 
     def descend(self, x, a, d, e=None):
         descend(x, a, d, e)

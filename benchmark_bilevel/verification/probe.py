@@ -15,13 +15,13 @@ from benchmark_bilevel.methods.schedules import Schedule
 from benchmark_bilevel.oracles.autograd import to_tensor
 from benchmark_bilevel.runtimes import make_runtime
 
-OF_F = ("∇z f", "∇x f", "f")
+OF_F = ("∇z f", "∇x f", "∇x f (alone)", "f")
 STEPS = ("P(x − a (J v + ∇x f))", "P(x − a J v / (|∇x g| + 1/10))")
 STEP, FLOOR = 10.0, 0.1  # long enough to leave a feasible set
 MATRICES = 100  # numbers in z up to which H and J are looked at as matrices
 NAMES = (
     *("∇z g", "H v", "∇z g (joint)", "H v (joint)", "∇z g (pair)", "g", "∇z f", "f"),
-    *("J v", "J v (joint)", "∇x g", "∇x g (pair)", "∇x f", *STEPS),
+    *("J v", "J v (joint)", "∇x g", "∇x g (pair)", "∇x f", "∇x f (alone)", *STEPS),
     *("the matrix H", "the matrix J"),
 )
 
@@ -30,7 +30,7 @@ NAMES = (
 def _look(inner, outer, state, t, matrices):
     z, x, v, feasible, (of_z, of_x, (H, J)) = state
     gz, hv, joint_gz, joint_hv, pair_gz, g, fz, f = of_z
-    jv, joint_jv, gx, pair_gx, fx, moved, _ = of_x
+    jv, joint_jv, gx, pair_gx, fx, fx_alone, moved, _ = of_x
     i, j = t % inner.n_blocks, t % outer.n_blocks
     assign(gz, inner.grad(z, x, i))
     assign(hv, inner.hvp(z, x, v, i))
@@ -50,6 +50,7 @@ def _look(inner, outer, state, t, matrices):
     a, b = outer.grad(z, x, j)
     assign(fz, a)
     assign(fx, b)
+    assign(fx_alone, outer.grad_x(z, x, j))
     assign(moved, feasible)
     outer.descend(moved, STEP, c, b)
 
@@ -63,7 +64,7 @@ class Probe:
     def init(inner, outer, z, x, matrices):
         v, feasible = zeros_like(z), copy(x)
         of_z = tuple(zeros_like(z) for _ in range(8))  # a value is the first entry
-        of_x = tuple(zeros_like(x) for _ in range(7))
+        of_x = tuple(zeros_like(x) for _ in range(8))
         y, w = (z, x) if matrices else (z[:0], x[:0])
         return z, x, v, feasible, (of_z, of_x, (zero_matrix(y, y), zero_matrix(w, y)))
 
@@ -80,7 +81,7 @@ class ScaledProbe(Probe):
     @staticmethod
     def step(inner, outer, state, steps, t, matrices):
         _look(inner, outer, state, t, matrices)
-        z, x, v, feasible, (_, (_, _, gx, _, _, _, moved), _) = state
+        z, x, v, feasible, (_, (_, _, gx, *_, moved), _) = state
         square = zeros_like(x)
         square_average(square, 0.0, gx)
         assign(moved, feasible)

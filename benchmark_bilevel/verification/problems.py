@@ -125,6 +125,7 @@ def _full_values(problem, z, x, v):
     right |= {f"{name} (joint)": right[name] for name in ("∇z g", "H v", "J v")}
     right |= {f"{name} (pair)": right[name] for name in ("∇z g", "∇x g")}
     right |= {"g": now.g * one, "∇z f": now.fz, "∇x f": now.fx, "f": now.f * one}
+    right["∇x f (alone)"] = now.fx
     if z.size <= MATRICES:
         right |= {"the matrix H": now.H, "the matrix J": now.J}
     return right

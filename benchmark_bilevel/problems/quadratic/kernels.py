@@ -116,5 +116,9 @@ class QuadraticOuter(LeastSquares, Outer):
         self.count(OUTER_GRADIENTS, i)
         return self.gradients(z, x, i)
 
+    def grad_x(self, z, x, i):
+        """B s."""
+        return self.grad(z, x, i)[1]
+
 
 make_inner, make_outer = QuadraticInner.make, QuadraticOuter.make
