@@ -59,6 +59,23 @@ def test_rounding_is_no_failure(generator):
     assert n_iterations < 5000
 
 
+def test_a_coarse_tolerance_is_one(generator):
+    """No d, not even 0, is returned that misses it; nearly flat problems stalled so."""
+    H, b = spectrum(generator, np.logspace(-12, 0, DIM)), generator.standard_normal(DIM)
+    for rough in (None, lambda d: np.float32(H) @ np.float32(d)):
+        with pytest.raises(InnerSolveError, match="did not converge"):
+            conjugate_gradients(lambda d: H @ d, b, same, 1e-2, None, 0.0, rough, 9)
+
+
+def test_useless_products_take_no_iterations_from_exact_ones(generator):
+    H, b = spectrum(generator, np.logspace(-3, 0, DIM)), generator.standard_normal(DIM)
+    n_exact = conjugate_gradients(lambda d: H @ d, b, same, 1e-2)[2]
+    d, *_ = conjugate_gradients(
+        lambda d: H @ d, b, same, 1e-2, None, 0.0, lambda d: d, n_exact
+    )
+    assert np.linalg.norm(H @ d - b) <= 1e-2 * np.linalg.norm(b)
+
+
 @pytest.mark.parametrize("eigenvalue", [0.0, -1.0])
 def test_a_direction_without_curvature_has_no_solution(eigenvalue):
     H = np.diag([1.0, eigenvalue])

@@ -21,6 +21,8 @@ MAX_ITERATIONS_WITH_FACTOR = 500
 # reduces the residual by this factor; the next one starts from the residual in float64.
 ROUGH_GAIN = 1e-3
 ROUGH_ITERATIONS = 1000  # of a pass
+# Of a residual that rounding keeps from its tolerance: a share of the right side.
+ROUNDING = 1e-6
 
 
 class InnerSolveError(ArithmeticError):
@@ -202,7 +204,8 @@ def conjugate_gradients(
     systems", J. Res. Nat. Bur. Standards 49, 1952.
     """
     d = np.zeros_like(b) if start is None else start.copy()
-    threshold = max(floor, rtol**2 * (b @ precondition(b)))
+    size = b @ precondition(b)
+    threshold = max(floor, rtol**2 * size)
     n_iterations, best, before = 0, np.inf, d
     while True:
         r = b - product(d) if d.any() else b.copy()
@@ -214,10 +217,12 @@ def conjugate_gradients(
             if rough is None:
                 # Rounding limits the residual. Its error in d, which is what counts, is
                 # small when the preconditioner resembles H.
-                if ry <= max(1e6 * threshold, 1e-20 * (d @ product(d))):
+                limit = max(threshold, min(1e6 * threshold, ROUNDING**2 * size))
+                if ry <= max(limit, 1e-20 * (d @ product(d))):
                     return d, r, n_iterations
                 raise InnerSolveError("conjugate gradients did not converge")
             d, rough, best = before, None, np.inf  # the pass was useless
+            max_iterations += n_iterations
             continue
         best, before = ry, d.copy()
         goal, stop = 0.5 * threshold, max_iterations
