@@ -557,6 +557,14 @@ def own_problem(known):
     return runs if known else runs.assign(objective_value=np.nan, dataset_name="other")
 
 
+def few_points():
+    """Runs on covtype, of SABA's with three points each."""
+    runs = synthetic.cells(SOME, n_repetitions=2, dataset="covtype")
+    many = ~runs["solver_name"].str.startswith("SABA") | (runs["stop_val"] < 3)
+    exact = ["objective_suboptimality", "objective_value"]
+    return runs.assign(**{column: runs[column].where(many) for column in exact})
+
+
 @pytest.fixture(scope="module")
 def anything(tmp_path_factory):
     folder = tmp_path_factory.mktemp("anything")
@@ -564,6 +572,7 @@ def anything(tmp_path_factory):
     parts = {
         "plain": plain("Unheard-of"),
         "mixed": mixed,
+        "few": few_points(),
         "own": own_problem(known=True),
         "nothing": own_problem(known=False),
         "timeless": synthetic.cells(SOME, n_repetitions=2).assign(time=np.nan),
@@ -586,6 +595,11 @@ def test_pages_build_for_whatever_ran(anything):
     drawn = (anything / "figures" / "problem-ijcnn1-mine-seconds.svg").read_text()
     assert "value function h(x)" in drawn and "SOBA" in drawn
     assert "Nothing to draw" in page, "on the other data"
+    page = (anything / "problem-hyperparameter-selection.html").read_text()
+    assert page.count("fewer than 4 points of a run are known: SABA.") == 1
+    name = "problem-covtype-hyperparameter-selection-seconds.svg"
+    drawn = (anything / "figures" / name).read_text()
+    assert "SOBA" in drawn and "SABA" not in drawn
     plots, _ = plots_in(anything, "mixed")
     kinds = plots["suboptimality"]
     [seconds] = [figure for key, figure in kinds.items() if key.endswith("seconds")]

@@ -62,6 +62,8 @@ def draw_curves(ax, found, metric, xlabel, *, linear=False, named=None, by_label
             zorder=3,
         )
         _cross(ax, np.clip(curve.crosses, left, right), look.color)
+        if not (by_label or curve.x.size or curve.crosses.size):
+            continue  # a name at the edge would look like that of a line there
         text = curve.title if by_label else curve.ends.title(curve.solver)
         height = curve.y[-1] if curve.x.size and not curve.diverged else np.nan
         names.append(Name(text, height, look.color, line))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmark_bilevel.problems import PROBLEMS
-from benchmark_bilevel.report.curves import unknown
+from benchmark_bilevel.report.curves import curves, unknown
 from benchmark_bilevel.report.declared import (
     calls_of,
     estimate_text,
@@ -57,6 +57,7 @@ class Case:
     learnt: tuple  # `Picture` of images or None, and the label of their run
     settings: Settings
     unknown: list  # titles of what is known at too few points for curves
+    undrawn: list  # solvers of whose runs that is so
 
     @property
     def short(self):
@@ -164,7 +165,14 @@ def _case(case, file, folder, names):
         learnt=draw_learnt(results, case, folder, names),
         settings=settings_on(results, case),
         unknown=unknown(results, case),
+        undrawn=_undrawn(results, case),
     )
+
+
+def _undrawn(results, case):
+    metric, best = main_metric(results, case), set(best_rows(results, case)["name"])
+    found = curves(results, case, metric, "seconds") if metric else []
+    return [curve.solver for curve in found if curve.name in best and not curve.x.size]
 
 
 def solver_pages(results, problems, standing, benchmark, folder, names):

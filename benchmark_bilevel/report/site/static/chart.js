@@ -159,7 +159,7 @@ window.chart = (() => {
     const drawn = x.log && curve.x[0] <= 0 ? level : (points) => points;
     const line = place(curve.y);
     const group = element("g", {opacity: faint ? 0.25 : 1});
-    if (bands && curve.low) {
+    if (bands && curve.low && line.length) {
       const outline = [...drawn(place(curve.low)), ...drawn(place(curve.high)).reverse()];
       group.append(element("path", {d: `${path(outline)}Z`, fill: curve.color, "fill-opacity": 0.15}));
     }
