@@ -67,7 +67,7 @@ def test_the_numbers_are_those_of_the_file(site, file):
         groups = of_solver[curve["label"]].groupby("objective_iterations")
         for metric, by_cost in curve["drawn"].items():
             values = groups[f"objective_{metric}"]
-            for cost, (x, y, low, high) in by_cost.items():
+            for cost, (x, y, low, high) in zip(content["costs"], by_cost, strict=True):
                 expected = groups[COSTS[cost]].median()
                 np.testing.assert_allclose(lists[x], expected, rtol=6e-3)
                 np.testing.assert_allclose(lists[y], values.median(), rtol=6e-3)
@@ -81,8 +81,8 @@ def test_divergence_is_where_it_was(site, file):
     assert (curve["label"], curve["note"]) == ("VRBO", "3 of 3 diverged")
     runs = read_results(file)
     runs = runs[runs["objective_diverged"] > 0]
-    for cost, column in COSTS.items():
-        crosses = content["lists"][curve["crosses"][cost]]
+    for cost, k in zip(content["costs"], curve["crosses"], strict=True):
+        crosses, column = content["lists"][k], COSTS[cost]
         np.testing.assert_allclose(crosses, np.sort(runs[column]), rtol=6e-3)
 
 

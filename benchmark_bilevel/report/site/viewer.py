@@ -65,13 +65,16 @@ def curves_of(results, problem, variants, groups):
     It has ``problem``; ``costs`` and ``metrics``, what they are called; ``lists`` of
     numbers; ``curves``, in the order of `variants`, the names of solvers with their
     parameters, of which those are left out that all have. Of a curve ``drawn`` has by
-    metric and cost the indices of its lists of costs, medians, and low and high
-    quantiles, and ``crosses`` by cost that of what runs cost that diverged.
+    metric and then, in the order of the costs, the indices of its lists of costs,
+    medians, and low and high quantiles, ``crosses`` those of what runs cost that
+    diverged. Where there is the suboptimality, h says no more and is left out.
     """
     pool, metrics, found = Pool(), {}, {}
     for name in METRICS:
+        if name == "value" and "suboptimality" in metrics:
+            continue
         metric = metric_on(results, problem, name)
-        for cost in X_AXES:
+        for k, cost in enumerate(X_AXES):
             for curve in curves(results, problem, name, cost):
                 if not curve.x.size:
                     continue
@@ -81,13 +84,13 @@ def curves_of(results, problem, variants, groups):
                     "log": metric.scale == "loglog",
                 }
                 entry = found.setdefault(curve.name, _head(curve, groups))
-                entry["drawn"].setdefault(name, {})[cost] = [
+                entry["drawn"].setdefault(name, [None] * len(X_AXES))[k] = [
                     pool.index(curve.x, DIGITS),
                     pool.index(curve.y, DIGITS),
                     pool.index(curve.low, DIGITS_OF_BANDS),
                     pool.index(curve.high, DIGITS_OF_BANDS),
                 ]
-                entry["crosses"][cost] = pool.index(curve.crosses, DIGITS)
+                entry["crosses"][k] = pool.index(curve.crosses, DIGITS)
     if not found:
         return None
     values = {}
@@ -126,5 +129,5 @@ def _head(curve, groups):
         "marker": look.symbol,
         "dash": look.dash,
         "drawn": {},
-        "crosses": {},
+        "crosses": [None] * len(X_AXES),
     }

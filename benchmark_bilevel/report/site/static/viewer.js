@@ -142,7 +142,9 @@ window.Viewer = (() => {
 
     // The chosen metric of a curve where it is known, against the chosen cost.
     measured({drawn, crosses, ...curve}) {
-      const own = drawn[this.metric] ?? {};
+      const names = Object.keys(this.costs);
+      const own = Object.fromEntries(names.map((name, k) => [name, drawn[this.metric]?.[k]])
+        .filter(([, lists]) => lists));
       if (!own[this.cost]) return {...curve, x: []};
       const [x, y, low, high] = own[this.cost].map((k) => this.lists[k]);
       // Where the points are the same, they have their other costs, too.
@@ -150,7 +152,8 @@ window.Viewer = (() => {
         name !== this.cost && lists[1] === own[this.cost][1]
       ));
       const costs = [[this.cost, x], ...others.map(([name, [k]]) => [name, this.lists[k]])];
-      return {...curve, x, y, low, high, costs, crosses: this.lists[crosses[this.cost]]};
+      const diverged = this.lists[crosses[names.indexOf(this.cost)]];
+      return {...curve, x, y, low, high, costs, crosses: diverged};
     }
 
     redraw(highlighted = null) {
