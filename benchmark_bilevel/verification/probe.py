@@ -81,7 +81,7 @@ class ScaledProbe(Probe):
     @staticmethod
     def step(inner, outer, state, steps, t, matrices):
         _look(inner, outer, state, t, matrices)
-        z, x, v, feasible, (_, (_, _, gx, *_, moved), _) = state
+        z, x, v, feasible, (_, (_, _, gx, _, _, _, _, moved), _) = state
         square = zeros_like(x)
         square_average(square, 0.0, gx)
         assign(moved, feasible)
