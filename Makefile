@@ -31,7 +31,6 @@ test-all: $(READY)
 # The torch runtime on a GPU, where a CUDA build of torch finds one; minutes.
 test-cuda: $(READY)
 	PATH="$(BIN):$$PATH" python -m pytest -m cuda -rs tests/test_cuda.py
-	PATH="$(BIN):$$PATH" python benchmarks/tasks.py speed
 
 # The numerics for a processor without AVX and FMA.
 GENERIC := kernels oracles samplers directions variance_reduction estimators hooks \

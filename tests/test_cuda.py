@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 import torch
-from conftest import dataset, load_solver, real_data
+from conftest import ROOT, dataset, load_plugin, load_solver, real_data
 from test_neural import NeuralCleaning
 
 from benchmark_bilevel.problems import PROBLEMS
@@ -126,3 +126,10 @@ def test_throughput(make, dtype, device, capsys):
     with capsys.disabled():
         print(f"\nSOBA, {run.problem.name}, {dtype}, {device}: {speed:,.0f} it/s")
     assert run.t == n_iterations and not run.diverged
+
+
+@pytest.mark.parametrize("device", [pytest.param("cuda", marks=CUDA)])
+def test_throughput_of_tasks_beside_loops_by_hand(device, capsys, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    with capsys.disabled():
+        load_plugin(ROOT / "benchmarks" / "tasks.py").speed([device])

@@ -4,6 +4,8 @@ On a quadratic, against dense linear algebra on its samples; what the oracles of
 problem return is looked at by the checks of the problems (`verification.probe`).
 """
 
+from types import ModuleType
+
 import numpy as np
 import pytest
 import torch
@@ -42,11 +44,14 @@ from benchmark_bilevel.methods import (
 )
 from benchmark_bilevel.methods.schedules import Schedule
 from benchmark_bilevel.oracles import COUNTS
+from benchmark_bilevel.oracles.closed_form import Outer
 from benchmark_bilevel.oracles.samplers import Partition, make_sampler
 from benchmark_bilevel.problems.base import Problem
-from benchmark_bilevel.problems.quadratic.kernels import QuadraticOuter
+from benchmark_bilevel.problems.quadratic.kernels import QuadraticInner, QuadraticOuter
 from benchmark_bilevel.runtimes import make_runtime
+from benchmark_bilevel.verification import Failed
 from benchmark_bilevel.verification.cases import model_of, small_quadratic
+from benchmark_bilevel.verification.problems import kernels
 
 STEP, N_STEPS, N_TERMS, BATCH = 0.3, 4, 5, 20  # the batch divides n = 60 and m = 40
 RUNTIMES = {}
@@ -372,6 +377,10 @@ class Projecting(QuadraticOuter):
             x[k] = max(x[k], 0.0)
 
 
+class Forgetful(QuadraticOuter):
+    grad_x = Outer.grad_x
+
+
 class Incomplete(QuadraticOuter):
     fields = {"radius": "not in arrays"}
 
@@ -390,6 +399,15 @@ def test_a_projection_has_to_be_written_for_scaled_steps_too():
     np.testing.assert_array_equal(x, 0)
     with pytest.raises(TypingError, match="needs its own `scaled_descend`"):
         njit(lambda o, x: o.scaled_descend(x, 2.0, x, x, 0.1))(outer, x)
+
+
+def test_the_check_finds_that_f_depends_on_x():
+    problem = small_quadratic()
+    problem.kernels = ModuleType("forgetful")
+    problem.kernels.make_inner = QuadraticInner.make
+    problem.kernels.make_outer = Forgetful.make
+    with pytest.raises(Failed, match=r"∇x f \(alone\) on block 0 is off"):
+        kernels(problem)
 
 
 def test_fields_without_arrays_are_named():

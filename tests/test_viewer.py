@@ -69,8 +69,8 @@ def test_the_numbers_are_those_of_the_file(site, file):
             values = groups[f"objective_{metric}"]
             for cost, (x, y, low, high) in zip(content["costs"], by_cost, strict=True):
                 expected = groups[COSTS[cost]].median()
-                np.testing.assert_allclose(lists[x], expected, rtol=6e-3)
-                np.testing.assert_allclose(lists[y], values.median(), rtol=6e-3)
+                np.testing.assert_allclose(lists[x], expected, rtol=6e-4)
+                np.testing.assert_allclose(lists[y], values.median(), rtol=6e-4)
                 np.testing.assert_allclose(lists[low], values.quantile(0.2), rtol=6e-2)
                 np.testing.assert_allclose(lists[high], values.quantile(0.8), rtol=6e-2)
 
@@ -83,7 +83,7 @@ def test_divergence_is_where_it_was(site, file):
     runs = runs[runs["objective_diverged"] > 0]
     for cost, k in zip(content["costs"], curve["crosses"], strict=True):
         crosses, column = content["lists"][k], COSTS[cost]
-        np.testing.assert_allclose(crosses, np.sort(runs[column]), rtol=6e-3)
+        np.testing.assert_allclose(crosses, np.sort(runs[column]), rtol=6e-4)
 
 
 def test_forty_solvers_are_no_more_than_a_browser_takes(tmp_path):

@@ -6,7 +6,7 @@ from decimal import Decimal
 import numpy as np
 
 # A screen shows no more digits, and forty solvers have to stay below 300 kB.
-DIGITS, DIGITS_OF_BANDS = 3, 2
+DIGITS, DIGITS_OF_BANDS = 4, 2
 
 
 def as_script_text(value):

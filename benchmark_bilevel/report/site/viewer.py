@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmark_bilevel.report.curves import X_AXES, curves
 from benchmark_bilevel.report.metrics import METRICS, metric_on
+from benchmark_bilevel.report.settings import settings_on
 from benchmark_bilevel.report.site.scripts import (
     DIGITS,
     DIGITS_OF_BANDS,
@@ -62,14 +63,19 @@ def write_curves(problems, groups, folder, names):
 def curves_of(results, problem, variants, groups):
     """All that the curves of `problem` need, as JSON; None without any curve.
 
-    It has ``problem``; ``costs`` and ``metrics``, what they are called; ``lists`` of
-    numbers; ``curves``, in the order of `variants`, the names of solvers with their
-    parameters, of which those are left out that all have. Of a curve ``drawn`` has by
-    metric and then, in the order of the costs, the indices of its lists of costs,
-    medians, and low and high quantiles, ``crosses`` those of what runs cost that
-    diverged. Where there is the suboptimality, h says no more and is left out.
+    It has ``problem``; ``costs`` and ``metrics``, what they are called; ``groups`` of
+    solvers; ``lists`` of numbers; ``curves``, in the order of `variants`, the names of
+    solvers with their parameters. Of a curve ``parameters`` are those that its label does
+    not have, nor all curves alike; ``group`` is an index; ``drawn`` has by metric and
+    then, in the order of the costs, the indices of its lists of costs, medians, and low
+    and high quantiles, ``crosses`` those of what runs cost that diverged. Where there is
+    the suboptimality, h says no more and is left out.
     """
     pool, metrics, found = Pool(), {}, {}
+    parameters, titles = (
+        _parameters(results, problem),
+        list(dict.fromkeys(groups.values())),
+    )
     for name in METRICS:
         if name == "value" and "suboptimality" in metrics:
             continue
@@ -83,7 +89,9 @@ def curves_of(results, problem, variants, groups):
                     "better": metric.better,
                     "log": metric.scale == "loglog",
                 }
-                entry = found.setdefault(curve.name, _head(curve, groups))
+                group = titles.index(groups[curve.solver])
+                head = _head(curve, parameters[curve.label], group)
+                entry = found.setdefault(curve.name, head)
                 entry["drawn"].setdefault(name, [None] * len(X_AXES))[k] = [
                     pool.index(curve.x, DIGITS),
                     pool.index(curve.y, DIGITS),
@@ -93,37 +101,34 @@ def curves_of(results, problem, variants, groups):
                 entry["crosses"][k] = pool.index(curve.crosses, DIGITS)
     if not found:
         return None
-    values = {}
-    for name in found:
-        for key, value in _parameters(name).items():
-            values.setdefault(key, set()).add(value)
-    for name, entry in found.items():
-        entry["parameters"] = ", ".join(
-            f"{key}={value}"
-            for key, value in _parameters(name).items()
-            if len(values[key]) > 1
-        )
     content = {
         "problem": problem,
         "costs": {name: title for name, (_, title) in X_AXES.items()},
         "metrics": metrics,
+        "groups": titles,
         "curves": [found[name] for name in variants if name in found],
     }
     return f'{{"lists":{pool.text},{as_script_text(content)[1:]}'
 
 
-def _parameters(variant):
-    """Such as ``{"step_size": "0.1", "batch_size": "64"}``."""
-    inside = variant.partition("[")[2].removesuffix("]")
-    return dict(part.partition("=")[::2] for part in inside.split(","))
+def _parameters(results, problem):
+    """From a label to what it does not say and not all have alike."""
+    columns, rows, _ = settings_on(results, problem)
+    found = {}
+    for _, label, texts, others in rows:
+        pairs = [f"{k}={text}" for k, text in zip(columns, texts, strict=True) if text]
+        pairs += others.split(", ") if others else []
+        found[label] = ", ".join(pair for pair in pairs if pair not in label.split())
+    return found
 
 
-def _head(curve, groups):
+def _head(curve, parameters, group):
     look = style(curve.solver, *curve.rank)
     return {
         "label": curve.label,
         "solver": curve.solver,
-        "group": groups[curve.solver],
+        "parameters": parameters,
+        "group": group,
         "note": curve.ends.text,
         "color": "#" + "".join(f"{round(255 * part):02x}" for part in look.color),
         "marker": look.symbol,

@@ -194,7 +194,7 @@ window.Viewer = (() => {
 
     say() {
       this.parts.readout.textContent = this.focus
-        ? `${this.sentence()} · ${this.drawn[this.focus.curve].parameters}`
+        ? [this.sentence(), this.drawn[this.focus.curve].parameters].filter(Boolean).join(" · ")
         : `${this.drawn.length} of ${this.curves.length} curves: medians where the runs ` +
           "were evaluated.";
     }

@@ -38,11 +38,12 @@ window.viewerParts = (() => {
   };
 
   // In the order of the table, under the headings of their groups.
-  const solverList = (curves) => {
+  const solverList = (curves, groups) => {
     const lists = new Map();
     for (const curve of curves) {
-      if (!lists.has(curve.group)) lists.set(curve.group, make("ul", {}));
-      lists.get(curve.group).append(solver(curve));
+      const group = groups[curve.group];
+      if (!lists.has(group)) lists.set(group, make("ul", {}));
+      lists.get(group).append(solver(curve));
     }
     return [...lists].map(([group, list]) => (
       make("details", {open: true}, make("summary", {textContent: group}), list)
@@ -60,13 +61,13 @@ window.viewerParts = (() => {
   };
 
   // All that a viewer shows in `place`, and those elements that it listens to.
-  return (place, {problem, costs, metrics, curves}, choices) => {
+  return (place, {problem, costs, metrics, groups, curves}, choices) => {
     const found = {...controls({metrics, costs}), ...chartFrame(place.dataset.name, problem)};
     found.readout = make("output", {className: "viewer-readout"});
     found.quick = choices.map((textContent) => make("button", {type: "button", textContent}));
     found.solvers = make("fieldset", {className: "viewer-solvers"},
       make("legend", {textContent: "Solvers"}), make("p", {}, ...found.quick),
-      ...solverList(curves));
+      ...solverList(curves, groups));
     place.replaceChildren(found.bar,
       make("div", {className: "viewer-body"}, found.frame, found.solvers), found.readout);
     return found;
