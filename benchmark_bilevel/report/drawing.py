@@ -5,6 +5,7 @@ Each function draws on matplotlib's axes and returns the `Name` of what has one,
 """
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from benchmark_bilevel.report.labels import Name
 from benchmark_bilevel.report.look import set_linear, set_log
@@ -211,6 +212,9 @@ def draw_strips(ax, strips, xlabel, start=None, named=None):
         )
     ax.set_yticks(range(len(strips)), [text for _, text, _ in strips])
     ax.set_ylim(len(strips) - 0.4, -0.6)
+    ax.xaxis.set_major_locator(
+        MaxNLocator(3)
+    )  # of numbers that differ in the last digit
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="y", visible=False)
     ax.set_xlabel(xlabel)

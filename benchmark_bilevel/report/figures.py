@@ -12,7 +12,7 @@ from benchmark_bilevel.report.panels import all_panels
 LEGENDS = ("ends", "below", "none")
 TOP, BOTTOM, RIGHT = 0.13, 0.42, 0.1  # inches around the axes
 TITLE = 0.17
-LABEL = 0.36  # inches, of two lines beside an axis
+LABEL = 0.43  # inches, of two lines beside an axis and what is between
 ROW = 0.15  # inches, of a legend
 
 
