@@ -278,7 +278,11 @@ def test_the_pages_say_how_a_result_was_made(site):
         "-r 5",
     ):
         assert fact in text
-    assert (site / "data" / "sweep.parquet").is_file()
+    last = pd.read_parquet(site / "data" / "sweep.parquet")
+    last = last.drop_duplicates(["solver_name", "idx_rep"], keep="last")
+    speeds = last["objective_iterations"] / last["time"]
+    for speed in speeds.groupby(last["solver_name"]).median():
+        assert f'data-value="{speed}"' in text, "iterations a second"
     problem = (site / "problem-hyperparameter-selection.html").read_text()
     assert "<math" in problem and "<mfrac>" in problem, "its mathematics"
     assert '<span class="diverged">3 of 3 diverged</span>' in problem, "VRBO"

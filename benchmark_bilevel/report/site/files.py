@@ -66,8 +66,8 @@ def _file(name, rows, benchmark, slug):
     first = rows.drop_duplicates(RUN)
     columns = ["title", "label", "variant"]
     runs = [
-        dict(zip(columns, keys, strict=True), ends=Ends.of(group))
-        for keys, group in first.groupby(columns, sort=False)
+        dict(zip(columns, keys, strict=True), ends=Ends.of(group), speed=_speed(group))
+        for keys, group in rows.groupby(columns, sort=False)
     ]
     ends = Ends.of(rows)
     dates = [str(date)[:10] for date in first.get("run_date", pd.Series()).dropna()]
@@ -89,6 +89,13 @@ def _file(name, rows, benchmark, slug):
         facts=facts(rows),
         runs=pd.DataFrame(runs),
     )
+
+
+def _speed(runs):
+    """Iterations a second: the median of the runs, NaN where none is known."""
+    last = runs.drop_duplicates(RUN, keep="last")
+    speeds = last["objective_iterations"] / last["time"].where(last["time"] > 0)
+    return speeds.median()
 
 
 def _command(arguments):
