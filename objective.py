@@ -185,4 +185,7 @@ class Objective(CheckedParameters, BaseObjective):
 
     def save_final_results(self, z, x, **_):
         results = self.bilevel_problem.final_results(z, x)
+        # benchopt keeps every objective until its command ends.
+        self.evaluator.forget()
+        self.bilevel_problem.forget()
         return {**results, "provenance": provenance()}

@@ -86,6 +86,11 @@ class ExactSolver(CheckedParameters, BaseSolver):
         self._exact.counts[:] = 0
 
     def run(self, callback):
+        self._run(callback)
+        # benchopt keeps every solver until its command ends, and data go with `Exact`.
+        self._last, self._exact = self.get_result(), None
+
+    def _run(self, callback):
         limits = getattr(callback, "stopping_criterion", None)
         if not isinstance(limits, OwnEnds):
             limits = OwnEnds().get_runner_instance(max_runs=LARGEST)
@@ -151,6 +156,8 @@ class ExactSolver(CheckedParameters, BaseSolver):
         return DEADLINE if self._limits.is_late(self._clock) else None
 
     def get_result(self):
+        if self._exact is None:  # the run is over
+            return self._last
         return {
             "z": self._z,
             "x": self._x,

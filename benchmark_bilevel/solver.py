@@ -225,6 +225,11 @@ class BilevelSolver(CheckedParameters, BaseSolver):
         self._runtime.start(self.seed)
 
     def run(self, callback):
+        self._run(callback)
+        # benchopt keeps every solver until its command ends, and data go with a runtime.
+        self._last, self._runtime = self.get_result(), None
+
+    def _run(self, callback):
         limits = getattr(callback, "stopping_criterion", None)
         if not isinstance(limits, OwnEnds):
             limits = OwnEnds().get_runner_instance(max_runs=LARGEST)
@@ -268,6 +273,8 @@ class BilevelSolver(CheckedParameters, BaseSolver):
 
     def get_result(self):
         run = self._runtime
+        if run is None:  # the run is over
+            return self._last
         z, x = run.variables()
         return {
             "z": z,

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import subprocess
 import sys
 
 import click
@@ -87,6 +88,53 @@ def test_runs_end_exactly_at_their_budget(benchmark):
         calls = curve.sort_values("stop_val")["objective_oracle_calls"].to_numpy()
         # The last point is the run's end: one iteration past the budget at most.
         assert calls[-2] < 100_000 <= calls[-1] < 100_000 + 3 * 1000 + 64
+
+
+HELD = """
+import gc, sys, weakref
+from benchopt.cli import benchopt
+from benchmark_bilevel.exact.solve import Exact
+from benchmark_bilevel.runtimes import Runtime
+from benchmark_bilevel.solver import BilevelSolver
+
+made = weakref.WeakSet()
+for kind in (Exact, Runtime):
+    def init(self, *arguments, _init=kind.__init__, **options):
+        made.add(self)
+        _init(self, *arguments, **options)
+    kind.__init__ = init
+
+def warm_up(self, _warm_up=BilevelSolver.warm_up):
+    gc.collect()
+    print("held:", len(made))
+    _warm_up(self)
+
+BilevelSolver.warm_up = warm_up
+benchopt(sys.argv[1:])
+"""
+
+
+def test_what_a_run_has_built_goes_with_it(benchmark):
+    """benchopt keeps solvers and objectives; data of a gigabyte each were kept, too."""
+    options = ("run", ".", "-d", "breast_cancer", "-d", "quadratic", "-n", "2")
+    solvers = ("Random[max_iterations=2]", "SOBA[step_size=[0.1,0.2]]")
+    options += (
+        "--no-plot",
+        "--no-cache",
+        *PROBLEMS,
+        "-s",
+        solvers[0],
+        "-s",
+        solvers[1],
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", HELD, *options],
+        cwd=benchmark,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert re.findall(r"held: (\d+)", said) == ["0"] * 4
 
 
 def test_provenance_is_in_the_result_file(benchmark, results):

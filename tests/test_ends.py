@@ -72,7 +72,7 @@ def a_run(monkeypatch):
         solver = load_solver("soba").get_instance(**parameters)
         monkeypatch.setattr("benchmark_bilevel.solver.time", clock)
         solver.problem = make_problem("quadratic")
-        solver._runtime = Runtime(clock, pace, **(fake or {}))
+        solver._runtime = runtime = Runtime(clock, pace, **(fake or {}))
         criterion = solver.stopping_criterion.get_runner_instance(
             solver=solver, max_runs=max_runs, timeout=timeout
         )
@@ -80,7 +80,7 @@ def a_run(monkeypatch):
         callback.start()
         solver.run(callback)
         curve, status, _ = callback.get_results()
-        return [(row["t"], row["objective_end"]) for row in curve], status, solver
+        return [(row["t"], row["objective_end"]) for row in curve], status, runtime
 
     return made
 
@@ -108,12 +108,12 @@ def test_only_the_last_row_says_how_a_run_ended(a_run):
 )
 def test_ends(a_run, parameters, fake, timeout, end):
     """Evaluations take an hour each: neither budgets nor the timeout count them."""
-    curve, status, solver = a_run(fake=fake, timeout=timeout, **parameters)
+    curve, status, runtime = a_run(fake=fake, timeout=timeout, **parameters)
     assert curve[-1][1] == end
     assert status == ("timeout" if end == "deadline" else "done")
     assert points(curve) == [0, *evaluation_points(10**9)][: len(curve) - 1]
     if end != "diverged":  # the chunk that exceeds it is short
-        assert 30_000 <= solver._runtime.t <= 30_000 * (1 + CHUNK_SECONDS / 3) + 1
+        assert 30_000 <= runtime.t <= 30_000 * (1 + CHUNK_SECONDS / 3) + 1
 
 
 class Terminal:
@@ -160,8 +160,8 @@ def test_no_clock_decides_where_a_point_lies(a_run):
 def test_chunks_are_short_in_time(a_run, pace):
     """So that Ctrl-C and budgets work, also where an iteration gets slower."""
     slow_from = 4 * pace
-    _, _, solver = a_run(pace, fake={"slow_from": slow_from}, max_seconds=10.0)
-    chunks = np.array(solver._runtime.chunks)
+    _, _, runtime = a_run(pace, fake={"slow_from": slow_from}, max_seconds=10.0)
+    chunks = np.array(runtime.chunks)
     # The one in which it becomes slow is as long as it was thought to be.
     assert (np.sort(chunks)[:-1] <= CHUNK_SECONDS * 1.01).all()
     fast = chunks[: int(np.argmax(chunks))]

@@ -53,6 +53,11 @@ class Evaluator:
 
         return TaskExact(self.problem)
 
+    def forget(self):
+        """Drop what a run has left; the next one builds it again."""
+        vars(self).pop("exact", None)
+        self._warm_start = {}
+
     def metrics(
         self,
         z,

@@ -194,6 +194,12 @@ class Problem:
                 digest.update(np.ascontiguousarray(part).tobytes())
         return digest.hexdigest()[:16]
 
+    def forget(self):
+        """Drop the parts of the data, and what else is computed when it is needed."""
+        for name in list(vars(self)):
+            if isinstance(getattr(type(self), name, None), cached_property):
+                del vars(self)[name]
+
     def settings(self):
         """What changes h besides the samples: the values of the options."""
         return tuple(getattr(self, name) for name in self.options)
