@@ -51,25 +51,30 @@ def test_markers_are_on_measurements_and_the_start_is_at_the_edge(runs):
     ax = drawn(found)
     left, right = ax.get_xlim()
     for curve in found:
-        line = lines_of(ax, curve.solver)[0]
+        unknown, line = lines_of(ax, curve.solver)[:2]
         x, y = line.get_data()
-        marked = line.get_markevery()
-        np.testing.assert_array_equal(x[marked], np.maximum(curve.x[1:], left))
-        np.testing.assert_array_equal(y[marked], curve.y[1:])
+        assert line.get_markevery() == list(range(len(x)))
+        np.testing.assert_array_equal(x, np.maximum(curve.x[1:], left))
+        np.testing.assert_array_equal(y, curve.y[1:])
+        x, y = unknown.get_data()
         assert x[0] == left and y[0] == curve.y[0]
         assert line.get_drawstyle() == "default"
     assert right >= max(curve.x[-1] for curve in found)
 
 
-def test_a_curve_is_level_from_its_start_to_the_first_measurement(runs):
+def test_a_curve_is_dotted_from_its_start_to_the_first_measurement(runs):
     """On a logarithmic axis, which has no place for the start."""
     curve = curves(runs, PROBLEM, "suboptimality", "seconds")[0]
     curve = curve._replace(x=np.append(0.0, curve.x[-3:]), y=np.arange(4.0) + 1.0)
     curve = curve._replace(low=curve.y, high=curve.y)
-    x, y = lines_of(drawn([curve]), curve.solver)[0].get_data()
-    np.testing.assert_array_equal(x[1:], curve.x[[1, 1, 2, 3]])
-    assert list(y) == [1.0, 1.0, 2.0, 3.0, 4.0] and x[0] < x[1]
-    straight = lines_of(drawn([curve], linear=True), curve.solver)[0]
+    unknown, line = lines_of(drawn([curve]), curve.solver)[:2]
+    x, y = unknown.get_data()
+    assert unknown.get_linestyle() == ":" and x[0] < x[1] == x[2] == curve.x[1]
+    assert list(y) == [1.0, 1.0, 2.0]
+    np.testing.assert_array_equal(line.get_xdata(), curve.x[1:])
+    np.testing.assert_array_equal(line.get_ydata(), curve.y[1:])
+    unknown, straight = lines_of(drawn([curve], linear=True), curve.solver)[:2]
+    assert not len(unknown.get_xdata())
     np.testing.assert_array_equal(straight.get_xdata(), curve.x)
 
 

@@ -105,16 +105,20 @@ def verdict_of(runs):
     return [str(sentence) for sentence in found]
 
 
+TO_ONE_PERCENT = (
+    "To 1 % of the initial gap h − h*, each with the parameters that end lowest"
+)
+
+
 def test_the_verdict_follows_the_results():
     assert verdict_of(results_of(1.0, 0.1)) == [
-        "To 1 % of the initial gap h − h*, S0 is fastest on ijcnn1.",
+        f"{TO_ONE_PERCENT}, S0 is fastest on ijcnn1.",
         "With the whole budget, S0 ends lowest on ijcnn1.",
     ]
     both = [results_of(1.0, 0.1), results_of(0.1, 1.0, dataset="covtype")]
     fastest, _ = verdict_of(pd.concat(both, ignore_index=True))
     assert fastest == (
-        "To 1 % of the initial gap h − h*, S0 is fastest on ijcnn1; "
-        "S1 is fastest on covtype."
+        f"{TO_ONE_PERCENT}, S0 is fastest on ijcnn1; S1 is fastest on covtype."
     )
     tie, _ = verdict_of(results_of(0.1, 0.1001))
     assert "on ijcnn1 S" in tie and tie.endswith("tie.")
@@ -122,7 +126,8 @@ def test_the_verdict_follows_the_results():
     assert "on ijcnn1 no solver gets to 1 %" in nobody
     [sentence] = verdict_of(results_of(1.0, 0.1, has_reference=False))
     assert sentence == (
-        "With the whole budget, where h* is unknown, S0 ends lowest on ijcnn1."
+        "With the whole budget, where h* is unknown, S0 ends lowest on ijcnn1 "
+        "(h from 1.3000 to 0.3000)."
     )
 
 
@@ -160,7 +165,7 @@ def test_the_matrix_has_every_problem_and_its_choices():
             median, *_ = standing[PROBLEM, "S1"].costs[axis, target]
             text, *_ = json.loads(others[0].choices)[axis][k]
             assert text == cost(median, axis)
-    assert attack.small == "h at the end" and not attack.best and others[1].best
+    assert attack.small == "h, from 1.3000" and not attack.best and others[1].best
     assert others[2] is None, "not run"
 
 

@@ -644,6 +644,28 @@ def test_summary(two_problems, diverging):
     assert math.isnan(lost["value"]) and math.isnan(lost["seconds", 0.1])
 
 
+def test_equal_ends_share_a_rank_and_the_first_there_leads():
+    runs = synthetic.cells(("SOBA", "SABA", "AmIGO"))
+    for solver, first in (("SOBA", 30), ("SABA", 20)):
+        own = runs["solver_name"].str.startswith(solver)
+        at_end = own & (runs["stop_val"] >= first)
+        runs.loc[at_end, "objective_suboptimality"] = 0.0
+    for table in (tables.summary(runs, PROBLEM), tables.best_rows(runs, PROBLEM)):
+        assert table["solver"].tolist() == ["SABA", "SOBA", "AmIGO"]
+        assert table["rank"].tolist() == [1, 1, 3]
+
+
+def test_of_equal_parameters_those_that_get_there_first_are_the_best():
+    runs = synthetic.cells(("SOBA", "SABA"), (0.1, 1.0))
+    for step, first in ((0.1, 30), (1.0, 20)):
+        at_end = (runs["p_solver_step_size"] == step) & (runs["stop_val"] >= first)
+        runs.loc[at_end, "objective_suboptimality"] = 0.0
+    best = tables.best_rows(runs, PROBLEM).set_index("solver")["name"]
+    assert best["SOBA"].endswith("step_size=1]")
+    chosen = targets.best_variants(targets.reached(runs))
+    assert set(chosen[chosen["solver"] == "SOBA"]["variant"]) == {best["SOBA"]}
+
+
 def test_sensitivity():
     runs = synthetic.cells(SOME, (0.01, 0.1, 1.0), 3)
     found = tables.sensitivity(runs, PROBLEM)
@@ -656,6 +678,10 @@ def test_sensitivity():
     assert ends == (9, 0, 0)
     assert tables.sensitivity(synthetic.cells(), PROBLEM) == {}, "one step a solver"
     assert tables.sensitivity(runs.drop(columns="p_solver_step_size"), PROBLEM) == {}
+    other = runs["p_solver_step_size"] == 0.1
+    mixed = runs.assign(p_solver_linear_step=np.where(other, 0.5, np.nan))
+    steps = tables.sensitivity(mixed, PROBLEM)["SOBA"].steps
+    assert list(steps) == [0.01, 1.0], "what differs in more says nothing of the step"
     lost = runs["solver_name"].str.startswith("SOBA") & (
         runs["p_solver_step_size"] == 1
     )

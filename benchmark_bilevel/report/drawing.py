@@ -47,11 +47,12 @@ def draw_curves(ax, found, metric, xlabel, *, linear=False, named=None, by_label
         ax.axhline(starts[0], color="#6e7781", linewidth=0.7, linestyle=":", zorder=1)
     names = []
     for curve, own in zip(found, is_named, strict=True):
-        x, y, low, high = _from_start(curve, None if linear else left)
+        (x, y, low, high), unknown = _from_start(curve, None if linear else left)
         if not own:
             ax.plot(x, y, color=GREY, linewidth=0.7, zorder=1.5)
             continue
         look = style(curve.solver, *curve.rank)
+        ax.plot(*unknown, color=look.color, linewidth=0.7, linestyle=":", zorder=3)
         ax.fill_between(x, low, high, color=look.color, alpha=0.18, linewidth=0)
         (line,) = ax.plot(
             *(x, y),
@@ -74,21 +75,21 @@ def draw_curves(ax, found, metric, xlabel, *, linear=False, named=None, by_label
 
 
 def _from_start(curve, left):
-    """The costs, medians and quantiles of `curve` as they are drawn.
+    """The costs, medians and quantiles of `curve` as they are drawn, and what is dotted.
 
-    On a logarithmic axis, from `left` on, its start is at the edge, and it is level until
-    the first measurement: nothing is known of what is between.
+    On a logarithmic axis, from `left` on, its start is at the edge; until the first
+    measurement nothing is known: the way there is level, and dotted.
     """
     lists = curve.x, curve.y, curve.low, curve.high
     first = np.sum(curve.x <= 0)
     if left is None:
-        return lists
-    x, *values = lists
-    x = np.maximum(x, left)
+        return lists, ([], [])
+    x, *values = np.maximum(curve.x, left), *lists[1:]
     if not 0 < first < len(x):
-        return x, *values
-    levels = (np.insert(part, first, part[first - 1]) for part in values)
-    return np.insert(x, first, x[first]), *levels
+        return (x, *values), ([], [])
+    start, value = curve.y[first - 1 : first + 1]
+    unknown = [left, x[first], x[first]], [start, start, value]
+    return (x[first:], *(part[first:] for part in values)), unknown
 
 
 def _cross(ax, costs, color):
@@ -212,9 +213,8 @@ def draw_strips(ax, strips, xlabel, start=None, named=None):
         )
     ax.set_yticks(range(len(strips)), [text for _, text, _ in strips])
     ax.set_ylim(len(strips) - 0.4, -0.6)
-    ax.xaxis.set_major_locator(
-        MaxNLocator(3)
-    )  # of numbers that differ in the last digit
+    # Numbers may differ in the last digit only, and the last one could leave the figure.
+    ax.xaxis.set_major_locator(MaxNLocator(3, prune="upper"))
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="y", visible=False)
     ax.set_xlabel(xlabel)

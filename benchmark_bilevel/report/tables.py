@@ -17,7 +17,6 @@ from benchmark_bilevel.report.results import (
 )
 from benchmark_bilevel.report.targets import (
     TARGETS,
-    rank_key,
     reached,
     surviving,
 )
@@ -34,12 +33,13 @@ def summary(results, problem):
     DataFrame
         ``rank``, ``label``, ``solver``, ``name`` (with all parameters), ``ends``;
         ``value``, ``test_accuracy``, ``test_loss``, those of `FURTHER` that the problem
-        measures and ``median`` (suboptimality; inf if all diverged), medians at the
-        end, with ``low`` and ``high`` (20 and 80 % of what they rank by); ``gap``, the
-        final suboptimality relative to the initial one; then (axis, target) with median
+        measures, the keys of `AXES` (what was spent) and ``median`` (suboptimality; inf
+        if all diverged), medians at the end, with ``low`` and ``high`` (20 and 80 % of
+        what they rank by); ``gap``, the final suboptimality relative to the initial one; then (axis, target) with median
         costs, and (axis, target, q) with their quantiles. Solvers without a diverged
         run come first, then those with any, each by ``median``, or by ``value`` without
-        a reference. Those of which a deadline cut all runs are last and have no rank.
+        a reference. Equal ones share a rank, ordered by the calls to the hardest
+        target. Those of which a deadline cut all runs are last and have no rank.
     """
     results = prepare(results)
     runs = results[results["problem"] == problem]
@@ -47,7 +47,9 @@ def summary(results, problem):
     has_reference = runs["objective_suboptimality"].notna().any()
     metrics = ("value", "test_accuracy", "test_loss", *known(runs, FURTHER))
     columns = ["variant", "idx_rep", "end", "label", "solver"]
+    spending = {axis: column for axis, (column, _) in AXES.items()}
     columns += [f"objective_{metric}" for metric in metrics]
+    columns += spending.values()
     last = runs[columns].drop_duplicates(["variant", "idx_rep"], keep="last")
     table = reached(results)
     table = table[table["problem"] == problem]
@@ -61,6 +63,7 @@ def summary(results, problem):
             "name": name,
             "ends": ends[problem, name],
             **{metric: spent[f"objective_{metric}"].median() for metric in metrics},
+            **{axis: spent[column].median() for axis, column in spending.items()},
         }
         row["low"], row["high"] = spent["objective_value"].quantile(QUANTILES)
         if has_reference:
@@ -74,18 +77,30 @@ def summary(results, problem):
                 for (q, found), axis, target in product(costs.items(), AXES, TARGETS)
             }
         rows.append(row)
-    rows.sort(key=lambda row: _order(row, "median" if has_reference else "value"))
-    for k, row in enumerate(rows):
+    key = "median" if has_reference else "value"
+    rows.sort(key=lambda row: _order(row, key))
+    for row, rank in zip(
+        rows, ranks([_order(row, key)[:3] for row in rows]), strict=True
+    ):
         cut = row["ends"].n_cut == row["ends"].n_runs
-        row["rank"] = math.nan if cut else k + 1
+        row["rank"] = math.nan if cut else rank
     return pd.DataFrame(rows)
+
+
+def ranks(keys):
+    """Places of what is sorted by `keys`, from 1; equals share the first of theirs."""
+    return [1 + keys.index(key) for key in keys]
 
 
 @remembered
 def best_rows(results, problem):
-    """The rows of `summary` with each solver's best parameters, the best solver first."""
-    table = summary(results, problem)
-    return table.drop_duplicates("solver").reset_index(drop=True)
+    """The rows of `summary` with each solver's best parameters, the best solver first.
+
+    Ranks are among these.
+    """
+    table = summary(results, problem).drop_duplicates("solver").reset_index(drop=True)
+    places = pd.Series(ranks(table["rank"].tolist()), dtype=float)
+    return table.assign(rank=places.where(table["rank"].notna()))
 
 
 def _costs(table):
@@ -109,9 +124,11 @@ def _costs(table):
 
 
 def _order(row, key):
-    ends, value = row["ends"], row[key]
-    value = math.inf if math.isnan(value) else value
-    return ends.n_cut == ends.n_runs, ends.n_diverged > 0, value
+    """By what rows are sorted; those that differ in the last alone, the calls, are tied."""
+    ends = row["ends"]
+    numbers = row[key], row.get(("oracle calls", TARGETS[-1]), math.inf)
+    numbers = (math.inf if math.isnan(number) else number for number in numbers)
+    return ends.n_cut == ends.n_runs, ends.n_diverged > 0, *numbers
 
 
 class Sensitivity(NamedTuple):
@@ -127,31 +144,38 @@ class Sensitivity(NamedTuple):
 def sensitivity(results, problem):
     """Final suboptimality against the step size, at the best other parameters.
 
+    Those of a solver's best run; what else it ran with says nothing of the step alone.
+
     Returns
     -------
     dict
         From a solver's name to its `Sensitivity`; empty unless some solver ran with
-        several steps.
+        several steps and nothing else changed.
     """
     results = prepare(results)
     table = reached(results)
     finals = table[(table["problem"] == problem) & (table["target"] == TARGETS[0])]
     if finals.empty or "p_solver_step_size" not in results:
         return {}
-    runs = results[results["problem"] == problem]
-    steps = runs.drop_duplicates("variant").set_index("variant")["p_solver_step_size"]
-    steps = pd.to_numeric(finals["variant"].map(steps), errors="coerce")
-    finals = finals.assign(step=steps)
+    runs = results[results["problem"] == problem].drop_duplicates("variant")
+    runs = runs.set_index("variant").filter(like="p_solver_")
+    steps = pd.to_numeric(runs.pop("p_solver_step_size"), errors="coerce").to_dict()
+    others = dict(zip(runs.index, map(tuple, runs.astype(str).to_numpy()), strict=True))
     ends = ends_by_variant(results)
     found = {}
+    best = best_rows(results, problem).set_index("solver")["name"]
     for solver, rows in finals.groupby("solver", sort=False):
-        points, counts = [], []
-        for step, variants in rows.groupby("step"):
-            groups = {name: run["final"] for name, run in variants.groupby("variant")}
-            best = min(groups, key=lambda name: rank_key(groups[name]))
-            quantiles = (surviving(groups[best], q) for q in (0.5, *QUANTILES))
-            points.append((step, *quantiles))
-            counts.append(ends[problem, best])
+        own = dict(iter(rows.groupby("variant")["final"]))
+        names = [name for name in own if others[name] == others[best[solver]]]
+        names = sorted(
+            filter(lambda name: np.isfinite(steps[name]), names), key=steps.get
+        )
+        quantiles = (0.5, *QUANTILES)
+        points = [
+            (steps[name], *(surviving(own[name], q) for q in quantiles))
+            for name in names
+        ]
         if points:
+            counts = [ends[problem, name] for name in names]
             found[solver] = Sensitivity(*np.array(points).T, Ends.sum(counts))
     return found if any(len(found[name].steps) > 1 for name in found) else {}

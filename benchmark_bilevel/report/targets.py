@@ -118,9 +118,16 @@ def surviving(values, q=0.5):
     return float(np.quantile(finite, q)) if finite.size else math.inf
 
 
-def rank_key(finals):
-    """By what parameters and solvers rank: a run that diverged, then the median end."""
-    return bool(np.isinf(finals).any()), surviving(finals)
+def rank_key(runs):
+    """By what parameters rank: a run that diverged, the median end, then the cost.
+
+    Where several end at rounding, the calls to the hardest target of `runs`, rows of
+    `reached` of one choice of parameters, decide.
+    """
+    finals = runs["final"]
+    hardest = runs["target"] == runs["target"].min()
+    calls = surviving(runs["oracle calls"][hardest])
+    return bool(np.isinf(finals).any()), surviving(finals), calls
 
 
 def best_variants(table):
@@ -133,7 +140,7 @@ def best_variants(table):
     for (problem, solver, variant), runs in table.groupby(
         ["problem", "solver", "variant"], sort=False
     ):
-        key = rank_key(runs["final"])
+        key = rank_key(runs)
         if (problem, solver) not in best or key < best[problem, solver][0]:
             best[problem, solver] = key, variant
     chosen = pd.MultiIndex.from_tuples(

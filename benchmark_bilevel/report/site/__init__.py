@@ -35,7 +35,7 @@ from benchmark_bilevel.report.site.result_pages import (
 )
 from benchmark_bilevel.report.site.searches import search_pages
 from benchmark_bilevel.report.site.standings import ranking, standings
-from benchmark_bilevel.report.site.texts import band, cost, plain, scientific
+from benchmark_bilevel.report.site.texts import band, cost, listed, plain, scientific
 from benchmark_bilevel.report.site.viewer import write_curves, write_viewer
 from benchmark_bilevel.report.styles import style
 from benchmark_bilevel.report.targets import TARGETS, target_text
@@ -132,7 +132,7 @@ def _write_all(results, paths, folder, benchmark, url, site_url, log):
         "viewers": write_curves(problems, groups, folder, names),
     }
     pages = Pages(templates, shared)
-    answer = _answer(results, problems, solvers, standing)
+    answer = _answer(results, problems, solvers, standing, searches)
     pages.add("index.html", "index.html", **answer, shares=shares)
     pages.add_all("problem.html", problems)
     pages.add_all("solver.html", solvers)
@@ -150,7 +150,7 @@ def _write_all(results, paths, folder, benchmark, url, site_url, log):
     pages.write(folder, results_json(problems, files, url), site_url)
 
 
-def _answer(results, problems, solvers, standing):
+def _answer(results, problems, solvers, standing, searches):
     """What the index says first: the verdict and the matrix."""
     cases = [case for page in problems for case in page.cases]
     names = [case.name for case in cases]
@@ -165,7 +165,9 @@ def _answer(results, problems, solvers, standing):
         return Markup('<a href="{}"><b>{}</b></a>').format(paths[name], name)
 
     order = ranking(results, standing)
+    unsearched = [shown[c.name] for c in cases if c.file.name not in searches]
     return {
+        "unsearched": listed(unsearched) if searches and unsearched else "",
         "cases": [(page, case) for page in problems for case in page.cases],
         "rows": matrix(order, names, standing),
         "verdict": verdict(names, standing, link, shown),

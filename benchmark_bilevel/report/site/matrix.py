@@ -73,9 +73,8 @@ def _cell(found, lowest):
         best = found.rank == 1
         level = SHADES if best else 0
         value = found.value if math.isfinite(found.value) else ""
-        return Cell(
-            plain(found.value), "h at the end", level, best, value, found.ends, ""
-        )
+        small = f"h, from {plain(found.start)}"
+        return Cell(plain(found.value), small, level, best, value, found.ends, "")
     choices = {
         axis: [
             _choice(found.costs[axis, target][0], lowest[axis, target], axis)
@@ -136,7 +135,12 @@ def verdict(problems, standing, link, shown):
         else:
             place = without
         bands = {f.solver: (f.end, f.low, f.high, f.ends) for f in own if f.rank}
-        place.setdefault(winners(bands), []).append(problem)
+        best = winners(bands)
+        if best and place is without:
+            low = next(f for f in own if f.solver == best[0])
+            way = f" (h from {plain(low.start)} to {plain(low.value)})"
+            shown = {**shown, problem: shown[problem] + way}
+        place.setdefault(best, []).append(problem)
     sentences = []
     if first:
         goal = f"{100 * TARGET:g} %"
@@ -144,7 +148,10 @@ def verdict(problems, standing, link, shown):
             first, link, shown, "is fastest", "tie", f"no solver gets to {goal}"
         )
         sentences.append(
-            Markup("To {} of the initial gap h − h*, {}.").format(goal, clauses)
+            Markup(
+                "To {} of the initial gap h − h*, each with the parameters that end "
+                "lowest, {}."
+            ).format(goal, clauses)
         )
     if unsafe:
         sentences.append(

@@ -25,6 +25,7 @@ class Standing(NamedTuple):
     n_solvers: int
     name: str  # with all parameters
     ends: Ends
+    start: float  # h at the start
     value: float  # h at the end, as all numbers here the median of the survivors
     end: float  # what it ranks by: suboptimality at the end, or h
     low: float  # 20 and 80 % of that
@@ -40,17 +41,19 @@ def standings(results):
     for problem, runs in results.groupby("problem", sort=False):
         table = best_rows(results, problem)
         variants = runs.groupby("solver", sort=False)["variant"].unique()
-        for k, row in enumerate(table.to_dict("records")):
+        at_start = runs.loc[runs["objective_iterations"] == 0, "objective_value"]
+        for row in table.to_dict("records"):
             cut = np.isnan(row["rank"])
             names = variants[row["solver"]]
             found[problem, row["solver"]] = Standing(
                 solver=row["solver"],
-                rank=None if cut else k + 1,
+                rank=None if cut else int(row["rank"]),
                 n_solvers=len(table),
                 name=row["name"],
                 ends=Ends.sum([all_ends[problem, name] for name in names])
                 if cut
                 else row["ends"],
+                start=at_start.median(),
                 value=row["value"],
                 end=row.get("median", row["value"]),
                 low=row["low"],

@@ -82,10 +82,9 @@ window.chart = (() => {
     return element("polygon", {points: points.join(" "), ...attributes});
   };
 
-  // From its start, which has no place on a logarithmic axis, a curve is level until the
-  // first measurement: nothing is known of what is between.
-  const level = ([start, first, ...rest]) =>
-    first ? [start, [first[0], start[1]], first, ...rest] : [start];
+  // A curve's start has no place on a logarithmic axis, and nothing is known of what is
+  // between it and the first measurement: the way there is level, and dotted.
+  const unknown = ([start, first]) => (first ? [start, [first[0], start[1]], first] : []);
 
   const path = (points) =>
     points.map(([x, y], k) => `${k ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
@@ -156,12 +155,17 @@ window.chart = (() => {
     const stroke = {stroke: curve.color, fill: "none", "stroke-width": 2};
     stroke["stroke-dasharray"] = DASHES[curve.dash];
     const place = (values) => curve.x.map((_, k) => [x.at(curve.x[k]), y.at(values[k])]);
-    const drawn = x.log && curve.x[0] <= 0 ? level : (points) => points;
+    const hasUnknown = x.log && curve.x[0] <= 0;
+    const drawn = (points) => (hasUnknown ? points.slice(1) : points);
     const line = place(curve.y);
     const group = element("g", {opacity: faint ? 0.25 : 1});
-    if (bands && curve.low && line.length) {
+    if (bands && curve.low && drawn(line).length) {
       const outline = [...drawn(place(curve.low)), ...drawn(place(curve.high)).reverse()];
       group.append(element("path", {d: `${path(outline)}Z`, fill: curve.color, "fill-opacity": 0.15}));
+    }
+    if (hasUnknown) {
+      const dotted = {...stroke, "stroke-width": 1, "stroke-dasharray": "1 3"};
+      group.append(element("path", {d: path(unknown(line)), ...dotted}));
     }
     group.append(element("path", {d: path(drawn(line)), ...stroke}));
     line.forEach(([a, b], k) => {
