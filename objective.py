@@ -167,10 +167,13 @@ class Objective(CheckedParameters, BaseObjective):
     def _say_lack_of_reference(self):
         lack = lack_of_reference(self.bilevel_problem)
         if lack is not None and self._dataset is not None:
-            name = self._dataset.name
+            name, file = self._dataset.name, self._dataset._module_filename
+            own = Path(file).parent == self._dataset._benchmark_dir / "datasets"
+            pattern = str(self._dataset).replace(name, name if own else str(file), 1)
             say_once(
                 f"{self.problem} on {name}: no reference minimum, so that suboptimality "
-                f"is empty; {lack} (`python -m benchmark_bilevel reference -d {name}`)."
+                f"is empty; {lack} (`python -m benchmark_bilevel reference -d "
+                f"'{pattern}' -o '{self}'`)."
             )
 
     def get_objective(self):

@@ -4,8 +4,11 @@ import re
 import sys
 from pathlib import Path
 
-import click
-from benchopt.benchmark import Benchmark, _list_parametrized_classes
+try:
+    import click
+    from benchopt.benchmark import Benchmark, _list_parametrized_classes
+except ModuleNotFoundError as error:
+    sys.exit(f"{error}; after `make` it is there: source .venv/bin/activate")
 
 from benchmark_bilevel.folders import benchmark_folder
 

@@ -8,12 +8,19 @@ after the warm-up, and the last row of a run says why it is the last.
 import math
 import time
 
+import numpy as np
 from benchopt.stopping_criterion import EPS, StoppingCriterion
 
 BUDGET, DIVERGED, DEADLINE = ENDS = ("budget", "diverged", "deadline")
 _COLUMN = "objective_end"  # as benchopt calls it
 # Evaluations without a fall of h: threefold iterations, a hundredth of the tolerance.
 PATIENCE = {"iteration": 3, "tolerance": 12}
+
+
+def has_norm(array):
+    """Whether ‖array‖² is a number: else it holds NaN or inf, or will do so soon."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(np.vdot(array, array)))
 
 
 class OwnEnds(StoppingCriterion):

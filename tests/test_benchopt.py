@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import click
 import numpy as np
 import pandas as pd
 import pytest
+from benchopt.benchmark import Benchmark
 from benchopt.results import read_results
 from command_line import benchopt, run, status_lines
 from conftest import ROOT, copy_of_the_benchmark, load_solver
@@ -165,8 +167,41 @@ def test_a_reference_that_is_not_known_is_said_once(benchmark, jobs):
     assert said == [
         "hyperparameter-selection on simulated: no reference minimum, so that "
         "suboptimality is empty; none is published for these samples and settings "
-        "(`python -m benchmark_bilevel reference -d simulated`)."
+        "(`python -m benchmark_bilevel reference -d 'simulated[n_samples=200]' "
+        "-o 'Bilevel[problem=hyperparameter-selection]'`)."
     ]
+
+
+MINE = """
+from benchopt import BaseDataset
+from sklearn.datasets import load_breast_cancer
+
+
+class Dataset(BaseDataset):
+    name = "mine"
+
+    def get_data(self):
+        X, y = load_breast_cancer(return_X_y=True)
+        return {"X_train": X, "y_train": y}
+"""
+
+
+def test_what_computes_a_reference_finds_data_of_the_user_s_own(benchmark, tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(MINE)
+    lines, _ = run(
+        benchmark,
+        "mine",
+        *("-d", str(path), "-s", "SOBA[max_iterations=3,runtime=torch]"),
+        *("-o", "Bilevel[problem=hyperparameter-selection,split_seed=3]"),
+    )
+    [line] = [line for line in lines if "no reference minimum" in line]
+    command = re.search(r"`(.*)`", line)[1]
+    *_, dataset, _, objective = shlex.split(command)
+    found = Benchmark(ROOT)
+    assert found.check_dataset_patterns([dataset])
+    [(_, parameters)] = found.check_objective_filters([objective])
+    assert parameters["split_seed"] == 3
 
 
 def test_divergence_is_recorded(benchmark):

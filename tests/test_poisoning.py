@@ -255,7 +255,10 @@ def test_digits_split(digits):
     [
         ("breast_cancer", r"needs images, .*; X_train\[0, 0\] is 17.99"),
         ("simulated", "needs images"),
-        ("quadratic", "needs classification data: X_train, .*; there is A, B, c, D"),
+        (
+            "quadratic",
+            "needs classification data: X_train, .*; the data have A, B, c, D",
+        ),
     ],
 )
 def test_data_without_pixels_do_not_fit(name, words):

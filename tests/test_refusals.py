@@ -206,7 +206,7 @@ def test_forms_of_coefficients():
         (
             "hyperparameter-selection",
             {"X": X, "y": Y},
-            "needs classification data: X_train, y_train and, .*; there is X, y$",
+            "needs classification data: X_train, y_train and, .*; the data have X, y$",
         ),
         (
             "hyperparameter-selection",

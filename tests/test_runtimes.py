@@ -122,6 +122,18 @@ def test_huge_steps_diverge(problem, runtime):
     assert result.diverged
 
 
+@pytest.mark.parametrize("runtime", ["numba", "torch"])
+@pytest.mark.parametrize("dtype, size", [("float32", 1e21), ("float64", 1e160)])
+def test_a_norm_that_overflows_is_divergence(problem, runtime, dtype, size):
+    """Before entries are infinite: whatever is computed from them is."""
+    solver = load_solver("soba").get_instance(runtime=runtime, dtype=dtype)
+    result = solver.make_runtime(problem)
+    result.start(seed=0)
+    assert not result.diverged
+    result.state[0][:1] = size
+    assert result.diverged
+
+
 def test_schedule():
     schedule = Schedule(2.0, 3.0, 4.0, 0.5, 0.0)
     assert steps_at(schedule, 3) == (1.0, 1.5, 4.0)

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from benchmark_bilevel.ends import ENDS
+from benchmark_bilevel.ends import ENDS, has_norm
 from benchmark_bilevel.exact.published import reference_value
 from benchmark_bilevel.exact.solve import Exact, InnerSolveError
 from benchmark_bilevel.notices import Fault, say_once
@@ -80,7 +80,7 @@ class Evaluator:
         counts : dict, optional
             Oracle calls by kind; none of the kinds that are left out, unless all are.
         diverged : bool, optional
-            Whether a variable is not finite; that of z and x counts in any case.
+            Whether a variable has no norm (`has_norm`); z and x count in any case.
         ended : str or bool, optional
             What ended the run if this is its last point: one of `ENDS`, or True, which
             is a divergence if `diverged`, else the end of a budget.
@@ -114,7 +114,7 @@ class Evaluator:
             (*EXACT_METRICS, "inner_loss", "outer_loss", *ACCURACIES), np.nan
         )
         metrics.update(dict.fromkeys((f"{k}_at_solution" for k in ACCURACIES), np.nan))
-        finite = all(np.isfinite(y).all() for y in (z, x) if y is not None)
+        finite = all(has_norm(y) for y in (z, x) if y is not None)
         if finite:
             metrics.update(self._cheap_metrics(z, x))
             if self._is_exact_point(iterations, ended):

@@ -23,7 +23,7 @@ def unfit_to_classify(data, samples=3):
     if "classes" not in data:
         return (
             "needs classification data: X_train, y_train and, if there is a test part, "
-            f"X_test, y_test; there is {', '.join(data) or 'nothing'}"
+            f"X_test, y_test; the data have {', '.join(data) or 'nothing'}"
         )
     reason = unknown_arrays(data)
     if reason is not None:

@@ -35,8 +35,9 @@ def summary(results, problem):
         ``value``, ``test_accuracy``, ``test_loss``, those of `FURTHER` that the problem
         measures, the keys of `AXES` (what was spent) and ``median`` (suboptimality; inf
         if all diverged), medians at the end, with ``low`` and ``high`` (20 and 80 % of
-        what they rank by); ``gap``, the final suboptimality relative to the initial one; then (axis, target) with median
-        costs, and (axis, target, q) with their quantiles. Solvers without a diverged
+        what they rank by); ``gap``, the final suboptimality relative to the initial
+        one; then (axis, target) with median costs, and (axis, target, q) with their
+        quantiles. Solvers without a diverged
         run come first, then those with any, each by ``median``, or by ``value`` without
         a reference. Equal ones share a rank, ordered by the calls to the hardest
         target. Those of which a deadline cut all runs are last and have no rank.

@@ -158,8 +158,8 @@ class Runtime:
 
     @property
     def diverged(self):
-        """Whether any variable holds NaN or inf."""
-        return not all(self._is_finite(array) for array in arrays(self.state))
+        """Whether the norm of any variable is NaN or inf."""
+        return not all(self._has_norm(array) for array in arrays(self.state))
 
     def variables(self):
         """The current z and x as NumPy arrays, copied."""

@@ -5,6 +5,7 @@ from functools import cache
 import numpy as np
 from numba import njit
 
+from benchmark_bilevel.ends import has_norm
 from benchmark_bilevel.faults import location
 from benchmark_bilevel.fingerprint import PIECE, cached_njit
 from benchmark_bilevel.runtimes import Runtime, bind_step
@@ -46,8 +47,8 @@ class CompiledRuntime(Runtime):
     def _to_numpy(self, array):
         return array.copy()
 
-    def _is_finite(self, array):
-        return bool(np.isfinite(array).all())
+    def _has_norm(self, array):
+        return has_norm(array)
 
 
 @cache
