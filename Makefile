@@ -10,6 +10,7 @@ READY := $(VENV)/.ready-$(EXTRAS)
 .DEFAULT_GOAL := run
 
 $(READY): pyproject.toml constraints.txt
+	@echo "Installing the packages of constraints.txt: minutes, once."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[$(EXTRAS)]"
 	touch $@

@@ -11,6 +11,7 @@ import synthetic_results as synthetic
 from benchopt.benchmark import Benchmark
 from conftest import ROOT
 
+from benchmark_bilevel import methods
 from benchmark_bilevel.problems import PROBLEMS
 from benchmark_bilevel.report.names import FileNames
 from benchmark_bilevel.report.origins import pages_address
@@ -224,6 +225,16 @@ def test_the_texts_name_every_problem_and_data_set():
     names = [path.stem for path in (ROOT / "datasets").glob("*.py")]
     for name in [*PROBLEMS, *names]:
         assert f"`{name}`" in text, name
+
+
+def test_the_texts_name_all_that_a_solver_is_made_of():
+    text = (ROOT / "docs" / "add-a-solver.md").read_text()
+    prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    named = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]+)`", prose))))
+    public = {
+        name for name, part in vars(methods).items() if not inspect.ismodule(part)
+    }
+    assert {name for name in public if name[0] != "_"} <= named
 
 
 def test_the_readme_is_short():
