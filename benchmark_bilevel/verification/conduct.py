@@ -75,7 +75,8 @@ def problems(subject):
             moved = float(abs(problem.project(x) - x).max())
             if not moved <= 1e-9:
                 raise Failed(f"{problem.name}: x is {moved:.1e} outside its set")
-        names.append(problem.name)
+        is_sparse = getattr(problem, "is_sparse", False)
+        names.append(f"{problem.name}{' on sparse data' if is_sparse else ''}")
     return ", ".join(names)
 
 

@@ -139,8 +139,9 @@ def _judge_undeclared(subject, held):
     factor = found @ exact / (exact @ exact)
     error = relative(found / factor, exact) if factor else 1.0
     if off <= EXACT and error <= EXACT and factor > 0:
-        multiple = "" if abs(factor - 1) < 1e-3 else f"{factor:.3g} times "
-        return f"{multiple}the exact hypergradient"
+        is_one = abs(factor - 1) < 1e-3
+        longer = "" if is_one else f", {factor:.3g} times as long, as a step may be"
+        return f"the exact hypergradient{longer}"
     scaled = off <= EXACT and (found * exact).min() > 0
     if scaled and subject.solver.unbiased and rests_at_the_minimum(subject):
         return "in each coordinate a positive multiple of the exact hypergradient"
