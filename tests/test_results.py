@@ -120,6 +120,21 @@ def test_a_parameter_that_a_file_is_too_old_for_names_no_problem(tmp_path):
     ]
 
 
+def test_how_often_h_is_evaluated_names_no_problem_unless_that_is_compared():
+    def runs(dataset, times):
+        cells = synthetic.cells(("SOBA",), (0.1,), 1, dataset=dataset)
+        return cells.assign(p_obj_exact_evaluations=times)
+
+    parts = [runs("ijcnn1", 25), runs("covtype", 8)]
+    kind = "hyperparameter-selection"
+    both = pd.concat(parts, ignore_index=True)
+    assert results.problems(both) == [PROBLEM, f"covtype, {kind}"]
+    both = pd.concat([runs("ijcnn1", 25), runs("ijcnn1", 8)], ignore_index=True)
+    assert results.problems(both) == [
+        f"{PROBLEM} exact_evaluations={times}" for times in (25, 8)
+    ]
+
+
 def test_a_command_repeats_the_runs(suite):
     """benchopt reads the names in it; what no run sets is left to the defaults."""
     command = origins.repeat_command(synthetic.cells(("SOBA",), (0.1, 0.5), 3))

@@ -6,6 +6,7 @@ from pathlib import PurePath
 import numpy as np
 import pandas as pd
 
+HOW_OFTEN = "p_obj_exact_evaluations"
 LONGEST = 100  # characters of a file's name, before its ending
 # Where the words of a name are not what readers call it.
 TITLES = {
@@ -205,6 +206,10 @@ def _joined(results, join):
     names = pd.Series("", results.index)
     for kind, rows in results.groupby("kind", sort=False):
         data = short_names(rows, "dataset_name", "p_dataset_")
+        # How often h is evaluated makes no other problem of what has one such number.
+        how_often = rows.get(HOW_OFTEN, data).groupby(data).nunique(dropna=False)
+        if (how_often == 1).all():
+            rows = rows.drop(columns=HOW_OFTEN, errors="ignore")
         # The objective's name is the same for all; its parameter `problem` is the name.
         settings = _settings(rows, "objective_name", "p_obj_")
         names[rows.index] = (
