@@ -78,6 +78,20 @@ def test_a_curve_is_dotted_from_its_start_to_the_first_measurement(runs):
     np.testing.assert_array_equal(straight.get_xdata(), curve.x)
 
 
+def test_solvers_of_one_colour_differ_by_their_dashes():
+    assert styles.style("BSGM").color == styles.style("MA-SOBA").color
+    runs = prepare(synthetic.cells(("BSGM", "MA-SOBA", "SOBA")))
+    ax = drawn(curves(runs, PROBLEM, "suboptimality", "seconds"))
+    first, second = (
+        line
+        for line in lines_of(ax, "BSGM")
+        if line.get_marker()
+        in (styles.style("BSGM").symbol, styles.style("MA-SOBA").symbol)
+        and len(line.get_xdata()) > 3
+    )
+    assert first.get_linestyle() == "-" and second.get_linestyle() == "--"
+
+
 @look.in_look
 def test_svg_files_are_shortened_and_their_texts_are_not(tmp_path):
     figure = Figure()

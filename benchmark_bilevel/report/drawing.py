@@ -12,6 +12,7 @@ from benchmark_bilevel.report.look import set_linear, set_log
 from benchmark_bilevel.report.styles import style
 
 DASHES = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}
+AGAIN = (0, (5, 1.5))  # there are fewer colours than solvers
 GREY = "#b8bec5"
 # Before some curve has gone this share of its way, nothing happens.
 BEGINNING = 0.1
@@ -45,19 +46,21 @@ def draw_curves(ax, found, metric, xlabel, *, linear=False, named=None, by_label
     starts = [curve.y[0] for curve in found if curve.x.size]
     if starts and np.ptp(starts) <= 1e-6 * abs(starts[0]):
         ax.axhline(starts[0], color="#6e7781", linewidth=0.7, linestyle=":", zorder=1)
-    names = []
+    names, colors = [], set()
     for curve, own in zip(found, is_named, strict=True):
         (x, y, low, high), unknown = _from_start(curve, None if linear else left)
         if not own:
             ax.plot(x, y, color=GREY, linewidth=0.7, zorder=1.5)
             continue
         look = style(curve.solver, *curve.rank)
+        dash = AGAIN if look.color in colors else DASHES[look.dash]
+        colors.add(look.color)
         ax.plot(*unknown, color=look.color, linewidth=0.7, linestyle=":", zorder=3)
         ax.fill_between(x, low, high, color=look.color, alpha=0.18, linewidth=0)
         (line,) = ax.plot(
             *(x, y),
             color=look.color,
-            linestyle=DASHES[look.dash],
+            linestyle=dash,
             marker=look.symbol,
             markeredgecolor="white",
             markevery=list(range(len(x) - np.sum(curve.x > 0), len(x))),
