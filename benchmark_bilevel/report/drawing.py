@@ -16,6 +16,7 @@ AGAIN = (0, (5, 1.5))  # there are fewer colours than solvers
 GREY = "#b8bec5"
 # Before some curve has gone this share of its way, nothing happens.
 BEGINNING = 0.1
+EDGE = 0.08  # of an axis, without a number
 PAD = 0.06  # of an axis, beyond the data
 
 
@@ -216,8 +217,11 @@ def draw_strips(ax, strips, xlabel, start=None, named=None):
         )
     ax.set_yticks(range(len(strips)), [text for _, text, _ in strips])
     ax.set_ylim(len(strips) - 0.4, -0.6)
-    # Numbers may differ in the last digit only, and the last one could leave the figure.
-    ax.xaxis.set_major_locator(MaxNLocator(3, prune="upper"))
+    # Numbers may differ in the last digit only, and those at an edge would leave it.
+    low, high = ax.get_xlim()
+    room = EDGE * (high - low)
+    ticks = MaxNLocator(3).tick_values(low, high)
+    ax.set_xticks([tick for tick in ticks if low + room <= tick <= high - room])
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="y", visible=False)
     ax.set_xlabel(xlabel)
