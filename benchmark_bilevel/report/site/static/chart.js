@@ -165,7 +165,7 @@ window.chart = (() => {
     }
     if (hasUnknown) {
       const dotted = {...stroke, "stroke-width": 1, "stroke-dasharray": "1 3"};
-      group.append(element("path", {d: path(unknown(line)), ...dotted}));
+      group.append(element("path", {class: "unknown", d: path(unknown(line)), ...dotted}));
     }
     group.append(element("path", {d: path(drawn(line)), ...stroke}));
     line.forEach(([a, b], k) => {
