@@ -166,14 +166,14 @@ def sensitivity(results, problem):
     found = {}
     best = best_rows(results, problem).set_index("solver")["name"]
     for solver, rows in finals.groupby("solver", sort=False):
-        own = dict(iter(rows.groupby("variant")["final"]))
-        names = [name for name in own if others[name] == others[best[solver]]]
-        names = sorted(
-            filter(lambda name: np.isfinite(steps[name]), names), key=steps.get
-        )
-        quantiles = (0.5, *QUANTILES)
+        own = {
+            name: finals
+            for name, finals in rows.groupby("variant")["final"]
+            if others[name] == others[best[solver]] and np.isfinite(steps[name])
+        }
+        names = sorted(own, key=steps.get)
         points = [
-            (steps[name], *(surviving(own[name], q) for q in quantiles))
+            (steps[name], *(surviving(own[name], q) for q in (0.5, *QUANTILES)))
             for name in names
         ]
         if points:
