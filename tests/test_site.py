@@ -756,7 +756,7 @@ def test_the_curves_are_there_and_follow_the_selectors(site, browser):
     assert len(first["names"]) == len(set(first["names"])) == 7
     assert first["n_lines"] >= 7
     assert "VRBO (3 of 3 diverged)" in first["names"] and first["crosses"] == 1
-    assert first["title"].startswith("covtype") and "20–80 %" in first["title"]
+    assert "Covertype;" in first["title"] and "20–80 %" in first["title"]
     assert (first["x"], first["y"]) == (
         "solver time [s]",
         METRICS["suboptimality"].line,
@@ -772,7 +772,7 @@ def test_the_curves_are_there_and_follow_the_selectors(site, browser):
     assert linear["first"] != calls["first"]
     choose(browser, "change_suboptimality_problem", "quadratic")
     other = drawn(browser)
-    assert other["title"].startswith("quadratic") and other["names"] == ["SOBA", "SABA"]
+    assert other["title"].startswith("Quadratic") and other["names"] == ["SOBA", "SABA"]
     choose(browser, "plot_kind", "performance_profile")
     profile = drawn(browser)
     assert profile["y"].startswith("share of runs")

@@ -7,7 +7,7 @@ from benchopt import BasePlot
 
 from benchmark_bilevel.report.curves import BAND, curves
 from benchmark_bilevel.report.metrics import AXES, metric_on
-from benchmark_bilevel.report.results import prepare, problems
+from benchmark_bilevel.report.results import prepare, problems, titles
 from benchmark_bilevel.report.styles import style
 from benchmark_bilevel.report.tables import sensitivity, summary
 from benchmark_bilevel.report.targets import (
@@ -91,7 +91,7 @@ class CurvePlot(BasePlot):
     def get_metadata(self, df, problem, x_axis):
         metric = metric_on(prepare(df), problem, self.metric)
         return {
-            "title": describe(problem, BAND),
+            "title": describe(titles(df)[problem], BAND),
             "xlabel": AXES[x_axis][1],
             "ylabel": metric.line,
             "scale": metric.scale,
@@ -176,7 +176,7 @@ class SensitivityPlot(BasePlot):
 
     def get_metadata(self, df, problem):
         return {
-            "title": describe(problem, f"end of the budget, {BAND}"),
+            "title": describe(titles(df)[problem], f"end of the budget, {BAND}"),
             "xlabel": "step size",
             "ylabel": "final suboptimality h(x) − h*",
             "scale": "loglog",
@@ -207,7 +207,7 @@ class SummaryPlot(BasePlot):
         unit = "s" if cost == "seconds" else "calls"
         return {
             "title": describe(
-                problem,
+                titles(df)[problem],
                 f"medians at the end of the budget; {cost} to reach 1e-1 … 1e-6 "
                 "of the initial suboptimality",
             ),
