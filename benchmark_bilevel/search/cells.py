@@ -109,7 +109,10 @@ def row_of(specification, run, parameters, end):
     shares = shares_of(solver, parameters, specification.scale) if parameters else {}
 
     def known(metric):
-        return np.nan if diverged else end[f"objective_{metric}"]
+        # Of a run for safety nothing is evaluated but its divergence.
+        if diverged or run.stage == SAFETY:
+            return np.nan
+        return end[f"objective_{metric}"]
 
     return {
         "solver": run.solver,
