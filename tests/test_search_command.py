@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import click
 import pandas as pd
 import pytest
 import yaml
@@ -319,6 +321,26 @@ def test_trials_are_cells_of_benchopt(clones):
         specification, [Run("SOBA", -1, "defaults", range(1), 1e4, 1)]
     )
     assert row["parameters"] == row["shares"] == "{}" and row["score"] > 0
+
+
+def test_a_score_that_is_known_at_the_end_of_runs_only(clones):
+    """Runs for safety are not evaluated; a score that no run has is refused."""
+    folder = clones("one")
+    file = folder / "config" / "search" / "small.yml"
+    text = SEARCH.replace("problem=quadratic", "problem=data-poisoning")
+    text = re.sub("dataset: .*", "dataset: digits", text)
+    file.write_text(text + "score: retrained_test_accuracy\n")
+    specification = Specification.read(Benchmark(folder), file)
+    specification.parameters_of = lambda run: {}
+    for stage in ("tuning", "safety"):
+        (row,), failures = cells.execute(
+            specification, [Run("SOBA", 0, stage, range(1), 1e4, 1)]
+        )
+        assert failures == {} and row["diverged"] == 0
+        assert (0 < row["score"] <= 1) == (stage == "tuning")
+    specification.score = "retrained_accuracy"
+    with pytest.raises(click.UsageError, match="retrained_test_accuracy"):
+        cells.execute(specification, [Run("SOBA", 0, "tuning", range(1), 1e4, 1)])
 
 
 def test_published_searches_can_be_read():

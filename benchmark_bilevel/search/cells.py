@@ -4,6 +4,7 @@ import json
 import tempfile
 from pathlib import Path
 
+import click
 import numpy as np
 import pandas as pd
 import yaml
@@ -55,6 +56,8 @@ def execute(specification, runs, parallel=()):
         )
         said = finished.stdout + finished.stderr
         ends = ends_of(pd.read_parquet(output)) if output.exists() else None
+    if ends is not None and first.stage != SAFETY:
+        _require_score(specification, ends)
     rows, failures = [], {}
     for run, own in parameters.items():
         found = () if ends is None else ends[is_run(ends, run.solver, own)]
@@ -68,6 +71,16 @@ def execute(specification, runs, parallel=()):
         else:
             rows += [row_of(specification, run, own, end) for end in found.iloc]
     return rows, failures
+
+
+def _require_score(specification, ends):
+    prefix = "objective_"
+    if prefix + specification.score not in ends:
+        metrics = ends.filter(regex=prefix).select_dtypes("number").columns
+        raise click.UsageError(
+            f"{specification.path}: score is {specification.score!r}, and runs have "
+            f"{', '.join(name.removeprefix(prefix) for name in metrics)}."
+        )
 
 
 def _entry(specification, run, parameters):
