@@ -1,3 +1,4 @@
+import gc
 import sys
 from pathlib import Path
 
@@ -191,4 +192,5 @@ class Objective(CheckedParameters, BaseObjective):
         # benchopt keeps every objective until its command ends.
         self.evaluator.forget()
         self.bilevel_problem.forget()
+        gc.collect()  # a runtime holds itself; Python does not see how large tensors are
         return {**results, "provenance": provenance()}
