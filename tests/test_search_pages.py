@@ -91,6 +91,22 @@ def test_the_plane_has_every_trial_and_the_choice(path):
     np.testing.assert_allclose(ring, 0.4)
 
 
+@pytest.mark.parametrize("shift", [0.0, -2.0])
+def test_classes_of_scores_do_not_depend_on_their_level(tmp_path, shift):
+    """Accuracies, all within a factor of 2: the median is 0.7."""
+    path = tmp_path / "poisoning.parquet"
+    ends = (0.5, 0.505, 0.59, 0.7, 0.8, 0.9, 0.9)
+    rows = [row("SOBA", k, end + shift) for k, end in enumerate(ends)]
+    Store(path).append([{**one, "suboptimality": np.nan} for one in rows])
+    search = read_search(path)
+    assert not search.has_reference
+    (panel,) = plane_panels(search)
+    ax = Figure().subplots()
+    panel.draw(ax)
+    near, far, others = (line.get_xdata() for line in ax.lines[1:4])
+    assert [len(near), len(far), len(others)] == [2, 1, 4]
+
+
 def test_the_best_of_more_trials_is_lower(path):
     ax = Figure().subplots()
     names = best_panel(read_search(path)).draw(ax)

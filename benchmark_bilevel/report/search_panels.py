@@ -10,8 +10,10 @@ from benchmark_bilevel.report.look import set_log
 from benchmark_bilevel.report.panels import LEADERS, Panel
 from benchmark_bilevel.report.styles import style
 
-# Ends within this factor of the best, from the darkest colour on, then all others.
-CLASSES = ((2.0, "#08306b"), (10.0, "#4292c6"), (np.inf, "#ffffff"))
+# Ends within a factor of the best, or within a share of the way from the best to the
+# median, from the darkest colour on; then all others.
+COLORS = ("#08306b", "#4292c6", "#ffffff")
+FACTORS, SHARES = (2.0, 10.0), (0.05, 0.5)
 CHOSEN = "#D55E00"
 ROUNDING = 1e-16  # of a suboptimality that is drawn, at least
 
@@ -19,17 +21,22 @@ ROUNDING = 1e-16  # of a suboptimality that is drawn, at least
 def plane_panels(search):
     """A panel for each solver with both steps among what was searched."""
     return [
-        Panel(f"plane {one.solver}", one.solver, partial(draw_plane, one=one))
+        Panel(
+            f"plane {one.solver}",
+            one.solver,
+            partial(draw_plane, one=one, has_reference=search.has_reference),
+        )
         for one in search.solvers
         if np.isfinite(one.steps + one.outer_steps).any()
     ]
 
 
-def draw_plane(ax, one):
+def draw_plane(ax, one, has_reference):
     """Each trial at its steps, the darker the lower its end; a ring around the choice.
 
-    Crosses diverged. The classes are factors of the best trial's suboptimality, or,
-    where h* is unknown, shares of the way from the best to the median trial.
+    Crosses diverged. The classes are factors of the best trial's suboptimality, not
+    below `ROUNDING`, or, where h* is unknown, shares of the way from the best to the
+    median trial.
     """
     alive = np.isfinite(one.ends)
     set_range(ax, "x", one.steps[np.isfinite(one.steps)], log=True)
@@ -41,8 +48,8 @@ def draw_plane(ax, one):
         markersize=3,
         markeredgewidth=0.8,
     )
-    classes = _classes(one.ends)
-    for k, (_, color) in enumerate(CLASSES):
+    classes = _classes(one.ends, has_reference)
+    for k, color in enumerate(COLORS):
         own = alive & (classes == k)
         ax.plot(
             *(one.steps[own], one.outer_steps[own]),
@@ -66,17 +73,16 @@ def draw_plane(ax, one):
     return []
 
 
-def _classes(ends):
-    """Of each end the number of the first of `CLASSES` that it is in."""
+def _classes(ends, has_reference):
+    """Of each end the number of its colour in `COLORS`."""
     alive = ends[np.isfinite(ends)]
     if not alive.size:
         return np.zeros(len(ends), int)
-    best, bounds = alive.min(), [factor for factor, _ in CLASSES]
-    if best <= 0:  # no suboptimality: the way from the best to the median
-        ends = 1 + 18 * (ends - best) / max(np.median(alive) - best, 1e-300)
-        best = 1.0
-    factors = np.where(np.isfinite(ends), ends / best, np.inf)
-    return np.searchsorted(bounds, factors)
+    if has_reference:
+        ends, best = ends.clip(ROUNDING), alive.min().clip(ROUNDING)
+        return np.searchsorted(FACTORS, ends / best)
+    way = max(np.median(alive) - alive.min(), 1e-300)
+    return np.searchsorted(SHARES, (ends - alive.min()) / way)
 
 
 def best_panel(search):
