@@ -162,3 +162,27 @@ def test_a_result_file_leads_to_its_search(path, tmp_path):
     assert (site / "data" / "search-ijcnn1.parquet").is_file()
     for name in ("problem-hyperparameter-selection.html", "file-ijcnn1.html"):
         assert 'href="search-ijcnn1.html"' in (site / name).read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "score"),
+    [
+        ("score: retrained_test_accuracy", "retrained: test accuracy"),
+        ("score: own_metric", "own_metric"),
+        ("trials: 16", "value function h(x)"),
+        ("- no mapping", "value function h(x)"),
+        ("{", "value function h(x)"),
+    ],
+)
+def test_a_search_without_reference_names_what_decides(tmp_path, text, score):
+    folder = copy_of_the_benchmark(tmp_path)
+    (folder / "config" / "search" / "own.yml").write_text(text)
+    (folder / "results" / "search").mkdir(parents=True)
+    rows = [{**row("SOBA", k, 1.0 + k), "suboptimality": np.nan} for k in range(4)]
+    Store(folder / "results" / "search" / "own.parquet").append(rows)
+    runs = synthetic.cells(("SOBA",), n_repetitions=1)
+    file = synthetic.write(runs, tmp_path / "own.parquet")
+    site = tmp_path / "site"
+    build([file], site, Benchmark(folder), log=lambda text: None)
+    page = (site / "search-own.html").read_text()
+    assert f"The lowest\n{score} at the end" in page and "within ×2" not in page

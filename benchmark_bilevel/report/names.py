@@ -22,6 +22,7 @@ TITLES = {
     "ijcnn1": "IJCNN1",
     "mnist": "MNIST",
 }
+SYMBOLS = {"condition": "κ"}  # of parameters, in titles
 
 
 class FileNames:
@@ -187,13 +188,18 @@ def problem_names(results):
 
 def problem_titles(results):
     """The same for readers, such as ``"Hyper-parameter selection · IJCNN1"``."""
-    return _joined(results, _problem_title)
+    return _joined(results, _problem_title).map(_spell_out)
 
 
 def _problem_title(data, kind):
     base, space, settings = data.partition(" ")
     names = [kind] if base == kind else [kind, base]
     return " · ".join(map(title, names)) + space + settings
+
+
+def _spell_out(text):
+    """Parameters for readers: ``"Quadratic condition=10"`` is "Quadratic · κ = 10"."""
+    return re.sub(r" (\w+)=", lambda m: f" · {SYMBOLS.get(m[1], m[1])} = ", text)
 
 
 def title(name):
