@@ -306,7 +306,10 @@ def damaged(folder):
         ("other", rows.drop(columns="p_obj_problem"), "no column p_obj_problem"),
         ("number", rows.assign(solver_name=1), "solver_name is not text"),
         ("text", rows.assign(objective_value="high"), "objective_value is not numbers"),
-        ("gaps", rows.assign(idx_rep=np.nan), "idx_rep has gaps"),
+        ("gaps", rows.assign(idx_rep=np.nan), "idx_rep is not of numbers of runs"),
+        ("halves", rows.assign(idx_rep=0.5), "idx_rep is not of numbers of runs"),
+        ("huge", rows.assign(idx_rep=1e300), "idx_rep is not of numbers of runs"),
+        ("early", rows.assign(time=-1.0), "time has negative seconds"),
         ("pickle", rows.assign(final_results=exploit), "Blocked unsafe class"),
     ):
         frame.to_parquet(folder / f"{name}.parquet")

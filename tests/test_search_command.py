@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import click
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -42,6 +43,13 @@ comment: A small one.
 """
 
 
+def with_key(line):
+    """`SEARCH` with `line` in place of the one of its key, or beside."""
+    key = line.partition(":")[0]
+    kept = [one for one in SEARCH.splitlines() if not one.startswith(key + ":")]
+    return "\n".join([*kept, line])
+
+
 def made_up(specification, runs, parallel=(), log=None, kill_at=None):
     """In place of `cells.execute`: a score for each run, or the end of the process."""
     assert len({(run.stage, run.seeds, run.base_seed) for run in runs}) == 1
@@ -67,6 +75,7 @@ def made_up(specification, runs, parallel=(), log=None, kill_at=None):
                     "oracle_calls": run.budget,
                     "seconds": 1.0,
                     **specification.code_of(run.solver),
+                    "search": specification.made_of,
                 }
             )
     if log is not None:
@@ -229,6 +238,13 @@ def test_a_table_of_another_search_is_refused(clones, monkeypatch):
     for old, new, said in (
         ("oracle_calls: 10000", "oracle_calls: 20000", "has budgets of 10000"),
         ("inner: 1.0", "inner: 1.5", "has other parameters of SOBA, trial 0"),
+        (
+            "n_samples=64",
+            "n_samples=65",
+            "has runs with dataset: quadratic[n_samples=64",
+        ),
+        ("batch_size: 16", "batch_size: 8", "has runs with fixed: {'batch_size': 16"),
+        ("trials: 5", "trials: 5\nscore: inner_loss", "has runs with score: value"),
     ):
         file.write_text(SEARCH.replace(old, new))
         result = search(folder)
@@ -236,6 +252,10 @@ def test_a_table_of_another_search_is_refused(clones, monkeypatch):
     file.write_text(SEARCH.replace("inner: 1.0", "inner: 1.002"))
     assert search(folder).exit_code == 0  # as another machine may find it
     assert search(folder, "--trials", "7").exit_code == 0  # it goes on
+    # A file of a version that did not write it down.
+    table = folder / "results" / "search" / "small.parquet"
+    pd.read_parquet(table).drop(columns="search").to_parquet(table)
+    assert search(folder).exit_code == 0
 
 
 @pytest.mark.parametrize(
@@ -245,25 +265,156 @@ def test_a_table_of_another_search_is_refused(clones, monkeypatch):
         (SEARCH + "steps: 3", "a search has dataset, objective, oracle_calls"),
         (": {", "cannot be read"),
         (SEARCH.replace("=64,", "=[64,128],"), "on one problem, here are 2"),
+        ("\xff".encode("latin-1"), "cannot be read"),
+        (with_key("trials: 0"), "trials=0 is not valid; expected a positive integer"),
+        (with_key("trials: 2.5"), "trials=2.5 is not valid"),
+        (with_key("oracle_calls: -5"), "oracle_calls=-5 is not valid"),
+        (with_key("oracle_calls:"), "oracle_calls=None is not valid"),
+        (with_key("repetitions: 0"), "repetitions=0 is not valid"),
+        (with_key("exact_evaluations: some"), "or 'final' or 'never'"),
+        (with_key("dataset: 3"), "dataset=3 is not valid; expected text"),
+        (
+            with_key("objective: Bilevel[problem=quadratic"),
+            "small.yml: Bilevel[problem",
+        ),
+        (
+            with_key("dataset: quadratik"),
+            "small.yml: Bilevel[problem=quadratic] on quad",
+        ),
+        (with_key("score: [value]"), "score=['value'] is not valid; expected text"),
+        (with_key("fixed: [batch_size]"), "expected values by name"),
+        (with_key("fixed: {batch_size: [8, 16]}"), "expected one value a name"),
+        (with_key("fixed: {bacth_size: 8}"), "the nearest name is 'batch_size'"),
+        (with_key("fixed: {step_size: 0.1}"), "fixed: step_size is searched for SOBA"),
+        (
+            with_key("fixed: {outer_ratio: 2}"),
+            "fixed: outer_ratio is searched for SOBA",
+        ),
+        (
+            with_key("fixed: {max_seconds: 2}"),
+            "max_seconds is what `oracle_calls` says",
+        ),
+        (with_key("units: {iner: 1.0}"), "expected inner, outer, each"),
+        (with_key("units: {inner: 1.0, outer: -1}"), "expected outer to be a positive"),
+        (with_key("solvers: [SOBA, 3]"), "expected a list of names"),
+        (
+            with_key("solvers: ['SOBA[step_size=0.3]']"),
+            "has parameters; those that all",
+        ),
+        (with_key("solvers: [L-BFGS-B]"), "L-BFGS-B has nothing to search"),
+        (with_key("transfer_from: [nothere]"), "nothere.parquet is not there"),
     ],
 )
-def test_a_wrong_specification_is_refused_in_one_line(clones, content, said):
+def test_a_wrong_specification_is_refused_in_one_line(
+    clones, monkeypatch, content, said
+):
     folder = clones("one")
-    (folder / "config" / "search" / "small.yml").write_text(content)
+    file = folder / "config" / "search" / "small.yml"
+    file.write_bytes(content.encode() if isinstance(content, str) else content)
+    monkeypatch.setattr(command, "execute", made_up)
     result = search(folder)
     assert result.exit_code == 2 and said in result.output
+    message = result.output.partition("Error: ")[2]
+    assert message.count("\n") == 1 and "small.yml" in message
+    assert not (folder / "config" / "small.yml").exists()
+
+
+@pytest.mark.parametrize(
+    "content, said",
+    [
+        (b"", "Parquet"),
+        (pd.DataFrame({"solver": ["SOBA"]}), "it has no column trial, stage, seed"),
+        (lambda rows: rows.drop(columns="seed"), "it has no column seed"),
+        (lambda rows: rows.assign(trial=np.nan), "trial"),
+        (lambda rows: rows.assign(parameters="{"), "small.parquet"),
+        (lambda rows: rows.assign(shares="[]"), "column shares is not JSON of names"),
+    ],
+)
+def test_a_damaged_table_is_named(clones, monkeypatch, content, said):
+    folder = clones("one")
+    monkeypatch.setattr(command, "execute", made_up)
+    table = folder / "results" / "search" / "small.parquet"
+    if isinstance(content, bytes):
+        table.parent.mkdir(parents=True, exist_ok=True)
+        table.write_bytes(content)
+    else:
+        search(folder)
+        found = content(pd.read_parquet(table)) if callable(content) else content
+        found.to_parquet(table)
+    before = table.read_bytes()
+    result = search(folder)
+    assert result.exit_code == 1 and said in result.output
+    assert (
+        "is no table of a search" in result.output and "Move it away" in result.output
+    )
+    assert result.output.count("\n") == 1 and table.read_bytes() == before
+
+
+def test_a_damaged_result_file_stops_no_search(clones, monkeypatch):
+    folder = clones("one")
+    monkeypatch.setattr(command, "execute", made_up)
+    search(folder)
+    for content in (b"", b"PAR1"):
+        (folder / "results" / "small.parquet").write_bytes(content)
+        result = search(folder)
+        assert result.exit_code == 0 and "small.parquet cannot be read" in result.output
+    pd.DataFrame({"a": [1]}).to_parquet(folder / "results" / "small.parquet")
+    assert "small.parquet cannot be read" in search(folder).output
+
+
+def test_two_searches_at_one_table(clones, monkeypatch):
+    """The second one is told so, and nothing of the first is lost."""
+    folder, seconds = clones("one"), []
+
+    def meanwhile(*arguments):
+        seconds.append(search(folder))
+        return made_up(*arguments)
+
+    monkeypatch.setattr(command, "execute", meanwhile)
+    assert search(folder).exit_code == 0
+    assert {result.exit_code for result in seconds} == {1}
+    assert "another search is at it" in seconds[0].output
+    monkeypatch.setattr(command, "execute", made_up)
+    assert search(folder).exit_code == 0
+
+
+def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError("no space left")
+
+    store = Store(tmp_path / "small.parquet")
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="no space"):
+        store.append([{"trial": 0, "seed": 0}])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_search_of_ones_own_replaces_nothing_by_hand(clones, monkeypatch, tmp_path):
+    folder, mine = clones("one"), tmp_path / "mine.yml"
+    config = folder / "config" / "mine.yml"
+    mine.write_text(SEARCH)
+    config.write_text("# By hand.\n")
+    monkeypatch.setattr(command, "execute", made_up)
+    arguments = ["search", str(mine), "--benchmark", str(folder)]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 1 and "mine.yml is written by hand" in result.output
+    assert config.read_text() == "# By hand.\n"
+    config.unlink()
+    for _ in range(2):  # what it wrote it may replace
+        assert CliRunner().invoke(main, arguments).exit_code == 0
+    assert f"search {mine}`; not edited" in config.read_text().splitlines()[0]
 
 
 def test_what_other_code_made_is_made_anew(clones, monkeypatch, tmp_path):
     """Of another package, of another file of the solver, of another winner elsewhere."""
     folder, log = clones("one"), tmp_path / "log"
     file = folder / "config" / "search" / "small.yml"
-    file.write_text(SEARCH + "transfer_from: [there]\n")
     monkeypatch.setattr(command, "execute", made_up)
     specification = Specification.read(Benchmark(folder), file)
     shares = dict.fromkeys(ranges_of(specification.solver_classes["SOBA"]), 0.5)
     (row,), _ = made_up(specification, [Run("SOBA", 0, "tuning", range(1), 1e4, 1)])
     specification.store_of("there").append([{**row, "shares": json.dumps(shares)}])
+    file.write_text(SEARCH + "transfer_from: there\n")
     search(folder)
     store = Store(folder / "results" / "search" / "small.parquet")
     whole = by_run(store)
@@ -296,7 +447,22 @@ def test_an_error_in_one_solver_lets_the_others_go_on(clones, monkeypatch):
     monkeypatch.setattr(command, "execute", failing)
     result = search(folder)
     assert result.exit_code == 1 and "SOBA: no run has a result" in result.output
+    text = (folder / "config" / "small.yml").read_text()
+    assert "SOBA: had errors" in text and "without divergence" not in text
     assert choice(Store(folder / "results" / "search" / "small.parquet"), "TTSA")
+
+
+def test_errors_in_all_solvers_leave_the_configuration(clones, monkeypatch):
+    folder = clones("one")
+    config = folder / "config" / "small.yml"
+    config.write_text("# The older one.\n")
+    monkeypatch.setattr(
+        *(command, "execute"),
+        lambda specification, runs, parallel: ([], {run.solver: "?" for run in runs}),
+    )
+    result = search(folder)
+    assert result.exit_code == 1 and "2 solvers have errors" in result.output
+    assert config.read_text() == "# The older one.\n"
 
 
 def test_trials_are_cells_of_benchopt(clones):
@@ -338,9 +504,13 @@ def test_a_score_that_is_known_at_the_end_of_runs_only(clones):
         )
         assert failures == {} and row["diverged"] == 0
         assert (0 < row["score"] <= 1) == (stage == "tuning")
-    specification.score = "retrained_accuracy"
-    with pytest.raises(click.UsageError, match="retrained_test_accuracy"):
-        cells.execute(specification, [Run("SOBA", 0, "tuning", range(1), 1e4, 1)])
+    for nowhere in ("retrained_accuracy", "suboptimality"):  # no column, no value
+        specification.score = nowhere
+        with pytest.raises(
+            click.UsageError, match="retrained_test_accuracy"
+        ) as refusal:
+            cells.execute(specification, [Run("SOBA", 0, "tuning", range(1), 1e4, 1)])
+        assert ", suboptimality" not in refusal.value.message
 
 
 def test_published_searches_can_be_read():

@@ -70,7 +70,9 @@ def _rows(path):
             raise click.ClickException(
                 f"{path}: column {name} is not numbers throughout."
             ) from error
-    if rows["idx_rep"].isna().any():
-        raise click.ClickException(f"{path}: column idx_rep has gaps.")
+    if not rows["idx_rep"].between(0, 2**53).all() or (rows["idx_rep"] % 1).any():
+        raise click.ClickException(f"{path}: column idx_rep is not of numbers of runs.")
+    if (rows["time"] < 0).any():
+        raise click.ClickException(f"{path}: column time has negative seconds.")
     # The copy is one table again, where pandas had each changed column by itself.
     return rows.astype({"idx_rep": int}).copy()

@@ -74,12 +74,19 @@ def execute(specification, runs, parallel=()):
 
 
 def _require_score(specification, ends):
-    prefix = "objective_"
-    if prefix + specification.score not in ends:
-        metrics = ends.filter(regex=prefix).select_dtypes("number").columns
+    """Refuse a score that no run has: each would look as if it had diverged."""
+    prefix, score = "objective_", specification.score
+    numbers = ends.filter(regex=prefix).select_dtypes("number")
+    alive = numbers[ends["objective_diverged"] == 0]
+    # h itself may be unknown here and there, where g is nearly flat.
+    never = score != "value" and specification.store.rows["score"].isna().all()
+    if prefix + score not in numbers or (
+        never and len(alive) and alive[prefix + score].isna().all()
+    ):
+        known = numbers.columns[alive.notna().any() | (not len(alive))]
         raise click.UsageError(
-            f"{specification.path}: score is {specification.score!r}, and runs have "
-            f"{', '.join(name.removeprefix(prefix) for name in metrics)}."
+            f"{specification.path}: score is {score!r}, and runs have "
+            f"{', '.join(name.removeprefix(prefix) for name in known)}."
         )
 
 
@@ -141,4 +148,5 @@ def row_of(specification, run, parameters, end):
         "oracle_calls": end["objective_oracle_calls"],
         "seconds": end["time"],
         **specification.code_of(run.solver),
+        "search": specification.made_of,
     }

@@ -2,14 +2,16 @@
 
 import json
 import time
+from contextlib import contextmanager
 
 import click
 import pandas as pd
+from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from benchmark_bilevel.fingerprint import fingerprint
 from benchmark_bilevel.search.cells import ends_of, execute, is_run, row_of
-from benchmark_bilevel.search.configuration import configuration
+from benchmark_bilevel.search.configuration import WRITTEN, configuration
 from benchmark_bilevel.search.protocol import (
     N_FINALISTS,
     N_SAFETY,
@@ -42,10 +44,46 @@ def search(specification, jobs=1, parallel_config=None):
     Returns
     -------
     target : pathlib.Path
-        The configuration that was written.
+        The configuration, which is written unless all solvers have errors.
     failures : list of str
         What happened to the solvers that have errors; the others are searched.
     """
+    folder = specification.benchmark.benchmark_dir
+    target = folder / "config" / f"{specification.name}.yml"
+    if not specification.is_published and _is_by_hand(target):
+        raise click.ClickException(
+            f"{target} is written by hand: move it away, or give the search another name."
+        )
+    table = folder / "results" / "search" / f"{specification.name}.parquet"
+    with _alone(table):
+        failures = _search(specification, jobs, parallel_config)
+    if len(failures) < len(specification.solver_classes):
+        target.write_text(configuration(specification, failures), "utf-8")
+        write_small(target)
+    return target, list(failures.values())
+
+
+def _is_by_hand(config):
+    return config.exists() and not config.read_text("utf-8").startswith(f"# {WRITTEN}")
+
+
+@contextmanager
+def _alone(table):
+    """Keep other searches from the file `table` as long as this one goes on."""
+    table.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(table.with_name(f".{table.name}.lock"), timeout=0)
+    try:
+        held = lock.acquire()
+    except Timeout:
+        raise click.ClickException(
+            f"{table}: another search is at it; wait for its end, or end it."
+        ) from None
+    with held:
+        yield
+
+
+def _search(specification, jobs, parallel_config):
+    """The runs of a search; from the names of solvers with errors to what happened."""
     store, names = specification.store, list(specification.solver_classes)
     _forget_what_other_code_made(specification)
     _require_same_search(specification)
@@ -73,11 +111,7 @@ def search(specification, jobs=1, parallel_config=None):
                 bar.write(message)
             bar.n = n_done()
             bar.refresh()
-    folder = specification.benchmark.benchmark_dir / "config"
-    target = folder / f"{specification.name}.yml"
-    target.write_text(configuration(specification))
-    write_small(target)
-    return target, list(failures.values())
+    return failures
 
 
 def _expected(specification, name):
@@ -140,10 +174,17 @@ def _forget_what_other_code_made(specification):
 
 
 def _require_same_search(specification):
-    """Refuse a table of another budget or of other ranges: nothing could be compared."""
+    """Refuse a table of another search: nothing could be compared."""
     store = specification.store
     budgets = set(store.rows.loc[store.rows["stage"] == TUNING, "budget"])
     differing = None
+    for text in set(store.rows["search"]) - {"", specification.made_of}:
+        ours, theirs = json.loads(specification.made_of), json.loads(text)
+        differing = "runs with " + ", ".join(
+            f"{name}: {theirs.get(name)}"
+            for name in ours
+            if theirs.get(name) != ours[name]
+        )
     if budgets - {specification.oracle_calls}:
         differing = f"budgets of {', '.join(f'{budget:g}' for budget in budgets)}"
     for name in specification.solver_classes:
@@ -172,8 +213,13 @@ def _note_divergence_of_report(specification):
     path = folder / "results" / f"{specification.name}.parquet"
     if not path.exists():
         return
-    ends = ends_of(pd.read_parquet(path))
-    ends = ends[ends["objective_diverged"] == 1]
+    try:
+        ends = ends_of(pd.read_parquet(path))
+        ends = ends[ends["objective_diverged"] == 1]
+    except (OSError, ValueError, KeyError) as error:
+        line = " ".join(str(error).split())
+        click.echo(f"{path} cannot be read, what diverged there is not known: {line}")
+        return
     seeds = range(ends["idx_rep"].max() + 1) if len(ends) else range(0)
     for name in specification.solver_classes:
         chosen = choice(store, name)

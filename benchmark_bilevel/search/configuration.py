@@ -9,10 +9,11 @@ from benchmark_bilevel.search.protocol import choice
 from benchmark_bilevel.search.specification import ENDLESS, with_option
 
 EDGE = 0.03  # of a range, at either end
+WRITTEN = "Written by `python -m benchmark_bilevel search"
 HEADER = """\
-Written by `python -m benchmark_bilevel search {name}`; not edited by hand.
+{written} {argument}`; not edited by hand.
 {comment}
-{trials} scrambled Sobol trials a solver (config/search/{name}.yml), {calls:.3g} oracle
+{trials} scrambled Sobol trials a solver ({file}), {calls:.3g} oracle
 calls each; the lowest {score} at the end, median of three seeds over the four best, won;
 winners do not diverge on 20 further seeds. After each of them stand the solver with its
 defaults and with what won other searches, at the end yardsticks. All trials:
@@ -21,13 +22,19 @@ results/search/{name}.parquet, of code {fingerprints}.
 """
 
 
-def configuration(specification):
-    """Text of ``config/NAME.yml``; solvers without a winner are named in it."""
+def configuration(specification, failures=()):
+    """Text of ``config/NAME.yml``; solvers without a winner are named in it.
+
+    Those in `failures` had errors.
+    """
     store, solvers, notes = specification.store, [], []
     calls = int(specification.oracle_calls)
     limits = {"max_oracle_calls": calls, "max_seconds": ENDLESS}
     for name, solver in specification.solver_classes.items():
         fixed, chosen = specification.fixed_of(solver), choice(store, name)
+        if name in failures:
+            notes.append(f"{name}: had errors, and is not here.")
+            continue
         if chosen is None:
             notes.append(f"{name}: no trial without divergence.")
         else:
@@ -42,9 +49,15 @@ def configuration(specification):
             for text in store.of(name, stage)["parameters"].unique():
                 entry = {name: {**fixed, **json.loads(text), **limits}}
                 solvers += [entry] if entry not in solvers else []
+    name, file = specification.name, specification.path
+    if specification.is_published:
+        file = f"config/search/{file.name}"
     used = sorted(set(store.rows["fingerprint"]))
     header = HEADER.format(
-        name=specification.name,
+        written=WRITTEN,
+        argument=name if specification.is_published else file,
+        name=name,
+        file=file,
         comment=specification.comment.strip(),
         trials=specification.trials,
         calls=specification.oracle_calls,

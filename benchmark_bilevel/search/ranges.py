@@ -1,6 +1,7 @@
 """Where the search looks for parameters: one range a name, in units of the problem."""
 
 import math
+from numbers import Real
 from typing import NamedTuple
 
 import click
@@ -87,9 +88,15 @@ def ranges_of(solver):
     """
     ranges = {}
     try:
+        if isinstance(solver.search_space, str):
+            raise ValueError(f"{solver.search_space!r} is no list")
         for entry in solver.search_space:
             name, *edges = [entry] if isinstance(entry, str) else entry
+            if name in ranges:
+                raise ValueError(f"{name!r} is there twice")
             ranges[name] = _range(solver, name, edges)
+        if {OUTER_STEP, "outer_ratio"} <= ranges.keys():
+            raise ValueError(f"{OUTER_STEP!r} and 'outer_ratio' are one step of x")
         if len(ranges) > MAX_FREE:
             raise ValueError(f"{len(ranges)} parameters, of {MAX_FREE} at most")
     except (TypeError, ValueError) as error:
@@ -108,8 +115,10 @@ def _range(solver, name, edges):
         raise ValueError(f"{name!r} is no number")
     if len(edges) == 2:
         low, high = edges
+        if not all(isinstance(edge, Real) for edge in edges):
+            raise ValueError(f"{name!r} needs numbers as edges, not {edges!r}")
         found = LogUniform(low, high, integer=isinstance(legal, Integer))
-        if not 0 < low < high < math.inf:
+        if not (0 < low < high and high / low < math.inf):
             raise ValueError(f"{name!r} from {low!r} to {high!r} is no positive range")
     elif name in RANGES and not edges:
         found = RANGES[name]

@@ -1,5 +1,6 @@
 """What is searched: a file in ``config/search/``, the problem and its solvers."""
 
+import json
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,10 +12,13 @@ from benchopt.benchmark import Benchmark, _list_parametrized_classes
 
 from benchmark_bilevel.data.dataset import arrays_of
 from benchmark_bilevel.exact_solver import ExactSolver
+from benchmark_bilevel.faults import nearest
 from benchmark_bilevel.fingerprint import fingerprint
 from benchmark_bilevel.parameters import defaults
 from benchmark_bilevel.plugin_files import digest
+from benchmark_bilevel.search.fields import read_fields
 from benchmark_bilevel.search.protocol import choice
+from benchmark_bilevel.search.ranges import OUTER_STEP, ranges_of
 from benchmark_bilevel.search.spaces import Units, parameters_at, trials, units_of
 from benchmark_bilevel.search.store import DEFAULTS, TRANSFER, TUNING, Store
 from benchmark_bilevel.solver import BilevelSolver
@@ -22,6 +26,7 @@ from benchmark_bilevel.solver import BilevelSolver
 BATCHES = ("batch_size", "outer_batch_size")
 # In seconds of the solver: no run of a search ends by them.
 ENDLESS = 1e9
+LIMITS = ("max_oracle_calls", "max_seconds")
 
 
 def with_option(pattern, name, value):
@@ -85,21 +90,27 @@ class Specification:
         """The specification in the file at `path`; `click.UsageError` if it is none."""
         path = Path(path)
         try:
-            content = yaml.safe_load(path.read_text())
-        except (OSError, yaml.YAMLError) as error:
-            raise click.UsageError(f"{path} cannot be read: {error}") from error
-        known = sorted(set(cls.__dataclass_fields__) - {"benchmark", "path"})
-        needed = {"objective", "dataset", "oracle_calls"}
-        if not isinstance(content, dict) or not needed <= set(content) <= set(known):
-            raise click.UsageError(
-                f"{path}: a search has {', '.join(sorted(needed))}, and any of "
-                f"{', '.join(name for name in known if name not in needed)}."
-            )
+            content = read_fields(path, yaml.safe_load(path.read_text("utf-8")))
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            line = " ".join(str(error).split())
+            raise click.UsageError(f"{path} cannot be read: {line}.") from error
         return cls(benchmark, path, **content)
 
     @property
     def name(self):
         return self.path.stem
+
+    @property
+    def is_published(self):
+        """Whether it is one of ``config/search/``, whose configuration it may replace."""
+        folder = self.benchmark.benchmark_dir / "config" / "search"
+        return self.path.resolve().parent == folder.resolve()
+
+    @property
+    def made_of(self):
+        """What all runs of a search share, beside their budget, as text."""
+        names = ("objective", "dataset", "score", "fixed")
+        return json.dumps({name: getattr(self, name) for name in names}, sort_keys=True)
 
     @cached_property
     def store(self):
@@ -114,8 +125,14 @@ class Specification:
     @cached_property
     def problem(self):
         """The `Problem` that is searched on."""
-        datasets = self.benchmark.check_dataset_patterns([self.dataset])
-        objectives = self.benchmark.check_objective_filters([self.objective])
+        try:
+            datasets = self.benchmark.check_dataset_patterns([self.dataset])
+            objectives = self.benchmark.check_objective_filters([self.objective])
+        except (click.ClickException, ValueError, TypeError, SyntaxError) as error:
+            reason = " ".join(str(error).split()) or "no pattern of `benchopt run`"
+            raise click.UsageError(
+                f"{self.path}: {self.objective} on {self.dataset}: {reason}"
+            ) from error
         pairs = [
             (dataset, objective)
             for dataset, _ in _list_parametrized_classes(*datasets)
@@ -149,8 +166,15 @@ class Specification:
             for solver in self.benchmark.get_solvers()
             if issubclass(solver, BilevelSolver)
         ]
+        for pattern in patterns:
+            if "[" in pattern:
+                raise click.UsageError(
+                    f"{self.path}: solvers: {pattern} has parameters; those that all "
+                    "solvers share are `fixed`."
+                )
         chosen = {}
         for solver, _ in self.benchmark.check_solver_patterns(patterns):
+            self._require_searchable(solver)
             instance = solver.get_instance(**self.fixed_of(solver))
             skipped, reason = instance.skip(self.problem)
             if skipped:
@@ -158,6 +182,26 @@ class Specification:
             else:
                 chosen[solver.name] = solver
         return chosen
+
+    def _require_searchable(self, solver):
+        """Refuse what has nothing to search, and fixed parameters that cannot be."""
+        if not issubclass(solver, BilevelSolver):
+            raise click.UsageError(
+                f"{self.path}: solvers: {solver.name} has nothing to search; yardsticks "
+                "are in the configuration without being named."
+            )
+        known, ranges = defaults(solver.parameters), ranges_of(solver)
+        searched = {"outer_ratio" if n == OUTER_STEP else n for n in ranges}
+        for name in self.fixed:
+            if name in LIMITS:
+                reason = "is what `oracle_calls` says"
+            elif name not in known:
+                reason = f"is no parameter of {solver.name}{nearest(name, known)}"
+            elif name in searched:
+                reason = f"is searched for {solver.name}"
+            else:
+                continue
+            raise click.UsageError(f"{self.path}: fixed: {name} {reason}.")
 
     @cached_property
     def yardsticks(self):
@@ -190,9 +234,7 @@ class Specification:
         if not self.solver_classes[name].search_space:
             return []  # its only trial is that of the defaults
         return [DEFAULTS] + [
-            stage
-            for stage, source in self._sources.items()
-            if choice(source, name) is not None
+            stage for stage, places in self._transferred.items() if name in places
         ]
 
     def code_of(self, name):
@@ -207,18 +249,36 @@ class Specification:
         """
         if run.stage == DEFAULTS:
             return {}
-        if run.stage in self._sources:
-            source = self._sources[run.stage]
-            winner = choice(source, run.solver).trial
-            _, shares = source.parameters(run.solver, winner)
-            return parameters_at(self.solver_classes[run.solver], shares, self.scale)
+        if run.stage in self._transferred:
+            solver = self.solver_classes[run.solver]
+            places = self._transferred[run.stage][run.solver]
+            return parameters_at(solver, places, self.scale)
         if run.trial in set(self.store.of(run.solver, TUNING)["trial"]):
             return self.store.parameters(run.solver, run.trial)[0]
         return self.trials_of(run.solver)[run.trial]
 
     @cached_property
-    def _sources(self):
-        """Tables of other searches by the stages of their winners."""
-        return {
-            TRANSFER.format(name): self.store_of(name) for name in self.transfer_from
-        }
+    def _transferred(self):
+        """From the stages of winners of other searches to their places, by solver."""
+        found = {}
+        for source in self.transfer_from:
+            store = self.store_of(source)
+            if not store.path.exists():
+                raise click.UsageError(
+                    f"{self.path}: transfer_from: {store.path} is not there; search "
+                    f"{source} first, or leave it out."
+                )
+            places = found[TRANSFER.format(source)] = {}
+            for name, solver in self.solver_classes.items():
+                winner = choice(store, name)
+                if winner is None:
+                    continue
+                _, shares = store.parameters(name, winner.trial)
+                if shares.keys() == ranges_of(solver).keys():
+                    places[name] = shares
+                else:
+                    click.echo(
+                        f"{name}: what won {source} is no transfer, other parameters "
+                        "were searched there."
+                    )
+        return found

@@ -5,6 +5,7 @@ import os
 import tempfile
 from pathlib import Path
 
+import click
 import pandas as pd
 
 TUNING, SAFETY = "tuning", "safety"
@@ -31,6 +32,8 @@ COLUMNS = {
     "seconds": "float64",
     "fingerprint": "str",
     "source": "str",  # hash of the solver's file and of what it imports beside it
+    # JSON: what all runs of the search share; "" where a file is older than the column.
+    "search": "str",
 }
 IDENTITY = ["solver", "trial", "stage", "seed", "budget"]
 
@@ -46,18 +49,13 @@ class Store:
 
     def __init__(self, path):
         self.path = Path(path)
-        if self.path.exists():
-            rows = pd.read_parquet(self.path)
-            # Of a version that knew fewer columns.
-            self.rows = rows.reindex(columns=list(COLUMNS)).astype(COLUMNS)
-        else:
-            self.rows = pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)
+        self.rows = _read(self.path) if self.path.exists() else _table([])
 
     def append(self, rows):
         """Add `rows`, dicts with the keys `COLUMNS`; the file has all or none of them."""
         if not rows:
             return
-        added = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+        added = _table(rows)
         rows = added if self.rows.empty else pd.concat([self.rows, added])
         if rows.duplicated(IDENTITY).any():
             raise ValueError(f"{self.path}: a run that the table already has")
@@ -65,9 +63,13 @@ class Store:
         with tempfile.NamedTemporaryFile(
             dir=self.path.parent, prefix=f".{self.path.name}.", delete=False
         ) as temporary:
-            rows.to_parquet(temporary.name, index=False)
-        os.chmod(temporary.name, 0o644)
-        os.replace(temporary.name, self.path)
+            try:
+                rows.to_parquet(temporary.name, index=False)
+                os.chmod(temporary.name, 0o644)
+                os.replace(temporary.name, self.path)
+            except BaseException:
+                os.unlink(temporary.name)
+                raise
         self.rows = rows.reset_index(drop=True)
 
     def keep(self, mask):
@@ -84,3 +86,29 @@ class Store:
         rows = self.of(solver, TUNING)
         row = rows[rows["trial"] == trial].iloc[0]
         return json.loads(row["parameters"]), json.loads(row["shares"])
+
+
+def _table(rows):
+    """Rows with the columns `COLUMNS`; the search is not known of those without it."""
+    rows = pd.DataFrame(rows, columns=list(COLUMNS))
+    search = rows["search"].astype(object).where(rows["search"].notna(), "")
+    return rows.assign(search=search).astype(COLUMNS)
+
+
+def _read(path):
+    """The rows in the file `path`; `click.ClickException` where they are none."""
+    try:
+        rows = pd.read_parquet(path)
+        missing = [name for name in COLUMNS if name not in {*rows, "search"}]
+        if missing:
+            raise ValueError(f"it has no column {', '.join(missing)}")
+        rows = _table(rows)
+        for name in ("parameters", "shares"):
+            if not all(isinstance(json.loads(text), dict) for text in rows[name]):
+                raise ValueError(f"column {name} is not JSON of names and values")
+        return rows
+    except (OSError, TypeError, ValueError) as error:
+        line = " ".join(str(error).split())
+        raise click.ClickException(
+            f"{path} is no table of a search: {line}. Move it away, or restore it."
+        ) from error
