@@ -277,6 +277,25 @@ def test_figures_are_vectors_and_the_same_each_time(tmp_path):
     assert b"/Subtype /Image" not in contents[0], "vectors only"
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--format", "xyz"], "no format 'xyz'; known are"),
+        (["--only", "nothing*"], "no figure is called nothing*; there are"),
+        (["--only", "a", "--only", "b"], "no figure is called a or b"),
+    ],
+)
+def test_what_cannot_be_drawn_is_said_in_a_line(runs, tmp_path, options, said):
+    path = synthetic.write(
+        runs.drop(columns=["file", "title", "variant"]), tmp_path / "a.parquet"
+    )
+    result = CliRunner().invoke(main, ["figures", str(tmp_path), str(path), *options])
+    assert result.exit_code == 2 and said in result.output
+    below = ["figures", str(path / "folder"), str(path)]
+    result = CliRunner().invoke(main, below)
+    assert result.exit_code == 1 and "cannot be written: Not a dir" in result.output
+
+
 def test_publication_options(runs, tmp_path):
     """Panels beside each other, a shared legend, a width, a paper's fonts."""
     arguments = ["figures", "--format", "svg", "--only", "*suboptimality*"]

@@ -144,6 +144,13 @@ def test_a_diverged_solver_is_no_winner_and_is_named():
     assert ranking(prepare(runs), found) == ["S1", "S0"]
 
 
+def test_runs_that_were_cut_reach_no_verdict():
+    runs = results_of(1.0, 0.1).assign(objective_end="timeout")
+    assert verdict_of(runs) == [
+        "With the whole budget, on ijcnn1 no solver has a result."
+    ]
+
+
 def test_the_matrix_has_every_problem_and_its_choices():
     poisoning = {"dataset": "mnist", "problem": "data-poisoning"}
     runs = [

@@ -144,7 +144,7 @@ def left_out(results):
     """A line for each problem with metrics that have no figure for want of points."""
     return [
         f"{problem}: no curves of {'; '.join(titles)} (known at fewer than {MIN_POINTS} "
-        "points of each run)"
+        "points of each run that was not cut)"
         for problem in results["problem"].unique()
         if (titles := unknown(results, problem))
     ]

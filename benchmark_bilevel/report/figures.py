@@ -3,6 +3,8 @@
 from fnmatch import fnmatch
 from pathlib import Path
 
+import click
+from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
 
 from benchmark_bilevel.report.labels import inches, name_ends
@@ -51,14 +53,32 @@ def save_figures(
     Returns
     -------
     list of Path
+
+    Raises
+    ------
+    click.ClickException
+        In a line, where a format or a pattern is none, or the folder cannot be written.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    chosen = [
-        panel
-        for panel in all_panels(results, linear)
-        if any(fnmatch(panel.name, pattern) for pattern in only)
-    ]
+    known = FigureCanvasBase.get_supported_filetypes()
+    for ending in formats:
+        if ending not in known:
+            raise click.UsageError(
+                f"no format {ending!r}; known are {', '.join(known)}."
+            )
+    panels = list(all_panels(results, linear))
+    chosen = [p for p in panels if any(fnmatch(p.name, pattern) for pattern in only)]
+    if panels and not chosen:
+        raise click.UsageError(
+            f"no figure is called {' or '.join(only)}; there are "
+            f"{', '.join(panel.name for panel in panels)}."
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise click.ClickException(
+            f"{folder} cannot be written: {error.strerror}."
+        ) from None
     size = layout[0] * layout[1] if layout else 1
     paths = []
     for k in range(0, len(chosen), size):

@@ -125,7 +125,9 @@ def verdict(problems, standing, link, shown):
             key = "seconds", TARGET
             bands = {f.solver: (*f.costs[key], f.ends) for f in own if f.costs}
             best = winners(bands)
-            first.setdefault(best, []).append(problem)
+            # Runs that were cut say nothing about what would have been reached.
+            if any(f.ends.n_cut < f.ends.n_runs for f in own):
+                first.setdefault(best, []).append(problem)
             unsafe += [
                 Markup("{} on {} ({})").format(link(name), shown[problem], band[3].text)
                 for name, band in bands.items()
