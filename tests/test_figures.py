@@ -1,5 +1,6 @@
 """Figures: they show what was measured, can be read, and are the same each time."""
 
+import json
 import re
 from xml.etree import ElementTree
 
@@ -16,8 +17,14 @@ from benchmark_bilevel.report import figures, labels, look, styles
 from benchmark_bilevel.report.curves import curves
 from benchmark_bilevel.report.drawing import draw_curves, draw_strips
 from benchmark_bilevel.report.metrics import METRICS, metric_on
-from benchmark_bilevel.report.panels import all_panels, curve_panel, end_panels
+from benchmark_bilevel.report.panels import (
+    all_panels,
+    curve_panel,
+    end_panels,
+    main_metric,
+)
 from benchmark_bilevel.report.results import prepare
+from benchmark_bilevel.report.site.viewer import curves_of
 
 PROBLEM = "ijcnn1, hyperparameter-selection"
 POISONING = {"dataset": "mnist", "problem": "data-poisoning", "has_reference": False}
@@ -188,6 +195,27 @@ def test_ends_are_strips_where_there_are_no_curves():
     names = [panel.name for panel in all_panels(runs)]
     assert "mnist-data-poisoning-end-value" in names
     assert not any("value-seconds" in name for name in names)
+
+
+@pytest.mark.parametrize(
+    ("few", "metric"),
+    [((), "value"), (("SOBA", "BSGM"), "value"), (("SOBA", "SABA", "BSGM"), None)],
+)
+def test_curves_of_less_than_half_of_the_solvers_do_not_stand_for_all(few, metric):
+    """Those of whose runs h is known at too few points might be the best."""
+    solvers = ["SOBA", "SABA", "BSGM", "MRBO"]
+    runs = synthetic.cells(solvers, n_repetitions=2, has_reference=False)
+    end = runs["stop_val"].isin((0, runs["stop_val"].max()))
+    sparse = runs["solver_name"].str.partition("[")[0].isin(few) & ~end
+    runs["objective_value"] = runs["objective_value"].mask(sparse)
+    runs = prepare(runs)
+    assert main_metric(runs, PROBLEM) == metric
+    ends = [panel.name for panel in end_panels(runs, PROBLEM)]
+    assert ends == ([] if metric else ["end value"])
+    groups = dict.fromkeys(solvers, "Others")
+    content = curves_of(runs, PROBLEM, runs["variant"].unique(), groups)
+    first, *_ = json.loads(content)["metrics"]
+    assert first == (metric or "hypergradient_norm"), "of most curves"
 
 
 def test_ten_solvers_have_colours_and_names_and_forty_can_be_drawn():

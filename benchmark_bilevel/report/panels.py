@@ -100,12 +100,17 @@ def curve_panel(results, problem, metric, axis, linear=False, solver=None):
 def main_metric(results, problem):
     """The metric of a problem's curves: suboptimality, else h, else None.
 
+    Half of the solvers have to have a curve of it: those without might be the best.
     Other metrics may rank the solvers another way round: they stand in only where
     nothing is known of h.
     """
     rows = results[results["problem"] == problem]
+    best = best_rows(results, problem)
+    ended = set(best["name"][[not ends.all_failed for ends in best["ends"]]])
     for metric in ("suboptimality", "value"):
-        if curves(results, problem, metric, "seconds"):
+        found = curves(results, problem, metric, "seconds")
+        drawn = {curve.name for curve in found if curve.x.size} & ended
+        if found and 2 * len(drawn) >= len(ended):
             return metric
     if rows["objective_value"].notna().any():
         return None

@@ -5,10 +5,12 @@ once, however many curves it belongs to: the medians of a metric are the same ag
 seconds and oracle calls, and the costs are the same for all metrics.
 """
 
+from collections import Counter
 from pathlib import Path
 
 from benchmark_bilevel.report.curves import X_AXES, curves
 from benchmark_bilevel.report.metrics import METRICS, metric_on
+from benchmark_bilevel.report.panels import main_metric
 from benchmark_bilevel.report.settings import settings_on
 from benchmark_bilevel.report.site.scripts import (
     DIGITS,
@@ -101,10 +103,15 @@ def curves_of(results, problem, variants, groups):
                 entry["crosses"][k] = pool.index(curve.crosses, DIGITS)
     if not found:
         return None
+    main, n_drawn = main_metric(results, problem), Counter()
+    for entry in found.values():
+        n_drawn.update(entry["drawn"].keys())
+    # The page opens with the first.
+    ordered = sorted(metrics, key=lambda name: (name != main, -n_drawn[name]))
     content = {
         "problem": problem,
         "costs": {name: title for name, (_, title) in X_AXES.items()},
-        "metrics": metrics,
+        "metrics": {name: metrics[name] for name in ordered},
         "groups": titles,
         "curves": [found[name] for name in variants if name in found],
     }

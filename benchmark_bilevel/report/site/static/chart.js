@@ -1,7 +1,7 @@
 // Curves on an SVG element: scales, axes, bands, lines, markers, crosses.
 window.chart = (() => {
   const DIGITS = "⁰¹²³⁴⁵⁶⁷⁸⁹";
-  const MARGIN = {left: 62, right: 14, top: 16, bottom: 46};
+  const MARGIN = {left: 78, right: 14, top: 16, bottom: 46};
   // Polygons: corners, the angle of the first in degrees, inner radius of stars.
   const SHAPES = {
     o: [24, 0], s: [4, 45], D: [4, 0], "^": [3, -90], v: [3, 90], "<": [3, 180],
