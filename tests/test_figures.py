@@ -218,6 +218,20 @@ def test_curves_of_less_than_half_of_the_solvers_do_not_stand_for_all(few, metri
     assert first == (metric or "hypergradient_norm"), "of most curves"
 
 
+@pytest.mark.parametrize(("lowest", "scale"), [(0.0, "log"), (0.3, "linear")])
+def test_the_axis_of_h_is_logarithmic_where_it_falls_to_nothing(lowest, scale):
+    runs = synthetic.cells(("SOBA", "SABA"), has_reference=False)
+    runs["objective_value"] += lowest - 0.3
+    runs = prepare(runs)
+    ax = Figure().subplots()
+    curve_panel(runs, PROBLEM, "value", "seconds").draw(ax)
+    assert ax.get_yscale() == scale
+    content = curves_of(
+        runs, PROBLEM, runs["variant"].unique(), {"SOBA": "", "SABA": ""}
+    )
+    assert json.loads(content)["metrics"]["value"]["log"] == (scale == "log")
+
+
 def test_ten_solvers_have_colours_and_names_and_forty_can_be_drawn():
     solvers = [f"S{k}" for k in range(40)]
     runs = prepare(synthetic.cells(solvers, n_repetitions=2))

@@ -63,6 +63,8 @@ AXES = {
 def metric_on(results, problem, name):
     """The metric `name` of `METRICS` or `FURTHER` as `problem` has it.
 
+    Where h falls to less than a hundredth of its start, its axis is logarithmic.
+
     Parameters
     ----------
     results : DataFrame
@@ -71,9 +73,16 @@ def metric_on(results, problem, name):
     """
     if name in FURTHER:
         return FURTHER[name]
-    kinds = results["kind"][results["problem"] == problem]
-    attacked = bool((kinds == "data-poisoning").any())
-    return ATTACKER.get(name, METRICS[name]) if attacked else METRICS[name]
+    rows = results[results["problem"] == problem]
+    if (rows["kind"] == "data-poisoning").any():
+        return ATTACKER.get(name, METRICS[name])
+    metric = METRICS[name]
+    if name == "value":
+        values = rows[metric.column]
+        start = values[rows["objective_iterations"] == 0].median()
+        if 0 < values.min() < start / 100:
+            return metric._replace(scale="loglog")
+    return metric
 
 
 def known(rows, metrics):

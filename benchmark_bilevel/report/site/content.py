@@ -61,8 +61,9 @@ class Case:
 
     @property
     def short(self):
-        """The name of the data set alone, where there is one."""
-        return self.title.rpartition(" · ")[2]
+        """Without the class of problems, where there is a data set."""
+        _, dot, rest = self.title.partition(" · ")
+        return rest if dot and " = " not in rest.partition(" · ")[0] else self.title
 
     @property
     def thumbnail(self):

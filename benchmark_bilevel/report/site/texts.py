@@ -18,8 +18,12 @@ def scientific(value, digits=2):
 
 
 def plain(value, digits=4):
-    """A number with as many decimals."""
-    return f"{value:.{digits}f}".replace("-", "−") if _is_finite(value) else DASH
+    """A number with as many decimals, or two digits and a power if it had none."""
+    if not _is_finite(value):
+        return DASH
+    if 0 < abs(value) < 10**-digits:
+        return scientific(value)
+    return f"{value:.{digits}f}".replace("-", "−")
 
 
 def cost(value, axis):
