@@ -64,6 +64,7 @@ benchmark: $(READY)
 # Published figures beside what is seen here: real data, one thread, a quarter of an hour.
 reproduce: $(READY)
 	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python benchmarks/reproductions.py
+	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python benchmarks/relabelling.py
 	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python benchmarks/images.py
 
 # --- results: from config/*.yml to tables, figures and pages ----------------------------

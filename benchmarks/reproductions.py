@@ -1,15 +1,13 @@
 """Published figures and this suite's own targets, beside what is seen here.
 
-    python benchmarks/reproductions.py [cleaning] [relabelling] [covtype] [newsgroups]
-                                       [poisoning] [resources]
+    python benchmarks/reproductions.py [cleaning] [covtype] [newsgroups] [poisoning]
+                                       [resources]
 
 Runs the protocols that are named (all if none) on real data and one thread. Exit code 1
 says that a target was missed.
 
 - cleaning: MNIST with 0.5, 0.7 and 0.9 of the labels replaced. 100 epochs of SOBA against
   the reference minimum; beside them, models of all samples and of the clean ones only.
-- relabelling: hyper-cleaning of stocBiO's paper, with labels corrupted once, as it is
-  meant, and as its public code leaves them, which corrupts a batch at every visit.
 - covtype: h and ∇h against finite differences, the reference infimum, 20 epochs of SOBA.
 - newsgroups: the inner optimum at the start, and stocBiO with the steps of its paper.
 - poisoning: accuracies without attack and after BSGM's, for two projections.
@@ -22,7 +20,7 @@ M. Dagréou, P. Ablin, S. Vaiter, T. Moreau, "A framework for bilevel optimizati
 enables stochastic and global variance reduction algorithms", NeurIPS 2022 (cleaning and
 covtype).
 K. Ji, J. Yang, Y. Liang, "Bilevel optimization: Convergence analysis and enhanced
-design", ICML 2021 (newsgroups and relabelling).
+design", ICML 2021 (newsgroups).
 R. Grazzi, M. Pontil, S. Salzo, "Bilevel optimization with a lower-level contraction:
 Optimal sample complexity without warm-start", JMLR 24, 2023, section 7.3 (poisoning).
 """
@@ -30,7 +28,6 @@ Optimal sample complexity without warm-start", JMLR 24, 2023, section 7.3 (poiso
 import json
 import sys
 import time
-from functools import cached_property
 
 import click
 import numpy as np
@@ -39,10 +36,6 @@ from throughput import CELLS, ROOT, STEP_SIZE, make_problem, peak_memory_mb, run
 
 from benchmark_bilevel.exact.published import published_reference
 from benchmark_bilevel.exact.solve import Exact
-from benchmark_bilevel.oracles.samplers import aligned
-from benchmark_bilevel.problems import DataHypercleaning
-from benchmark_bilevel.problems.classification import Split
-from benchmark_bilevel.problems.hypercleaning.protocols import Soba
 from benchmark_bilevel.solver import evaluation_points
 
 SEEDS = (0, 1, 2)
@@ -126,67 +119,6 @@ def cleaning():
         ):
             weights = np.where(used, 40.0, -40.0)  # σ(±40) is 1 or 0
             show_model(name, problem, exact.evaluate(weights).z, weights)
-
-
-class Relabelling(DataHypercleaning):
-    """stocBiO's hyper-cleaning: σ(x_i), a bias, 0.001 ‖Z‖², x0 = 0, Z0 random.
-
-    The first 20,000 images are inner samples, the last 5,000 outer ones. A label is moved
-    to another class with probability 0.1, `visits` times: in its public code a batch is
-    corrupted in place whenever it is drawn.
-    """
-
-    class rules(Soba):
-        ridge, start = 0.001, 0.0
-
-    @cached_property
-    def split(self):
-        X, y = self.data["X_train"], self.data["y_train"]
-        test = self.data["X_test"], self.data["y_test"]
-        parts = (X[:20_000], y[:20_000]), (X[-5_000:], y[-5_000:]), test
-        return tuple(Split(aligned(X, float), y) for X, y in parts)
-
-    @cached_property
-    def given_labels(self):
-        generator = np.random.RandomState(self.split_seed)
-        labels = self.split[0].y.copy()
-        for _ in range(self.visits):
-            moved = generator.rand(len(labels)) < 0.1
-            labels[moved] += generator.randint(1, 10, moved.sum())
-            labels %= 10
-        return labels
-
-    def initial_point(self):
-        z = np.random.RandomState(0).normal(scale=np.sqrt(2 / 10), size=self.dim_z)
-        return z, super().initial_point()[1]
-
-
-def relabelling():
-    data = dict(make_problem("mnist").data)
-    for name in ("X_train", "X_test"):
-        X = (data[name] / 255.0 - 0.1307) / 0.3081
-        data[name] = np.column_stack([X, np.ones(len(X))])
-    for visits in (1, 12, 120):
-        problem = Relabelling(data, visits=visits)
-        print(f" {visits} visits: {problem.wrong.mean():.0%} of the labels are wrong")
-        run = make_run(
-            problem,
-            "stocBiO",
-            step_size=0.1,
-            outer_ratio=1.0,
-            linear_step=0.5,
-            n_inner=200,
-            n_neumann=3,
-            batch_size=1000,
-            outer_batch_size=1000,
-            dtype="float32",
-        )
-        for seed in SEEDS:
-            run.start(seed)
-            for point, steps in ((12, 12), (50, 38)):
-                run.advance(steps)
-                z, x = run.variables()
-                show_model(f"stocBiO, {point} iterations, seed {seed}", problem, z, x)
 
 
 def covtype():
@@ -351,7 +283,7 @@ def worker(cell, subject):
 
 PROTOCOLS = {
     protocol.__name__: protocol
-    for protocol in (cleaning, relabelling, covtype, newsgroups, poisoning, resources)
+    for protocol in (cleaning, covtype, newsgroups, poisoning, resources)
 }
 
 

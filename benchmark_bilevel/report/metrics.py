@@ -73,13 +73,13 @@ def metric_on(results, problem, name):
     """
     if name in FURTHER:
         return FURTHER[name]
-    rows = results[results["problem"] == problem]
-    if (rows["kind"] == "data-poisoning").any():
+    own = results["problem"] == problem
+    if (results["kind"][own] == "data-poisoning").any():
         return ATTACKER.get(name, METRICS[name])
     metric = METRICS[name]
     if name == "value":
-        values = rows[metric.column]
-        start = values[rows["objective_iterations"] == 0].median()
+        values = results[metric.column][own]
+        start = values[results["objective_iterations"][own] == 0].median()
         if 0 < values.min() < start / 100:
             return metric._replace(scale="loglog")
     return metric

@@ -12,7 +12,7 @@ import yaml
 from benchmark_bilevel.exact.metrics import EXACT_METRICS, FINAL, NEVER
 from benchmark_bilevel.search.child import run_benchopt
 from benchmark_bilevel.search.spaces import shares_of
-from benchmark_bilevel.search.specification import ENDLESS, with_option
+from benchmark_bilevel.search.specification import limits, with_option
 from benchmark_bilevel.search.store import SAFETY
 
 
@@ -78,12 +78,10 @@ def _require_score(specification, ends):
     prefix, score = "objective_", specification.score
     numbers = ends.filter(regex=prefix).select_dtypes("number")
     alive = numbers[ends["objective_diverged"] == 0]
-    # h itself may be unknown here and there, where g is nearly flat.
-    never = score != "value" and specification.store.rows["score"].isna().all()
-    if prefix + score not in numbers or (
-        never and len(alive) and alive[prefix + score].isna().all()
-    ):
-        known = numbers.columns[alive.notna().any() | (not len(alive))]
+    known = numbers.loc[:, alive.notna().any()] if len(alive) else numbers
+    # What other runs had, and h itself, may be unknown where g is nearly flat.
+    may_miss = score == "value" or specification.store.rows["score"].notna().any()
+    if prefix + score not in (numbers if may_miss else known):
         raise click.UsageError(
             f"{specification.path}: score is {score!r}, and runs have "
             f"{', '.join(name.removeprefix(prefix) for name in known)}."
@@ -93,8 +91,7 @@ def _require_score(specification, ends):
 def _entry(specification, run, parameters):
     """The solver of a run as a configuration names it."""
     fixed = specification.fixed_of(specification.solver_classes[run.solver])
-    limits = {"max_oracle_calls": int(run.budget), "max_seconds": ENDLESS}
-    return {run.solver: {**fixed, **parameters, **limits}}
+    return {run.solver: {**fixed, **parameters, **limits(run.budget)}}
 
 
 def ends_of(table):

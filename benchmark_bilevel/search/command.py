@@ -21,7 +21,13 @@ from benchmark_bilevel.search.protocol import (
     next_runs,
 )
 from benchmark_bilevel.search.small import write_small
-from benchmark_bilevel.search.store import NO_TRIAL, REPORT, SAFETY, TUNING
+from benchmark_bilevel.search.store import (
+    NO_TRIAL,
+    REPORT,
+    SAFETY,
+    TUNING,
+    one_line,
+)
 
 # About as long as what is killed may lose.
 BATCH_SECONDS = 60
@@ -217,8 +223,8 @@ def _note_divergence_of_report(specification):
         ends = ends_of(pd.read_parquet(path))
         ends = ends[ends["objective_diverged"] == 1]
     except (OSError, ValueError, KeyError) as error:
-        line = " ".join(str(error).split())
-        click.echo(f"{path} cannot be read, what diverged there is not known: {line}")
+        reason = one_line(error)
+        click.echo(f"{path} cannot be read, what diverged there is not known: {reason}")
         return
     seeds = range(ends["idx_rep"].max() + 1) if len(ends) else range(0)
     for name in specification.solver_classes:

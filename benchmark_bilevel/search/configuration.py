@@ -6,7 +6,7 @@ import textwrap
 import yaml
 
 from benchmark_bilevel.search.protocol import choice
-from benchmark_bilevel.search.specification import ENDLESS, with_option
+from benchmark_bilevel.search.specification import limits, with_option
 
 EDGE = 0.03  # of a range, at either end
 WRITTEN = "Written by `python -m benchmark_bilevel search"
@@ -28,8 +28,7 @@ def configuration(specification, failures=()):
     Those in `failures` had errors.
     """
     store, solvers, notes = specification.store, [], []
-    calls = int(specification.oracle_calls)
-    limits = {"max_oracle_calls": calls, "max_seconds": ENDLESS}
+    ends = limits(specification.oracle_calls)
     for name, solver in specification.solver_classes.items():
         fixed, chosen = specification.fixed_of(solver), choice(store, name)
         if name in failures:
@@ -39,7 +38,7 @@ def configuration(specification, failures=()):
             notes.append(f"{name}: no trial without divergence.")
         else:
             parameters, shares = store.parameters(name, chosen.trial)
-            solvers.append({name: {**fixed, **parameters, **limits}})
+            solvers.append({name: {**fixed, **parameters, **ends}})
             notes += [
                 f"{name}: {parameter} is at the {'lower' if share < 0.5 else 'upper'} edge."
                 for parameter, share in shares.items()
@@ -47,7 +46,7 @@ def configuration(specification, failures=()):
             ]
         for stage in specification.further_stages(name):
             for text in store.of(name, stage)["parameters"].unique():
-                entry = {name: {**fixed, **json.loads(text), **limits}}
+                entry = {name: {**fixed, **json.loads(text), **ends}}
                 solvers += [entry] if entry not in solvers else []
     name, file = specification.name, specification.path
     if specification.is_published:
@@ -71,7 +70,7 @@ def configuration(specification, failures=()):
     content = {
         "objective": [objective],
         "dataset": [specification.dataset],
-        "solver": solvers + [{name: dict(limits)} for name in specification.yardsticks],
+        "solver": solvers + [{name: dict(ends)} for name in specification.yardsticks],
         "n-repetitions": specification.repetitions,
         "timeout": "240h",
         "output": specification.name,

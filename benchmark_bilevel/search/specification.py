@@ -20,13 +20,21 @@ from benchmark_bilevel.search.fields import read_fields
 from benchmark_bilevel.search.protocol import choice
 from benchmark_bilevel.search.ranges import OUTER_STEP, ranges_of
 from benchmark_bilevel.search.spaces import Units, parameters_at, trials, units_of
-from benchmark_bilevel.search.store import DEFAULTS, TRANSFER, TUNING, Store
+from benchmark_bilevel.search.store import (
+    DEFAULTS,
+    TRANSFER,
+    TUNING,
+    Store,
+    one_line,
+)
 from benchmark_bilevel.solver import BilevelSolver
 
 BATCHES = ("batch_size", "outer_batch_size")
-# In seconds of the solver: no run of a search ends by them.
-ENDLESS = 1e9
-LIMITS = ("max_oracle_calls", "max_seconds")
+
+
+def limits(oracle_calls):
+    """Parameters of a run that ends by its calls, never by its seconds."""
+    return {"max_oracle_calls": int(oracle_calls), "max_seconds": 1e9}
 
 
 def with_option(pattern, name, value):
@@ -92,8 +100,9 @@ class Specification:
         try:
             content = read_fields(path, yaml.safe_load(path.read_text("utf-8")))
         except (OSError, ValueError, yaml.YAMLError) as error:
-            line = " ".join(str(error).split())
-            raise click.UsageError(f"{path} cannot be read: {line}.") from error
+            raise click.UsageError(
+                f"{path} cannot be read: {one_line(error)}."
+            ) from error
         return cls(benchmark, path, **content)
 
     @property
@@ -129,9 +138,8 @@ class Specification:
             datasets = self.benchmark.check_dataset_patterns([self.dataset])
             objectives = self.benchmark.check_objective_filters([self.objective])
         except (click.ClickException, ValueError, TypeError, SyntaxError) as error:
-            reason = " ".join(str(error).split()) or "no pattern of `benchopt run`"
             raise click.UsageError(
-                f"{self.path}: {self.objective} on {self.dataset}: {reason}"
+                f"{self.path}: {self.objective} on {self.dataset}: {one_line(error)}"
             ) from error
         pairs = [
             (dataset, objective)
@@ -193,7 +201,7 @@ class Specification:
         known, ranges = defaults(solver.parameters), ranges_of(solver)
         searched = {"outer_ratio" if n == OUTER_STEP else n for n in ranges}
         for name in self.fixed:
-            if name in LIMITS:
+            if name in limits(self.oracle_calls):
                 reason = "is what `oracle_calls` says"
             elif name not in known:
                 reason = f"is no parameter of {solver.name}{nearest(name, known)}"

@@ -108,7 +108,12 @@ def _read(path):
                 raise ValueError(f"column {name} is not JSON of names and values")
         return rows
     except (OSError, TypeError, ValueError) as error:
-        line = " ".join(str(error).split())
         raise click.ClickException(
-            f"{path} is no table of a search: {line}. Move it away, or restore it."
+            f"{path} is no table of a search: {one_line(error)}. Move it away, or "
+            "restore it."
         ) from error
+
+
+def one_line(error):
+    """What `error` says, its kind if it says nothing, in one line."""
+    return " ".join(str(error).split()) or type(error).__name__
