@@ -107,6 +107,22 @@ def test_classes_of_scores_do_not_depend_on_their_level(tmp_path, shift):
     assert [len(near), len(far), len(others)] == [2, 1, 4]
 
 
+def test_scores_that_fall_to_nothing_are_compared_by_factors(tmp_path):
+    path = tmp_path / "equilibrium.parquet"
+    ends = (2e-7, 3e-7, 1e-6, 1.0, 2.3, 1e3)
+    rows = [row("SOBA", k, end) for k, end in enumerate(ends)]
+    Store(path).append([{**one, "suboptimality": np.nan} for one in rows])
+    search = read_search(path)
+    (panel,) = plane_panels(search)
+    ax = Figure().subplots()
+    panel.draw(ax)
+    near, far, others = (line.get_xdata() for line in ax.lines[1:4])
+    assert [len(near), len(far), len(others)] == [2, 1, 3]
+    ax = Figure().subplots()
+    best_panel(search).draw(ax)
+    assert ax.get_yscale() == "log"
+
+
 def test_the_best_of_more_trials_is_lower(path):
     ax = Figure().subplots()
     names = best_panel(read_search(path)).draw(ax)

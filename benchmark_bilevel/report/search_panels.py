@@ -24,19 +24,18 @@ def plane_panels(search):
         Panel(
             f"plane {one.solver}",
             one.solver,
-            partial(draw_plane, one=one, has_reference=search.has_reference),
+            partial(draw_plane, one=one, by_factors=search.by_factors),
         )
         for one in search.solvers
         if np.isfinite(one.steps + one.outer_steps).any()
     ]
 
 
-def draw_plane(ax, one, has_reference):
+def draw_plane(ax, one, by_factors):
     """Each trial at its steps, the darker the lower its end; a ring around the choice.
 
-    Crosses diverged. The classes are factors of the best trial's suboptimality, not
-    below `ROUNDING`, or, where h* is unknown, shares of the way from the best to the
-    median trial.
+    Crosses diverged. The classes are factors of the best trial's end, not below
+    `ROUNDING`, or, without `by_factors`, shares of the way from it to the median trial.
     """
     alive = np.isfinite(one.ends)
     set_range(ax, "x", one.steps[np.isfinite(one.steps)], log=True)
@@ -48,7 +47,7 @@ def draw_plane(ax, one, has_reference):
         markersize=3,
         markeredgewidth=0.8,
     )
-    classes = _classes(one.ends, has_reference)
+    classes = _classes(one.ends, by_factors)
     for k, color in enumerate(COLORS):
         own = alive & (classes == k)
         ax.plot(
@@ -73,12 +72,12 @@ def draw_plane(ax, one, has_reference):
     return []
 
 
-def _classes(ends, has_reference):
+def _classes(ends, by_factors):
     """Of each end the number of its colour in `COLORS`."""
     alive = ends[np.isfinite(ends)]
     if not alive.size:
         return np.zeros(len(ends), int)
-    if has_reference:
+    if by_factors:
         ends, best = ends.clip(ROUNDING), alive.min().clip(ROUNDING)
         return np.searchsorted(FACTORS, ends / best)
     way = max(np.median(alive) - alive.min(), 1e-300)
@@ -93,14 +92,14 @@ def best_panel(search):
 def draw_best(ax, search):
     """Medians and 20–80 % bands of the best end after k trials in random order.
 
-    A suboptimality below `ROUNDING`, which may be negative, is drawn there, and the axis
-    fits the solvers in colour.
+    What is compared by factors is drawn at `ROUNDING` where it is below, a suboptimality
+    may be negative, and the axis fits the solvers in colour.
     """
-    least = ROUNDING if search.has_reference else -np.inf
+    least = ROUNDING if search.by_factors else -np.inf
     medians = [one.best.median for one in search.solvers[:LEADERS]]
     known = np.concatenate([y[np.isfinite(y)].clip(least) for y in medians])
     values = known if known.size else np.ones(1)
-    set_range(ax, "y", values, log=search.has_reference)
+    set_range(ax, "y", values, log=search.by_factors)
     set_log(ax, "x", 0.9, 1.1 * max(search.n_trials, 2))
     names = []
     for rank, one in enumerate(search.solvers):

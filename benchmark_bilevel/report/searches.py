@@ -44,6 +44,14 @@ class Search(NamedTuple):
     n_trials: int  # the most of any solver
     solvers: list  # the lowest choice first
 
+    @property
+    def by_factors(self):
+        """Whether ends are compared by factors: gaps, and scores that fall to nothing."""
+        ends = np.concatenate([one.ends for one in self.solvers])
+        alive = ends[np.isfinite(ends)]
+        falls = alive.size and 0 < alive.min() < np.median(alive) / 100
+        return bool(self.has_reference or falls)
+
 
 def read_search(path):
     """The `Search` in the file at `path`, or None if it has no trial."""
