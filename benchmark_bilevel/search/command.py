@@ -30,7 +30,7 @@ from benchmark_bilevel.search.store import (
 )
 
 # About as long as what is killed may lose.
-BATCH_SECONDS = 60
+BATCH_SECONDS = 180
 
 
 def search(specification, jobs=1, parallel_config=None):
