@@ -204,6 +204,61 @@ def test_the_configuration_that_is_written(clones, monkeypatch):
     Benchmark(folder).check_solver_patterns(solvers)
 
 
+SPACE = with_key(
+    "space: {TTSA: {step_size: [0.1, 0.2], linear_step: step_size, n_terms: [20, 40], "
+    "step_exponent: 0.5}}"
+)
+
+
+def test_a_space_of_the_specification(clones, monkeypatch):
+    """A paper's own ranges, in absolute units, with its ties and values."""
+    folder = clones("one")
+    file = folder / "config" / "search" / "small.yml"
+    file.write_text(SPACE)
+    monkeypatch.setattr(command, "execute", made_up)
+    assert search(folder).exit_code == 0
+    store = Store(folder / "results" / "search" / "small.parquet")
+    for trial in range(5):
+        parameters, _ = store.parameters("TTSA", trial)
+        assert 0.1 <= parameters["step_size"] <= 0.2
+        assert parameters["linear_step"] == parameters["step_size"]
+        assert 20 <= parameters["n_terms"] <= 40
+        assert parameters.keys() == {"step_size", "linear_step", "n_terms"}
+    content = yaml.safe_load((folder / "config" / "small.yml").read_text())
+    winner = store.parameters("TTSA", choice(store, "TTSA").trial)[0]
+    (entry,) = (one["TTSA"] for one in content["solver"][2:3])
+    assert winner.items() | {("step_exponent", 0.5)} <= entry.items()
+    # SOBA is searched where it says itself.
+    assert "outer_ratio" in store.parameters("SOBA", 0)[0]
+    file.write_text(SPACE.replace("step_exponent: 0.5", "step_exponent: 0.6"))
+    result = search(folder)
+    assert result.exit_code == 1 and "has runs with space: {'TTSA'" in result.output
+
+
+def test_a_search_in_a_folder_of_its_own(clones, monkeypatch):
+    """What reproduces a claim is not among the published results."""
+    folder = clones("one")
+    own = folder / "config" / "search" / "reproductions" / "claim.yml"
+    own.parent.mkdir(exist_ok=True)
+    own.write_text(SEARCH.replace("batch_size: 16", "batch_size: full"))
+    monkeypatch.setattr(command, "execute", made_up)
+    arguments = ["search", "reproductions/claim", "--benchmark", str(folder)]
+    result = CliRunner().invoke(main, arguments, catch_exceptions=False)
+    target = folder / "config" / "reproductions" / "claim.yml"
+    assert result.stdout == f"{target}\n"
+    assert yaml.safe_load(target.read_text())["output"] == "claim"
+    assert (folder / "results/search/reproductions/claim.parquet").exists()
+    assert not (folder / "config/reproductions/small").exists()
+
+
+def test_full_batches_have_a_unit(clones):
+    folder = clones("one")
+    file = folder / "config" / "search" / "small.yml"
+    text = with_key("fixed: {batch_size: full, runtime: torch}")
+    file.write_text(text.replace("units:", "# units:"))
+    assert Specification.read(Benchmark(folder), file).scale.epoch == 1.0
+
+
 def test_a_winner_whose_published_runs_diverge_is_replaced(clones, monkeypatch):
     folder = clones("one")
     monkeypatch.setattr(command, "execute", made_up)
@@ -303,6 +358,32 @@ def test_a_table_of_another_search_is_refused(clones, monkeypatch):
         ),
         (with_key("solvers: [L-BFGS-B]"), "L-BFGS-B has nothing to search"),
         (with_key("transfer_from: [nothere]"), "nothere.parquet is not there"),
+        (with_key("space: [SOBA]"), "expected parameters by solver"),
+        (with_key("space: {SOBA: [step_size]}"), "expected parameters by solver"),
+        (with_key("space: {SOBA: {step_size: [1]}}"), "step_size to be [low, high]"),
+        (with_key("space: {SOBA: {step_size: {low: 1}}}"), "[low, high], a name or"),
+        (with_key("space: {SOBA: {step_size: [2, 1]}}"), "is no positive range"),
+        (with_key("space: {SOBA: {step_size: [a, b]}}"), "needs numbers as edges"),
+        (with_key("space: {SOBA: {stepsize: [1, 2]}}"), "is no parameter of this"),
+        (
+            with_key("space: {SOBA: {linear_step: [1, 2], stepsize: 2}}"),
+            "the nearest name is 'step_size'",
+        ),
+        (
+            with_key("space: {SOBA: {step_size: [1, 2], max_seconds: 2}}"),
+            "max_seconds is what",
+        ),
+        (with_key("space: {SOBA: {step_size: 2}}"), "SOBA has nothing left to search"),
+        (with_key("space: {SOBO: {step_size: [1, 2]}}"), "SOBO is none of the solvers"),
+        (
+            with_key("space: {SOBA: {step_size: [1, 2], batch_size: 8}}"),
+            "batch_size is fixed already",
+        ),
+        (
+            with_key("space: {SOBA: {step_size: [1, 2], linear_step: -1}}"),
+            "linear_step=-1 is not valid",
+        ),
+        (with_key("fixed: {batch_size: 0}"), "batch_size=0 is not valid"),
     ],
 )
 def test_a_wrong_specification_is_refused_in_one_line(
@@ -515,7 +596,7 @@ def test_a_score_that_is_known_at_the_end_of_runs_only(clones):
 
 def test_published_searches_can_be_read():
     """Each names one problem of those that there are, and tables that there may be."""
-    files = sorted((ROOT / "config" / "search").glob("*.yml"))
+    files = sorted((ROOT / "config" / "search").rglob("*.yml"))
     assert files
     names = {file.stem for file in files}
     benchmark = Benchmark(ROOT)
@@ -524,6 +605,9 @@ def test_published_searches_can_be_read():
         assert set(specification.transfer_from) <= names - {file.stem}
         benchmark.check_dataset_patterns([specification.dataset])
         benchmark.check_objective_filters([specification.objective])
+        for solver, _ in benchmark.check_solver_patterns(["all"]):
+            if solver.name in specification.space:
+                assert ranges_of(specification.with_space(solver))
 
 
 @pytest.mark.parametrize("config", configurations(ROOT), ids=lambda config: config.stem)

@@ -65,6 +65,11 @@ STEP = 0.4
 # Own parameters; steps on z and on v that the rest point stands for, rows kept and fresh.
 RESTS = {
     "bsgm": ({"n_steps": 5}, (5, 5), (5, 5)),
+    "bsgm_ws": (
+        {"n_inner": 5, "n_linear": 4, "n_means": 2, "warm_linear": False},
+        (None, 4),
+        (5, 4),
+    ),
     "stocbio": (
         {"n_inner": 5, "n_neumann": 3, "linear_step": STEP},
         (None, 4),

@@ -20,7 +20,7 @@ from benchmark_bilevel.search.protocol import (
     choice,
     next_runs,
 )
-from benchmark_bilevel.search.small import write_small
+from benchmark_bilevel.search.small import configurations, write_small
 from benchmark_bilevel.search.store import (
     NO_TRIAL,
     REPORT,
@@ -64,8 +64,10 @@ def search(specification, jobs=1, parallel_config=None):
     with _alone(table):
         failures = _search(specification, jobs, parallel_config)
     if len(failures) < len(specification.solver_classes):
+        target.parent.mkdir(exist_ok=True)
         target.write_text(configuration(specification, failures), "utf-8")
-        write_small(target)
+        if target in configurations(folder):
+            write_small(target)
     return target, list(failures.values())
 
 

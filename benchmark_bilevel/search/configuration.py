@@ -50,7 +50,7 @@ def configuration(specification, failures=()):
                 solvers += [entry] if entry not in solvers else []
     name, file = specification.name, specification.path
     if specification.is_published:
-        file = f"config/search/{file.name}"
+        file = f"config/search/{name}.yml"
     used = sorted(set(store.rows["fingerprint"]))
     header = HEADER.format(
         written=WRITTEN,
@@ -73,7 +73,7 @@ def configuration(specification, failures=()):
         "solver": solvers + [{name: dict(ends)} for name in specification.yardsticks],
         "n-repetitions": specification.repetitions,
         "timeout": "240h",
-        "output": specification.name,
+        "output": specification.path.stem,
     }
     lines = [line for line in header.splitlines() if line] + notes
     return textwrap.indent("\n".join(lines), "# ") + "\n" + yaml.safe_dump(

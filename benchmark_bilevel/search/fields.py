@@ -47,6 +47,24 @@ class Values:
         return value
 
 
+class Spaces:
+    """By solver a value a name: two edges, another name's value, or this one."""
+
+    def __call__(self, value):
+        if not isinstance(value, dict) or not all(
+            isinstance(name, str) and isinstance(space, dict)
+            for name, space in value.items()
+        ):
+            raise ValueError("parameters by solver")
+        for space in value.values():
+            for name, one in space.items():
+                if not isinstance(name, str) or isinstance(one, dict):
+                    raise ValueError("[low, high], a name or a value by parameter")
+                if isinstance(one, list) and len(one) != 2:
+                    raise ValueError(f"{name} to be [low, high], a name or a value")
+        return value
+
+
 NEEDED = {
     "objective": Text(),
     "dataset": Text(),
@@ -56,6 +74,7 @@ FIELDS = NEEDED | {
     "trials": Integer(at_least=1),
     "score": Text(),
     "fixed": Values(),
+    "space": Spaces(),
     "solvers": Names(),
     "units": Values(inner=Number(above=0), outer=Number(above=0)),
     "transfer_from": Names(),

@@ -12,6 +12,33 @@ from benchmark_bilevel.parameters import defaults
 from benchmark_bilevel.search.ranges import OUTER_STEP, ranges_of
 
 
+class Space(NamedTuple):
+    """What a specification's `space` says of one solver."""
+
+    edges: list  # (name, low, high), as entries of a `search_space`
+    ties: dict  # from names to the names whose values they take
+    values: dict
+
+    @classmethod
+    def of(cls, entries):
+        """Of ``{name: [low, high]}``, ``{name: other name}`` and ``{name: value}``."""
+        edges = {name: one for name, one in entries.items() if isinstance(one, list)}
+        others = {name: one for name, one in entries.items() if name not in edges}
+        # A name in a text is of what is searched: other texts are values.
+        ties = {k: one for k, one in others.items() if str(one) in edges}
+        values = {name: one for name, one in others.items() if name not in ties}
+        return cls([(name, *one) for name, one in edges.items()], ties, values)
+
+    @property
+    def others(self):
+        """Names of what is not searched."""
+        return [*self.ties, *self.values]
+
+    def completed(self, parameters):
+        """`parameters` and those that take the value of one of them."""
+        return parameters | {k: parameters[one] for k, one in self.ties.items()}
+
+
 class Units(NamedTuple):
     """What a problem measures steps in, at its start (z*(x0), x0)."""
 

@@ -19,7 +19,13 @@ from benchmark_bilevel.plugin_files import digest
 from benchmark_bilevel.search.fields import read_fields
 from benchmark_bilevel.search.protocol import choice
 from benchmark_bilevel.search.ranges import OUTER_STEP, ranges_of
-from benchmark_bilevel.search.spaces import Units, parameters_at, trials, units_of
+from benchmark_bilevel.search.spaces import (
+    Space,
+    Units,
+    parameters_at,
+    trials,
+    units_of,
+)
 from benchmark_bilevel.search.store import (
     DEFAULTS,
     TRANSFER,
@@ -52,7 +58,8 @@ class Specification:
     ----------
     benchmark : benchopt.benchmark.Benchmark
     path : pathlib.Path
-        The file; its stem names the table and the configuration that are written.
+        The file; its stem, and its folder within ``config/search/``, name the table and
+        the configuration that are written.
     objective, dataset : str
         One each, as for ``benchopt run``.
     oracle_calls : float
@@ -64,6 +71,10 @@ class Specification:
     fixed : dict
         Parameters of all solvers that are not searched. Batches are not those of
         solvers that take full ones by default.
+    space : dict
+        By solver what is searched in place of its `search_space`, as a paper did: from
+        names of parameters to ``[low, high]``, the edges of a logarithmic range in
+        absolute units, to the name of another one, whose value it takes, or to a value.
     solvers : list of str
         All of the folder ``solvers`` if empty.
     units : dict
@@ -86,6 +97,7 @@ class Specification:
     trials: int = 32
     score: str = "value"
     fixed: dict = field(default_factory=dict)
+    space: dict = field(default_factory=dict)
     solvers: list = field(default_factory=list)
     units: dict = field(default_factory=dict)
     transfer_from: list = field(default_factory=list)
@@ -107,18 +119,24 @@ class Specification:
 
     @property
     def name(self):
-        return self.path.stem
+        if not self.is_published:
+            return self.path.stem
+        return self.path.resolve().relative_to(self._folder).with_suffix("").as_posix()
 
     @property
     def is_published(self):
         """Whether it is one of ``config/search/``, whose configuration it may replace."""
-        folder = self.benchmark.benchmark_dir / "config" / "search"
-        return self.path.resolve().parent == folder.resolve()
+        return self._folder in self.path.resolve().parents
+
+    @property
+    def _folder(self):
+        return (self.benchmark.benchmark_dir / "config" / "search").resolve()
 
     @property
     def made_of(self):
         """What all runs of a search share, beside their budget, as text."""
-        names = ("objective", "dataset", "score", "fixed")
+        names = ["objective", "dataset", "score", "fixed"]
+        names += ["space"] if self.space else []
         return json.dumps({name: getattr(self, name) for name in names}, sort_keys=True)
 
     @cached_property
@@ -162,6 +180,8 @@ class Specification:
     def scale(self):
         """The `Units` of the problem."""
         batch_size = self.fixed.get("batch_size", 64)
+        if batch_size == "full":
+            batch_size = self.problem.n_inner
         if self.units:
             return Units(**self.units, epoch=self.problem.n_inner / batch_size)
         return units_of(self.problem, batch_size)
@@ -182,34 +202,62 @@ class Specification:
                 )
         chosen = {}
         for solver, _ in self.benchmark.check_solver_patterns(patterns):
-            self._require_searchable(solver)
-            instance = solver.get_instance(**self.fixed_of(solver))
+            solver = self.with_space(solver)
+            try:
+                self._require_searchable(solver)
+                instance = solver.get_instance(**self.fixed_of(solver))
+            except click.UsageError as error:
+                raise click.UsageError(f"{self.path}: {error.message}") from None
             skipped, reason = instance.skip(self.problem)
             if skipped:
                 click.echo(f"{solver.name}: skipped, {reason}")
             else:
                 chosen[solver.name] = solver
+        for name in self.space.keys() - chosen.keys():
+            raise click.UsageError(
+                f"{self.path}: space: {name} is none of the solvers that are searched"
+                f"{nearest(name, chosen)}."
+            )
         return chosen
+
+    def with_space(self, solver):
+        """`solver`, or one that differs from it by the `search_space` of the file."""
+        if solver.name not in self.space:
+            return solver
+        edges = self._space_of(solver.name).edges
+        return type(solver)(solver.__name__, (solver,), {"search_space": edges})
+
+    def _space_of(self, name):
+        return Space.of(self.space.get(name, {}))
 
     def _require_searchable(self, solver):
         """Refuse what has nothing to search, and fixed parameters that cannot be."""
         if not issubclass(solver, BilevelSolver):
             raise click.UsageError(
-                f"{self.path}: solvers: {solver.name} has nothing to search; yardsticks "
+                f"solvers: {solver.name} has nothing to search; yardsticks "
                 "are in the configuration without being named."
             )
-        known, ranges = defaults(solver.parameters), ranges_of(solver)
+        own = self._space_of(solver.name)
+        try:
+            known, ranges = defaults(solver.parameters), ranges_of(solver)
+        except click.UsageError as error:
+            raise click.UsageError(f"{error.message}") from None
+        if solver.name in self.space and not ranges:
+            raise click.UsageError(f"space: {solver.name} has nothing left to search.")
         searched = {"outer_ratio" if n == OUTER_STEP else n for n in ranges}
-        for name in self.fixed:
+        names = [("fixed", name) for name in self.fixed]
+        for key, name in names + [("space", name) for name in own.others]:
             if name in limits(self.oracle_calls):
                 reason = "is what `oracle_calls` says"
             elif name not in known:
                 reason = f"is no parameter of {solver.name}{nearest(name, known)}"
             elif name in searched:
                 reason = f"is searched for {solver.name}"
+            elif key == "space" and name in self.fixed:
+                reason = "is fixed already"
             else:
                 continue
-            raise click.UsageError(f"{self.path}: fixed: {name} {reason}.")
+            raise click.UsageError(f"{key}: {name} {reason}.")
 
     @cached_property
     def yardsticks(self):
@@ -227,7 +275,7 @@ class Specification:
     def fixed_of(self, solver):
         """Those of the fixed parameters that `solver` is run with."""
         own = defaults(solver.parameters)
-        return {
+        return self._space_of(solver.name).values | {
             name: value
             for name, value in self.fixed.items()
             if not (name in BATCHES and own[name] == "full")
@@ -235,7 +283,8 @@ class Specification:
 
     def trials_of(self, name):
         """Parameters of all trials of a solver."""
-        return trials(self.solver_classes[name], self.scale, self.trials)
+        found = trials(self.solver_classes[name], self.scale, self.trials)
+        return [self._space_of(name).completed(parameters) for parameters in found]
 
     def further_stages(self, name):
         """Stages of a solver's parameters that are no trial."""
@@ -260,7 +309,8 @@ class Specification:
         if run.stage in self._transferred:
             solver = self.solver_classes[run.solver]
             places = self._transferred[run.stage][run.solver]
-            return parameters_at(solver, places, self.scale)
+            parameters = parameters_at(solver, places, self.scale)
+            return self._space_of(run.solver).completed(parameters)
         if run.trial in set(self.store.of(run.solver, TUNING)["trial"]):
             return self.store.parameters(run.solver, run.trial)[0]
         return self.trials_of(run.solver)[run.trial]
