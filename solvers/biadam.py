@@ -31,7 +31,7 @@ class Solver(BilevelSolver):
     linear_step : float or None
         η, not above 1 / L; it does not decrease. None means step_size.
     weight : float
-        α_t = β_t = weight · η_t.
+        α_t = β_t = weight · η_t, with the η_t of x.
     memory : float
         τ in [0, 1).
     floor : float
@@ -64,6 +64,7 @@ class Solver(BilevelSolver):
     test_config = {"n_terms": 4, "weight": 0.5, "floor": 0.1}
     shares_samples = False
     scales_steps = True
+    needs_all_of_z = True
 
     @staticmethod
     def init(inner, outer, z, x):

@@ -86,7 +86,7 @@ class Solver(BilevelSolver):
         z, x, z0 = state
         if not warm_start:
             assign(z, z0)
-        n_steps = math.ceil(n_inner * (t + 1.0) ** growth_exponent)
+        n_steps = math.ceil(n_inner * (t + 1.0) ** growth_exponent - 1e-9)
         n_terms += math.floor(terms_growth * math.log(t + 1.0))
         sgd(inner, z, x, steps.inner, n_steps)
         samples = draw_hia_hypergradient(inner, outer, n_terms)
@@ -95,7 +95,7 @@ class Solver(BilevelSolver):
 
     @staticmethod
     def oracle_calls(t, b, c, n, m, n_inner, growth_exponent, n_terms, terms_growth):
-        n_steps = math.ceil(n_inner * (t + 1.0) ** growth_exponent)
+        n_steps = math.ceil(n_inner * (t + 1.0) ** growth_exponent - 1e-9)
         n_terms += math.floor(terms_growth * math.log(t + 1.0))
         return Calls(c, n_steps * b, 0, (n_terms - 1) / 2 * b, b)
 
@@ -109,7 +109,7 @@ class Solver(BilevelSolver):
         terms_growth,
         warm_start,
     ):
-        n_steps = math.ceil(n_inner * (t + 1.0) ** growth_exponent)
+        n_steps = math.ceil(n_inner * (t + 1.0) ** growth_exponent - 1e-9)
         n_terms += math.floor(terms_growth * math.log(t + 1.0))
         return Implicit(
             n_steps,

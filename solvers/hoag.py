@@ -15,7 +15,8 @@ class Solver(BilevelSolver):
 
     With ε_t = max(ε r^t, 1e-12): z by gradient descent ρ on g(·, x), warm-started,
     until ‖∇z g‖ ≤ ε_t; v by conjugate gradients, warm-started, until ‖H v + ∇z f‖ ≤ ε_t;
-    x ← P(x − γ (∇x f + J v)). Batches are full.
+    x ← P(x − γ (∇x f + J v)). Batches are full by default. (In float32 no solve ends by a
+    tolerance below some 1e-6: then each makes all its steps.)
 
     Parameters
     ----------

@@ -20,8 +20,9 @@ class Solver(BilevelSolver):
     D_z ← ∇z g_i − old_i + (1 − s) D_z + s (old_i − table[i] + mean of the table), the
     table holding the last value on each mini-batch (see SFFBA). With some probability,
     and at the start, D_v = H v + ∇z f and D_x = J v + ∇x f are those of all samples; else
-    D ← D + D_ij − old D_ij (see SPABA). "Old" is at the previous (z, v, x), all three
-    move at the same time, and steps are constant. (The estimator of a variable is no
+    D ← D + D_kj − old D_kj (see SPABA), sample k of g being another one than i. "Old" is
+    at the previous (z, v, x), all three move at the same time, and steps are constant.
+    (The estimator of a variable is no
     parameter: what the state holds and what a step draws and counts depend on it, so
     that one text with SFFBA, SPABA and SRBA would branch at each of these.)
 
@@ -35,7 +36,7 @@ class Solver(BilevelSolver):
     References
     ----------
     T. Chu et al., arXiv:2505.01258, 2025. The constants are ours. (In the authors' code
-    the limit of D_z is three times the gradient.)
+    the limit of D_z is three times the gradient, and k = i.)
     """
 
     name = "MSEBA"

@@ -27,7 +27,7 @@ class Solver(BilevelSolver):
     without replacement and computed as products with unit vectors on one fresh sample,
     comes H_k = Bᵀ B of rank k, equal to H in these columns, by a partial Cholesky
     factorisation. By Woodbury v = −(ε I + H_k)⁻¹ ∇z f = −(∇z f − Bᵀ (ε I + B Bᵀ)⁻¹ B ∇z f)
-    / ε; then x ← P(x − γ (∇x f + J v)).
+    / ε; then x ← P(x − γ (∇x f + J v)). Steps decrease as (t + 1)^(−1/2).
 
     Parameters
     ----------

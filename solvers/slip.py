@@ -16,8 +16,8 @@ class Solver(BilevelSolver):
 
     Before all, z takes some steps of SGD on g. Then, with one sample of g and one of f:
     z ← z − ρ ∇z g, v ← v − η (H v + ∇z f) and, with D = ∇x f + J v at the point before,
-    m ← β m + (1 − β) D and x ← P(x − γ m / ‖m‖). While γ is constant x ends in a ball
-    of radius O(γ) around the minimum.
+    m ← β m + (1 − β) D and x ← P(x − γ m / ‖m‖). Steps decrease as (t + 1)^(−1/2); were
+    they constant, x would end in a ball of radius O(γ) around the minimum.
 
     Parameters
     ----------

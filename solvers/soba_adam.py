@@ -18,7 +18,8 @@ class Solver(BilevelSolver):
     With one sample of g and one of f: z ← z − ρ ∇z g and v ← v − η (H v + ∇z f), as in
     SOBA; with D = ∇x f + J v at the point before, m ← β₁ m + (1 − β₁) D,
     a ← β₂ a + (1 − β₂) D² and x ← P(x − γ m̂ / (√â + ε)), entry by entry, P in the metric
-    of the step, m̂ = m / (1 − β₁^(t+1)) and â = a / (1 − β₂^(t+1)).
+    of the step, m̂ = m / (1 − β₁^(t+1)) and â = a / (1 − β₂^(t+1)). Steps
+    decrease as (t + 1)^(−1/2).
 
     Parameters
     ----------

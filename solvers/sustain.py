@@ -21,7 +21,7 @@ class Solver(BilevelSolver):
     from the same samples at the point before; then x ← P(x − γ d) and z ← z − ρ u.
     h = ∇x f + J v with v the randomly truncated product −η N Π_{j≤p} (I − η H_j) ∇z f,
     p uniform in {0, …, N − 1} and the same at both points. Steps decrease as
-    (t + 1)^(−1/3), α_t and β_t as their squares.
+    (t + 1)^(−1/3), α_t and β_t as the square of z's.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ class Solver(BilevelSolver):
     u ≈ ∇x f, w ≈ ∇z f, q ≈ ∇z g, Ĵ ≈ ∇²xz g and Ĥ ≈ ∇²zz g, projected to eigenvalues
     ≥ μ, each new + (1 − α_t) (estimate − old) with the same samples at the new and the
     old point; then x ← P(x − γ (u − Ĵ Ĥ⁻¹ w)) and z ← z − ρ q. Steps decrease as
-    (t + 1)^(−1/3), α_t as their square.
+    (t + 1)^(−1/3), α_t as the square of z's.
 
     Parameters
     ----------

@@ -7,6 +7,7 @@ class Solver(BilevelSolver):
 
     z takes `n_inner` steps of SGD on g; v = −η ∇z f; x ← P(x − γ (∇x f + J v)) with
     fresh samples. The identity for ∇²zz g, as in DARTS: a Neumann series of one term.
+    Steps decrease as (t + 1)^(−1/2).
 
     Parameters
     ----------

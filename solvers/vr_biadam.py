@@ -29,7 +29,7 @@ class Solver(BilevelSolver):
     n_terms, linear_step, memory, floor
         As for BiAdam.
     weight : float
-        α_t = β_t = weight · η_t².
+        α_t = β_t = weight · η_t², with the η_t of x.
 
     References
     ----------
