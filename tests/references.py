@@ -57,9 +57,7 @@ def saba(o, p, z, x):
     first = [terms(min(k, o.n_blocks - 1), min(k, o.m_blocks - 1)) for k in blocks]
     sizes = [o.n_blocks] * 3 + [o.m_blocks] * 2
     tables = [np.array([row[k] for row in first[:n]]) for k, n in enumerate(sizes)]
-    o.counts[:] = o.n * np.array([0, 1, 0, 1, 1, 0]) + o.m * np.array(
-        [1, 0, 0, 0, 0, 0]
-    )
+    o.counts[:] = [o.m, o.n, 0, o.n, o.n, 0]  # one pass
     for t in count():
         i, j = o.i(), o.j()
         d = []

@@ -5,6 +5,7 @@ iterates, oracle calls and the number of draws have to be the same at every iter
 """
 
 from collections import deque
+from functools import partial
 from itertools import islice
 from types import SimpleNamespace
 
@@ -14,10 +15,12 @@ import references
 from conftest import ROOT, load_solver
 
 from benchmark_bilevel.oracles import COUNTS
-from benchmark_bilevel.problems import PROBLEMS
+from benchmark_bilevel.problems.hypercleaning.problem import DataHypercleaning
 from benchmark_bilevel.verification.cases import (
     FULL,
     RAGGED,
+    BoxedQuadratic,
+    quadratic_data,
     small_instance,
     small_quadratic,
 )
@@ -31,8 +34,6 @@ SHARED = {
     "step_exponent": 0.3,
     "outer_exponent": 0.45,
 }
-# A weight's gradient is a thirtieth of its sample's.
-FASTER = {"quadratic": {}, "data-hypercleaning": {"outer_ratio": 0.007}}
 # The methods' own parameters, other than the defaults.
 OWN = {
     "aid_cg": [{"n_inner": 3, "n_linear": 2}, {"warm_start": False}],
@@ -118,7 +119,6 @@ class Losses:
         self.sizes = b, c
         self.n_blocks, self.m_blocks = -(-self.n // b), -(-self.m // c)
         self.counts, (self.of_g, self.of_f) = np.zeros(len(COUNTS), int), drawn
-        self.dim_x = problem.dim_x
 
     def i(self):
         return _next(self.of_g, "draw")
@@ -144,40 +144,48 @@ class Losses:
     def P(self, x):
         return x
 
-    def _mean(self, function, kind, block, data=0, times=1):
-        """Mean over a block of `function` of a sample's number, by weights as drawn."""
-        total, size = ((self.n, self.m)[data], self.sizes[data])
-        blocks = range(-(-total // size)) if block is None else np.atleast_1d(block)
+    def _mean(self, kind, function, blocks, times=1):
+        """Mean over blocks of a derivative of samples' sum, which weighs n_blocks / n.
+
+        `kind` is what is counted, `times` a sample.
+        """
+        data = kind == "outer_gradients"
+        total, size = (self.n, self.m)[data], self.sizes[data]
+        n_blocks = -(-total // size)
         parts = []
-        for k in blocks:
+        for k in range(n_blocks) if blocks is None else np.atleast_1d(blocks):
             rows = np.arange(k * size, min((k + 1) * size, total))
-            self.counts[kind] += times * len(rows)
-            parts.append(-(-total // size) / total * function(rows))
+            self.counts[COUNTS.index(kind)] += times * len(rows)
+            parts.append(n_blocks / total * function(rows))
         return sum(parts) / len(parts)
 
     def g(self, z, x, i):
-        return self._mean(lambda rows: self.inner_gradient(z, x, rows), 1, i)
+        derivative = partial(self.inner_gradient, z, x)
+        return self._mean("inner_gradients", derivative, i)
 
     def gx(self, z, x, i):
-        return self._mean(lambda rows: self.inner_gradient_x(z, x, rows), 2, i)
+        derivative = partial(self.inner_gradient_x, z, x)
+        return self._mean("inner_gradients_x", derivative, i)
+
+    def hessian(self, z, x, i, times=None):
+        derivative = partial(self.inner_hessian, z, x)
+        return self._mean("hessian_vector_products", derivative, i, times or z.size)
+
+    def cross_matrix(self, z, x, i, times=None):
+        derivative = partial(self.inner_cross, z, x)
+        return self._mean("jacobian_vector_products", derivative, i, times or z.size)
 
     def H(self, z, x, v, i):
-        return self._mean(lambda rows: self.inner_hessian(z, x, rows) @ v, 3, i)
+        return self.hessian(z, x, i, times=1) @ v
 
     def J(self, z, x, v, i):
-        return self._mean(lambda rows: self.inner_cross(z, x, rows) @ v, 4, i)
-
-    def hessian(self, z, x, i):
-        return self._mean(lambda r: self.inner_hessian(z, x, r), 3, i, 0, z.size)
-
-    def cross_matrix(self, z, x, i):
-        return self._mean(lambda r: self.inner_cross(z, x, r), 4, i, 0, z.size)
+        return self.cross_matrix(z, x, i, times=1) @ v
 
     def f(self, z, x, j):
-        both = self._mean(
-            lambda rows: np.concatenate(self.outer_gradients(z, x, rows)), 0, j, 1
-        )
-        return both[: z.size], both[z.size :]
+        def both(rows):
+            return np.concatenate(self.outer_gradients(z, x, rows))
+
+        return np.split(self._mean("outer_gradients", both, j), [z.size])
 
 
 def _next(drawn, kind):
@@ -211,6 +219,13 @@ class QuadraticLosses(Losses):
         D, E, r = (self.data[name][rows] for name in "DEr")
         residual = D @ z + E @ x - r
         return D.T @ residual, E.T @ residual
+
+
+class BoxedLosses(QuadraticLosses):
+    """The same with x in a box."""
+
+    def P(self, x):
+        return x.clip(-BoxedQuadratic.radius, BoxedQuadratic.radius)
 
 
 class CleaningLosses(Losses):
@@ -268,11 +283,17 @@ class CleaningLosses(Losses):
         return (errors.T @ self.a_f[rows]).ravel(), np.zeros_like(x)
 
 
-LOSSES = {"quadratic": QuadraticLosses, "data-hypercleaning": CleaningLosses}
-
-
-def make_problem(name):
-    return small_quadratic() if name == "quadratic" else small_instance(PROBLEMS[name])
+# The problem, its losses, and a ratio that makes x move: a weight's gradient is a
+# thirtieth of its sample's.
+PROBLEMS = {
+    "quadratic": (small_quadratic(), QuadraticLosses, {}),
+    "box": (BoxedQuadratic(quadratic_data()), BoxedLosses, {}),
+    "cleaning": (
+        small_instance(DataHypercleaning),
+        CleaningLosses,
+        {"outer_ratio": 7e-3},
+    ),
+}
 
 
 def recorded(runtime):
@@ -291,11 +312,11 @@ def recorded(runtime):
     return queues
 
 
-@pytest.mark.parametrize("problem", LOSSES)
+@pytest.mark.parametrize("problem", PROBLEMS)
 @pytest.mark.parametrize("name, own", CASES, ids=lambda value: str(value))
 def test_iterates_are_those_of_the_reference(name, own, problem):
-    parameters = {**SHARED, **FASTER[problem], **RAGGED, **own, "runtime": "torch"}
-    losses, problem = LOSSES[problem], make_problem(problem)
+    problem, losses, ratio = PROBLEMS[problem]
+    parameters = {**SHARED, **ratio, **RAGGED, **own, "runtime": "torch"}
     solver = load_solver(name).get_instance(**parameters)
     skipped, reason = solver.skip(problem)
     if skipped:
