@@ -45,14 +45,16 @@ LEFT_OUT = "StringReplacer"  # words for people are no numerics
 # The tests that judge a module. In the second group numba compiles nothing, so that what
 # was compiled for one mutant serves for all, `frozen_code`.
 COMPILED = {
-    "methods/batches.py": "test_batches.py test_estimators.py test_hooks.py "
+    "methods/batches.py": "test_references.py test_batches.py test_estimators.py "
+    "test_hooks.py test_methods.py",
+    "methods/estimators.py": "test_references.py test_batches.py test_penalties.py "
+    "test_hooks.py test_estimators.py test_methods.py",
+    "methods/single_loop.py": "test_references.py test_batches.py test_estimators.py "
     "test_methods.py",
-    "methods/estimators.py": "test_batches.py test_penalties.py test_hooks.py "
-    "test_estimators.py test_methods.py",
-    "methods/single_loop.py": "test_batches.py test_estimators.py test_methods.py",
     "methods/schedules.py": "test_variance_reduction.py test_methods.py "
     "test_runtimes.py -k 'schedule or exponents'",
-    "methods/variance_reduction.py": "test_variance_reduction.py test_methods.py",
+    "methods/variance_reduction.py": "test_references.py test_variance_reduction.py "
+    "test_methods.py",
     "oracles/samplers.py": "test_samplers.py",
 }
 EXACT = "test_value_errors.py test_exact.py test_selection.py"
