@@ -243,8 +243,12 @@ def test_a_search_in_a_folder_of_its_own(clones, monkeypatch):
     own.write_text(SEARCH.replace("batch_size: 16", "batch_size: full"))
     monkeypatch.setattr(command, "execute", made_up)
     arguments = ["search", "reproductions/claim", "--benchmark", str(folder)]
-    result = CliRunner().invoke(main, arguments, catch_exceptions=False)
     target = folder / "config" / "reproductions" / "claim.yml"
+    target.write_text("# By hand.")
+    refused = CliRunner().invoke(main, arguments)
+    assert refused.exit_code == 1 and f"{target} is written by hand" in refused.output
+    target.unlink()
+    result = CliRunner().invoke(main, arguments, catch_exceptions=False)
     assert result.stdout == f"{target}\n"
     assert yaml.safe_load(target.read_text())["output"] == "claim"
     assert (folder / "results/search/reproductions/claim.parquet").exists()
@@ -536,14 +540,15 @@ def test_an_error_in_one_solver_lets_the_others_go_on(clones, monkeypatch):
 def test_errors_in_all_solvers_leave_the_configuration(clones, monkeypatch):
     folder = clones("one")
     config = folder / "config" / "small.yml"
-    config.write_text("# The older one.\n")
+    older = "# Written by `python -m benchmark_bilevel search small` once.\n"
+    config.write_text(older)
     monkeypatch.setattr(
         *(command, "execute"),
         lambda specification, runs, parallel: ([], {run.solver: "?" for run in runs}),
     )
     result = search(folder)
     assert result.exit_code == 1 and "2 solvers have errors" in result.output
-    assert config.read_text() == "# The older one.\n"
+    assert config.read_text() == older
 
 
 def test_trials_are_cells_of_benchopt(clones):

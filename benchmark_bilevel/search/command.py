@@ -56,7 +56,7 @@ def search(specification, jobs=1, parallel_config=None):
     """
     folder = specification.benchmark.benchmark_dir
     target = folder / "config" / f"{specification.name}.yml"
-    if not specification.is_published and _is_by_hand(target):
+    if _is_by_hand(target):
         raise click.ClickException(
             f"{target} is written by hand: move it away, or give the search another name."
         )

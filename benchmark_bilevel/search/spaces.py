@@ -29,11 +29,6 @@ class Space(NamedTuple):
         values = {name: one for name, one in others.items() if name not in ties}
         return cls([(name, *one) for name, one in edges.items()], ties, values)
 
-    @property
-    def others(self):
-        """Names of what is not searched."""
-        return [*self.ties, *self.values]
-
     def completed(self, parameters):
         """`parameters` and those that take the value of one of them."""
         return parameters | {k: parameters[one] for k, one in self.ties.items()}

@@ -125,7 +125,7 @@ class Specification:
 
     @property
     def is_published(self):
-        """Whether it is one of ``config/search/``, whose configuration it may replace."""
+        """Whether it is one of those in ``config/search/``."""
         return self._folder in self.path.resolve().parents
 
     @property
@@ -237,16 +237,14 @@ class Specification:
                 f"solvers: {solver.name} has nothing to search; yardsticks "
                 "are in the configuration without being named."
             )
-        own = self._space_of(solver.name)
-        try:
-            known, ranges = defaults(solver.parameters), ranges_of(solver)
-        except click.UsageError as error:
-            raise click.UsageError(f"{error.message}") from None
+        known, ranges = defaults(solver.parameters), ranges_of(solver)
         if solver.name in self.space and not ranges:
             raise click.UsageError(f"space: {solver.name} has nothing left to search.")
         searched = {"outer_ratio" if n == OUTER_STEP else n for n in ranges}
+        own = self._space_of(solver.name)
         names = [("fixed", name) for name in self.fixed]
-        for key, name in names + [("space", name) for name in own.others]:
+        names += [("space", name) for name in (*own.ties, *own.values)]
+        for key, name in names:
             if name in limits(self.oracle_calls):
                 reason = "is what `oracle_calls` says"
             elif name not in known:
