@@ -89,6 +89,14 @@ def test_other_samples_are_packed(generator, n_samples, dtype, samples_last, cha
     assert not rows[n_samples:].any()
 
 
+@pytest.mark.parametrize("dtype, expected", [(None, "float32"), ("float64", "float64")])
+def test_an_aligned_copy_is_of_its_kind(dtype, expected):
+    array = np.arange(3, dtype="float32")
+    copy = aligned(array, dtype)
+    assert copy.dtype == expected and copy.ctypes.data % 64 == 0
+    np.testing.assert_array_equal(copy, array)
+
+
 def test_aligned_zeros():
     for shape in [(3,), (2, 5, 7)]:
         array = aligned_zeros(shape, "float32")
