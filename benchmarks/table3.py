@@ -66,8 +66,8 @@ def main(seeds):
         specification = Specification.read(benchmark, folder / f"table3_{search}.yml")
         rows = specification.store.of(solver, TUNING)
         first = rows[rows["seed"] == 0]
-        scores = [score for _, score in ranking(rows)]
-        parameters, _ = specification.store.parameters(solver, ranking(rows)[0][0])
+        trials, scores = zip(*ranking(rows), strict=True)
+        parameters, _ = specification.store.parameters(solver, trials[0])
         ends = [
             attack(specification, solver, parameters, seed) for seed in range(seeds)
         ]
