@@ -5,6 +5,7 @@ import json
 import click
 import numpy as np
 import pytest
+import yaml
 from benchopt.benchmark import Benchmark
 from conftest import ROOT
 
@@ -267,3 +268,13 @@ def test_a_search_goes_on_from_its_file(tmp_path, killed_after):
     with pytest.raises(ValueError, match="already has"):
         again.append(again.rows.iloc[:1].to_dict("records"))
     assert list(tmp_path.glob(".*")) == []
+
+
+def test_steps_carried_over_are_those_that_won():
+    def steps(name):
+        file = yaml.safe_load((ROOT / "config" / name).read_text())
+        return [(*entry, *entry.values()) for entry in file["solver"]]
+
+    carried = steps("reproductions/hypercleaning_corruption.yml")
+    searched = steps("hypercleaning.yml")
+    assert len(carried) == 5 and all(entry in searched for entry in carried)
