@@ -4,14 +4,17 @@ import click
 import numpy as np
 import pytest
 import torch
+from conftest import load_plugin
 
 from benchmark_bilevel.methods import Calls
 from benchmark_bilevel.oracles import COUNTS
 from benchmark_bilevel.problems.base import Problem
 from benchmark_bilevel.verification import Failed, Unusable, run_checks
+from benchmark_bilevel.verification.cases import Subject
 from benchmark_bilevel.verification.plugin import checks_of
 from benchmark_bilevel.verification.problems import batches, losses
 from benchmark_bilevel.verification.process import results_of
+from benchmark_bilevel.verification.tuning import parameters_matter
 
 
 def test_calls_have_the_kinds_that_are_counted():
@@ -69,10 +72,10 @@ from benchmark_bilevel.methods import descend, zeros_like
 from benchmark_bilevel.solver import BilevelSolver
 
 
-class {name}(BilevelSolver):
+class Solver(BilevelSolver):
     """SOBA, and in one iteration something else."""
 
-    name = "{name}"
+    name = "S"
 
     @staticmethod
     def init(inner, outer, z, x):
@@ -93,10 +96,22 @@ class {name}(BilevelSolver):
 '''
 
 
+DATASET = """\
+from benchopt import BaseDataset
+
+
+class Dataset(BaseDataset):
+    name = "mine"
+
+    def get_data(self):
+        return None
+"""
+
+
 def first_failure(folder, when, fault, **settings):
     """Of the checks of a solver that does `fault` in iteration `when`."""
     path = folder / "faulty.py"
-    path.write_text("import os\n" + SOLVER.format(name="F", when=when, fault=fault))
+    path.write_text("import os\n" + SOLVER.format(when=when, fault=fault))
     results = results_of(str(path), **settings)
     return next(result.text for _, result in results if result.status == "FAIL")
 
@@ -124,15 +139,48 @@ def test_a_check_that_ends_the_process(tmp_path):
         ("import nowhere\n", "No module named 'nowhere'"),
         ("def step(:\n", "invalid syntax"),
         ("raise SystemExit\n", "sys.exit"),
-        (SOLVER.replace('    name = "{name}"\n', ""), "gives its solver no name"),
+        (SOLVER.replace('    name = "S"\n', ""), "gives its solver no name"),
+        (
+            SOLVER.replace("Solver(", "Mine("),
+            "its class, Solver; this one is called Mine",
+        ),
+        (DATASET.replace("Dataset(", "Mine("), "Dataset; this one is called Mine"),
+        (DATASET.replace('name = "mine"', "pass"), "gives its data set no name"),
         ("x = 1\n", "defines no subclass"),
     ],
 )
 def test_files_that_are_no_plugins(tmp_path, text, line):
     path = tmp_path / "plugin.py"
-    path.write_text(text.format(name="Solver", when=0, fault="pass"))
+    path.write_text(text.format(when=0, fault="pass"))
     with pytest.raises(click.UsageError, match=line):
         list(checks_of(path))
+
+
+def test_a_table_is_no_plugin(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("1,2")
+    with pytest.raises(click.UsageError, match="is no Python file"):
+        list(checks_of(path))
+
+
+def test_what_benchopt_does_not_ask_for_is_not_checked(tmp_path):
+    """A class that others in the file are made of needs no name."""
+    path = tmp_path / "mine.py"
+    text = DATASET.replace("Dataset(Base", "Common(Base").replace(
+        'name = "mine"', "pass"
+    )
+    path.write_text(f'{text}\n\nclass Dataset(Common):\n    name = "mine"\n')
+    ((name, _),) = checks_of(path)
+    assert name == "data set mine"
+
+
+def test_a_parameter_that_no_method_takes(tmp_path):
+    path = tmp_path / "mine.py"
+    declared = '    name = "S"\n    parameters = {{"momentum": [0.5, 0.9]}}\n'
+    text = SOLVER.replace('    name = "S"\n', declared)
+    path.write_text(text.format(when=0, fault="pass"))
+    with pytest.raises(Failed, match="momentum: in no method"):
+        parameters_matter(Subject(load_plugin(path).Solver))
 
 
 # --- problems -------------------------------------------------------------------------

@@ -92,7 +92,7 @@ def test_check_of_the_kernel_template(tmp_path):
     assert line.split()[0] == "ok", line
 
 
-def test_check_finds_a_wrong_kernel(tmp_path):
+def test_check_finds_a_wrong_kernel(tmp_path, monkeypatch):
     """A problem outside the package whose closed form has a wrong factor."""
     text = (
         ROOT / "benchmark_bilevel" / "problems" / "quadratic" / "kernels.py"
@@ -108,9 +108,24 @@ def test_check_finds_a_wrong_kernel(tmp_path):
         "    name = 'mine'\n"
         "    kernels = my_kernels\n"
     )
+    monkeypatch.syspath_prepend(tmp_path)
+    ((_, results),) = checks_of(path)
+    first = next(result for result in results if result.status == "FAIL")
+    assert "H v on block 0 is off" in first.text
+
+
+def test_the_exit_code_says_that_a_check_failed(tmp_path):
+    path = tmp_path / "my_data.py"
+    path.write_text(
+        "from benchopt import BaseDataset\n\n\n"
+        "class Dataset(BaseDataset):\n"
+        "    name = 'mine'\n\n"
+        "    def get_data(self):\n"
+        "        return None\n"
+    )
     code, output = check(path)
     assert code == 1
-    assert "H v on block 0 is off" in output
+    assert "FAIL" in output and "returned NoneType" in output
 
 
 def test_check_of_something_else(tmp_path):

@@ -18,12 +18,17 @@ from benchmark_bilevel.verification.problems import PROBLEM_CHECKS
 from benchmark_bilevel.verification.solvers import SOLVER_CHECKS
 from benchmark_bilevel.verification.tasks import TASK_CHECKS
 
+# What benchopt asks a file for: base class, name, what it is.
+CLASSES = (BaseSolver, "Solver", "solver"), (BaseDataset, "Dataset", "data set")
+
 
 def load(path):
     """The module at `path`."""
     path = Path(path).resolve()
     name = f"checked_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None:
+        raise click.UsageError(f"{path.name} is no Python file: its name ends in .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
@@ -35,16 +40,35 @@ def load(path):
     return module
 
 
+def _found_by_benchopt(path, module, defined, base, name, kind):
+    """The class called `name` if any of `defined` is of this kind."""
+    own = [item for item in defined if issubclass(item, base)]
+    if not own:
+        return None
+    if not hasattr(module, name):
+        raise click.UsageError(
+            f"{path}: benchopt finds a {kind} by the name of its class, {name}; this "
+            f"one is called {own[-1].__name__}."
+        )
+    found = getattr(module, name)
+    if not getattr(found, "_is_named", isinstance(found.name, str)):
+        raise click.UsageError(f"{path} gives its {kind} no name")
+    return found
+
+
 def checks_of(path, announce=lambda title: None):
     """Pairs (name, iterator of results) of what is defined at `path`.
 
     `announce` gets the title of each check before it runs.
     """
+    module = load(path)
     defined = [
         item
-        for item in vars(load(path)).values()
-        if isinstance(item, type) and item.__module__ == f"checked_{Path(path).stem}"
+        for item in vars(module).values()
+        if isinstance(item, type) and item.__module__ == module.__name__
     ]
+    plugins = [_found_by_benchopt(path, module, defined, *names) for names in CLASSES]
+    defined = [item for item in defined if item in plugins or issubclass(item, Problem)]
     found = False
     for item in defined:
         if issubclass(item, BaseDataset):
@@ -52,8 +76,6 @@ def checks_of(path, announce=lambda title: None):
             yield from dataset_findings(item)
         elif issubclass(item, BilevelSolver):
             found = True
-            if not item._is_named:
-                raise click.UsageError(f"{path} gives its solver no name")
             yield (
                 f"solver {item.name}",
                 run_checks(SOLVER_CHECKS, Subject(item), announce),

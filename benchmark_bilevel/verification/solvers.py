@@ -12,11 +12,12 @@ from benchmark_bilevel.verification.limits import limit
 from benchmark_bilevel.verification.sampling import draws, samples
 from benchmark_bilevel.verification.settled import settled_hypergradient
 from benchmark_bilevel.verification.state import data_stay, seeds, variables_move
-from benchmark_bilevel.verification.tuning import search_space
+from benchmark_bilevel.verification.tuning import parameters_matter, search_space
 
 # The ones that compile nothing and those that say most come first.
 SOLVER_CHECKS = (
     search_space,
+    parameters_matter,
     variables_move,
     data_stay,
     seeds,
