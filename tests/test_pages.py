@@ -11,7 +11,7 @@ from benchopt.benchmark import Benchmark
 from conftest import ROOT
 from markupsafe import Markup
 
-from benchmark_bilevel.report.configuration import differences
+from benchmark_bilevel.report.configuration import differences, limit_text
 from benchmark_bilevel.report.declared import (
     calls_of,
     estimate_text,
@@ -82,7 +82,10 @@ def test_only_separate_bands_make_a_winner():
         "D": (math.inf, math.inf, math.inf, FINE),
     }
     assert winners(bands) == ("A", "B"), "a tie"
+    bands["C"] = (2.0, 1.0, 3.0, FINE)
     bands["B"] = (1.2, 1.15, 1.3, FINE)
+    assert winners(bands) == ("A", "B", "C"), "a wide band is no advantage"
+    bands["C"] = (2.0, 1.5, 3.0, FINE)
     assert winners(bands) == ("A",)
     bands["E"] = (0.1, 0.1, 0.1, LOST)
     assert winners(bands) == ("A",), "not what diverged"
@@ -189,7 +192,7 @@ def test_parameters_of_all_solvers_on_a_problem():
     runs["p_solver_max_iterations"] = 1e12  # as in earlier files, no limit
     found = settings_on(prepare(runs), PROBLEM)
     assert found.columns == ["step_size"]
-    limits = dict.fromkeys(("max_oracle_calls", "max_iterations"), "None")
+    limits = dict.fromkeys(("max_oracle_calls", "max_iterations"), "no limit")
     assert found.same == {"batch_size": "64", **limits}
     rows = {label: (texts, others) for _, label, texts, others in found.rows}
     assert rows["SABA step_size=1"] == (["1"], "memory=True")
@@ -208,6 +211,15 @@ def test_parameters_of_a_solver_on_all_problems(suite):
     assert found["step_size"] == ("0.1", ["0.5", "0.3"])
     assert found["batch_size"] == ("64", ["64", "64"])
     assert settings_of("SOBA", ran_on, None)[0][1] == ""
+
+
+def test_no_limit_is_no_default_of_seconds():
+    """None is the problem's own limit there, elsewhere no limit."""
+    assert limit_text("max_seconds", "None") == "None"
+    assert limit_text("max_seconds", "1000000000.0") == "no limit"
+    assert limit_text("max_iterations", "None") == "no limit"
+    assert limit_text("max_iterations", "100") == "100"
+    assert limit_text("step_size", "1e20") == "1e20"
 
 
 def test_solvers_are_in_groups(suite):

@@ -1,7 +1,5 @@
 """Whether a configuration of today asks for what a result file has."""
 
-import math
-
 import yaml
 from benchopt.benchmark import _list_parametrized_classes
 
@@ -91,8 +89,15 @@ def _settings(row, keys):
 
 
 def limit_text(name, text):
-    """The text of a parameter; of a limit so high that it is none, ``"None"``."""
+    """The text of a parameter; of a limit so high that it is none, ``"no limit"``.
+
+    None is no limit either, but for ``max_seconds``, where it is the problem's own.
+    """
+    if name not in NO_LIMIT:
+        return text
+    if text == "None":
+        return text if name == "max_seconds" else "no limit"
     try:
-        return "None" if float(text) >= NO_LIMIT.get(name, math.inf) else text
+        return "no limit" if float(text) >= NO_LIMIT[name] else text
     except ValueError:
         return text

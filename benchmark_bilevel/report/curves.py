@@ -15,7 +15,7 @@ from benchmark_bilevel.report.results import (
 )
 
 QUANTILES = (0.2, 0.8)
-BAND = "median, 20–80 % of the runs that did not diverge"
+BAND = "median, 20–80 % of the runs that did not diverge (of all if each did)"
 # Fewer known points of a run draw a line where nothing is known.
 MIN_POINTS = 4
 # A curve of diverged runs ends where it is above this many times the others.

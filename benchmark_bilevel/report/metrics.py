@@ -31,19 +31,16 @@ METRICS = {
     ),
     "inner_distance": Metric("objective_inner_distance", "inner distance ‖z − z*(x)‖"),
     "test_accuracy": Metric(
-        "objective_test_accuracy", "test accuracy", "↑", "semilog-x"
+        "objective_test_accuracy", "test accuracy of z", "↑", "semilog-x"
     ),
-    "test_loss": Metric("objective_test_loss", "test loss", scale="semilog-x"),
+    "test_loss": Metric("objective_test_loss", "test loss of z", scale="semilog-x"),
     "value": Metric("objective_value", "value function h(x)", scale="semilog-x"),
-}
-# An attacker's aim is the reverse of everybody else's.
-ATTACKER = {
-    "value": METRICS["value"]._replace(title="h(x) = −validation loss"),
-    "test_accuracy": METRICS["test_accuracy"]._replace(better="↓"),
-    "test_loss": METRICS["test_loss"]._replace(better="↑"),
 }
 # What a problem may measure besides, mostly at the end of a run.
 FURTHER = {
+    "test_accuracy_at_solution": Metric(
+        "objective_test_accuracy_at_solution", "test accuracy of z*(x)", "↑"
+    ),
     "corrupted_auc": Metric(
         "objective_corrupted_auc", "wrong labels found: AUC of −x", "↑"
     ),
@@ -53,6 +50,15 @@ FURTHER = {
     "retrained_test_accuracy": Metric(
         "objective_retrained_test_accuracy", "retrained: test accuracy"
     ),
+}
+# An attacker's aim is the reverse of everybody else's.
+ATTACKER = {
+    "value": METRICS["value"]._replace(title="h(x) = −validation loss"),
+    "test_accuracy": METRICS["test_accuracy"]._replace(better="↓"),
+    "test_accuracy_at_solution": FURTHER["test_accuracy_at_solution"]._replace(
+        better="↓"
+    ),
+    "test_loss": METRICS["test_loss"]._replace(better="↑"),
 }
 AXES = {
     "seconds": ("time", "solver time [s]"),
@@ -71,12 +77,10 @@ def metric_on(results, problem, name):
         With the columns of `results.prepare`.
     problem, name : str
     """
-    if name in FURTHER:
-        return FURTHER[name]
     own = results["problem"] == problem
+    metric = {**METRICS, **FURTHER}[name]
     if (results["kind"][own] == "data-poisoning").any():
-        return ATTACKER.get(name, METRICS[name])
-    metric = METRICS[name]
+        return ATTACKER.get(name, metric)
     if name == "value":
         values = results[metric.column][own]
         start = values[results["objective_iterations"][own] == 0].median()

@@ -75,7 +75,9 @@ def settings_of(solver, ran_on, solver_class):
     return [
         (
             name,
-            rounded(parameter_text(known[name])) if name in known else "",
+            rounded(limit_text(name, parameter_text(known[name])))
+            if name in known
+            else "",
             [rounded(own.get(name, parameter_text(None))) for own in chosen],
         )
         for name in names

@@ -176,7 +176,8 @@ def verdict(problems, standing, link, shown):
 def winners(bands):
     """Names of the best: the first by its median, and all that its band does not exclude.
 
-    A solver of which a run diverged is none if there is another.
+    What lies between them is among them, though its own band may be narrower. A solver
+    of which a run diverged is none if there is another.
 
     Parameters
     ----------
@@ -195,7 +196,8 @@ def winners(bands):
     if not ordered:
         return ()
     highest = known[ordered[0]][2]
-    return tuple(name for name in ordered if known[name][1] <= highest)
+    reaching = [k for k, name in enumerate(ordered) if known[name][1] <= highest]
+    return tuple(ordered[: reaching[-1] + 1])
 
 
 def _clauses(found, link, shown, one, several, nobody):
