@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import pandas as pd
 import pytest
@@ -276,6 +277,13 @@ def test_what_was_found_beside_the_curves_has_pages_where_it_is(tmp_path):
     assert (page.label, page.summary) == ("Reproductions", "What holds.")
     assert 'href="https://host.org/blob/results/ijcnn1.parquet"' in page.html
     assert "<td>A</td>" in page.html
+
+
+def test_links_of_published_texts_lead_to_their_parts():
+    for page in evidence(ROOT, ""):
+        ids = re.findall(r' id="([^"]+)"', page.html)
+        own = re.findall(r'href="#([^"]+)"', page.html)
+        assert set(own) <= set(ids), page.path
 
 
 # --- how results were made ------------------------------------------------------------

@@ -95,6 +95,10 @@ def _guide(folder, source, pages, url):
     return Guide(title[1], pages[source], source, " ".join(first.split()), html)
 
 
+def _begun_with_a_letter(anchor):
+    return re.sub(r"^(?=\d)", "part-", anchor)
+
+
 class PageRenderer(mistune.HTMLRenderer):
     """Headings that links lead to, tables that scroll, links that work on the site.
 
@@ -117,8 +121,7 @@ class PageRenderer(mistune.HTMLRenderer):
 
     def heading(self, text, level, **attributes):
         anchor = file_name(unescape(re.sub("<[^>]*>", "", text))).replace(".", "-")
-        anchor = re.sub(r"^(?=\d)", "part-", anchor)  # names begin with a letter
-        return f'<h{level} id="{anchor}">{text}</h{level}>\n'
+        return f'<h{level} id="{_begun_with_a_letter(anchor)}">{text}</h{level}>\n'
 
     def block_code(self, text, info=None):
         if info == "math":
@@ -140,9 +143,12 @@ class PageRenderer(mistune.HTMLRenderer):
         return f"<{tag}>{text}</{tag[:2]}>\n"
 
     def link(self, text, url, title=None):
-        if re.match(r"[a-z]+:|#", url):
+        if re.match(r"[a-z]+:", url):
             return super().link(text, url, title)
         path, hash_sign, fragment = url.partition("#")
+        fragment = _begun_with_a_letter(fragment)
+        if not path:
+            return super().link(text, hash_sign + fragment, title)
         path = posixpath.normpath(posixpath.join(self.folder, path))
         if path in self.pages:
             address = self.pages[path] + hash_sign + fragment
