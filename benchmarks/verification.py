@@ -9,21 +9,25 @@ Compiling takes nearly all the time: five minutes for all solvers on `quadratic`
 for each other problem, less once numba's cache has it.
 """
 
+import re
 from pathlib import Path
 
 import click
 
 from benchmark_bilevel.faults import line_of
 from benchmark_bilevel.methods.directions import Moved
+from benchmark_bilevel.oracles import COUNTS
 from benchmark_bilevel.solver import BilevelSolver
-from benchmark_bilevel.verification import Failed, NotDeclared, conduct, counting
+from benchmark_bilevel.verification import Failed, NotDeclared, conduct
 from benchmark_bilevel.verification.cases import Subject, small_problems, small_sparse
+from benchmark_bilevel.verification.counting import counts
 from benchmark_bilevel.verification.limits import limit
 from benchmark_bilevel.verification.plugin import load
 
 FILES = sorted((Path(__file__).parents[1] / "solvers").glob("[!_]*.py"))
 PROBLEMS = {problem.name: problem for problem in small_problems() if problem.kernels}
 PROBLEMS["sparse"] = small_sparse()
+CALLS = dict(zip(COUNTS, ("∇f", "∇z g", "∇x g", "H v", "J v", "values"), strict=True))
 
 
 @click.command(help=__doc__.split("\n\n")[0])
@@ -32,8 +36,8 @@ PROBLEMS["sparse"] = small_sparse()
 def main(solvers, problems):
     problems = problems or list(PROBLEMS)
     columns = ("solver", "a long run ends at", "calls of an iteration")
-    columns += tuple(f"runtimes differ on {name} by" for name in problems)
-    print(_line(*columns, "lines"), "|---" * (len(columns) + 1) + "|", sep="\n")
+    columns += (*problems, "lines")
+    print(_line(*columns), "|---" * len(columns) + "|", sep="\n")
     for path in FILES:
         if path.stem in (solvers or (path.stem,)):
             found = _found(load(path).Solver, problems)
@@ -50,7 +54,10 @@ def _found(solver, problems):
         return ("exact evaluations, no step", *["–"] * (1 + len(problems)))
     subject = Subject(solver)
     runtimes = (_runtimes(subject, PROBLEMS[name]) for name in problems)
-    return _text(limit, subject), _text(counting.counts, subject), *runtimes
+    calls = re.sub(
+        r"\w+", lambda word: CALLS.get(word[0], word[0]), _text(counts, subject)
+    )
+    return _text(limit, subject), calls, *runtimes
 
 
 def _runtimes(subject, problem):

@@ -154,11 +154,7 @@ def _answer(results, problems, solvers, standing, searches):
     """What the index says first: the verdict and the matrix."""
     cases = [case for page in problems for case in page.cases]
     names = [case.name for case in cases]
-    shorts = [case.short for case in cases]
-    shown = {
-        case.name: case.short if shorts.count(case.short) == 1 else case.title
-        for case in cases
-    }
+    shown = {case.name: case.short for case in cases}
     paths = {page.name: page.path for page in solvers}
 
     def link(name):

@@ -61,9 +61,8 @@ class Case:
 
     @property
     def short(self):
-        """Without the class of problems, where there is a data set."""
-        _, dot, rest = self.title.partition(" · ")
-        return rest if dot and " = " not in rest.partition(" · ")[0] else self.title
+        """Without the class of problems where most data sets belong to it."""
+        return self.title.removeprefix(f"{title('hyperparameter-selection')} · ")
 
     @property
     def thumbnail(self):
