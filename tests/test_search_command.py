@@ -575,7 +575,7 @@ def test_trials_are_cells_of_benchopt(clones):
     assert row["parameters"] == row["shares"] == "{}" and row["score"] > 0
 
 
-def test_a_score_that_is_known_at_the_end_of_runs_only(clones):
+def test_a_score_that_is_known_at_the_end_of_runs_only(clones, monkeypatch):
     """Runs for safety are not evaluated; a score that no run has is refused."""
     folder = clones("one")
     file = folder / "config" / "search" / "small.yml"
@@ -584,6 +584,10 @@ def test_a_score_that_is_known_at_the_end_of_runs_only(clones):
     file.write_text(text + "score: retrained_test_accuracy\n")
     specification = Specification.read(Benchmark(folder), file)
     specification.parameters_of = lambda run: {}
+    require, seen = cells._require_score, []
+    monkeypatch.setattr(
+        cells, "_require_score", lambda *given: seen.append(given) or require(*given)
+    )
     for stage in ("tuning", "safety"):
         (row,), failures = cells.execute(
             specification, [Run("SOBA", 0, stage, range(1), 1e4, 1)]
@@ -595,7 +599,7 @@ def test_a_score_that_is_known_at_the_end_of_runs_only(clones):
         with pytest.raises(
             click.UsageError, match="retrained_test_accuracy"
         ) as refusal:
-            cells.execute(specification, [Run("SOBA", 0, "tuning", range(1), 1e4, 1)])
+            require(*seen[0])
         assert ", suboptimality" not in refusal.value.message
 
 
