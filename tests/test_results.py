@@ -763,7 +763,9 @@ def test_plots_of_a_problem_without_reference(suite):
 def test_an_attack_says_which_way_is_its_aim(suite, two_problems):
     data, _ = suite.get_plot_data(two_problems.copy(), ["test_loss"])
     titles = {key: figure["ylabel"] for key, figure in data["test_loss"].items()}
-    assert titles["test_loss_mnist, data-poisoning_seconds"] == "test loss of z  ↑ better"
+    assert (
+        titles["test_loss_mnist, data-poisoning_seconds"] == "test loss of z  ↑ better"
+    )
     assert titles[f"test_loss_{PROBLEM}_seconds"] == "test loss of z  ↓ better"
 
 

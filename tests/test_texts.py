@@ -88,7 +88,10 @@ def test_subscripts_in_running_texts():
             "Σ_{q=0}^{Q} H_{B_j}",
             "Σ<sub>q=0</sub><sup>Q</sup> H<sub>B<sub>j</sub></sub>",
         ),
-        ("c₂η_0² at x0", "c<sub>2</sub>η<sub>0</sub>² at x<sub>0</sub>"),
+        (
+            "c₂η_0², λ0 at x0",
+            "c<sub>2</sub>η<sub>0</sub>², λ<sub>0</sub> at x<sub>0</sub>",
+        ),
         ("½ vᵀHv", "½ v<sup>⊤</sup>Hv"),
         ("old_i − x_old", "old<sub>i</sub> − x<sub>old</sub>"),
     ],
