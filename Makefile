@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 EXTRAS ?= dev
 READY := $(VENV)/.ready-$(EXTRAS)
+# A file's tests on one worker, in the order of tests/conftest.py.
+WORKERS := --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 .PHONY: run test test-all test-cuda test-generic mutants lint benchmark reproduce clean
 .DEFAULT_GOAL := run
@@ -23,11 +25,11 @@ run: $(READY)
 # Real data are tested where BENCHOPT_DATA_HOME has them (`benchopt prepare .`), dask,
 # submitit and pages in a browser where the extras and Chromium are (`.ci/run`).
 test: $(READY)
-	PATH="$(BIN):$$PATH" python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
+	PATH="$(BIN):$$PATH" python -m pytest $(WORKERS)
 
 # Beside them what takes long: every solver in both runtimes on every kernel; an hour.
 test-all: $(READY)
-	PATH="$(BIN):$$PATH" python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile -m "not cuda"
+	PATH="$(BIN):$$PATH" python -m pytest $(WORKERS) -m "not cuda"
 
 # The torch runtime on a GPU, where a CUDA build of torch finds one; minutes.
 test-cuda: $(READY)
@@ -38,7 +40,7 @@ GENERIC := kernels oracles samplers directions variance_reduction estimators hoo
 	runtimes exact selection sparse hypercleaning poisoning
 test-generic: $(READY)
 	PATH="$(BIN):$$PATH" NUMBA_CPU_NAME=generic NUMBA_CPU_FEATURES= python -m pytest \
-		--numprocesses auto --maxprocesses 8 --dist loadfile \
+		$(WORKERS) \
 		$(GENERIC:%=tests/test_%.py)
 
 # Random edits of the numerics that no test notices: half an hour.

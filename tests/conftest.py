@@ -65,6 +65,23 @@ def task_run(problem, name, step, outer_step, batch_size="full", **parameters):
     return solver.make_runtime(problem)
 
 
+# A worker that begins one of these last keeps the others waiting.
+LONG_FILES = (
+    "solvers",
+    "benchopt",
+    "parallel",
+    "plugin",
+    "installation",
+    "search_command",
+)
+
+
+def pytest_collection_modifyitems(items):
+    """Files that take a minute or more come first, the rest as collected."""
+    rank = {f"test_{name}": k for k, name in enumerate(LONG_FILES)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     """A test that skips because it "needs" something fails where all has to be there."""
