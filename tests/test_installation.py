@@ -21,8 +21,8 @@ from conftest import ROOT, copy_of_the_benchmark
 from packaging.requirements import Requirement
 
 CELLS = (
-    *("-d", "breast_cancer", "-r", "2", "--no-display"),
-    *("-o", "Bilevel[problem=hyperparameter-selection]"),
+    *("-d", "breast_cancer", "-s", "SOBA[max_iterations=20]", "-r", "2"),
+    *("-o", "Bilevel[problem=hyperparameter-selection]", "--no-display"),
 )
 NOT_IN_A_CLONE = ("__cache__", "build", "data", "outputs", "tests")
 
@@ -80,10 +80,9 @@ class Environment:
         assert not [line for line in lines if "Traceback" in line], "\n".join(lines)
         return lines
 
-    def run(self, folder, *arguments, runtime="torch"):
+    def run(self, folder, *arguments):
         """Metrics of a small run of the benchmark in `folder`, which makes a page too."""
-        cells = (*CELLS, "-s", f"SOBA[max_iterations=20,runtime={runtime}]")
-        self.benchopt("run", folder, *cells, "--output", "small", *arguments)
+        self.benchopt("run", folder, *CELLS, "--output", "small", *arguments)
         file = folder / "outputs" / "small.parquet"
         assert list(file.parent.glob("*small.html"))
         results = pd.read_parquet(file).sort_values(["idx_rep", "stop_val"])
@@ -176,4 +175,4 @@ def test_installed_package_without_clone(environment, tmp_path):
     arguments = ("-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation")
     source = copy_of_the_clone(tmp_path / "source")
     command(sys.executable, *arguments, "--target", environment.packages, source)
-    environment.run(copy_of_the_benchmark(tmp_path), runtime="numba")
+    environment.run(copy_of_the_benchmark(tmp_path))

@@ -88,7 +88,7 @@ def metrics(folder, name):
 def sequential(folder):
     command(*arguments(folder, "sequential", "--no-cache"), folder=folder)
     results = metrics(folder, "sequential")
-    assert len(results) > 60
+    assert len(results) > 80
     return results
 
 

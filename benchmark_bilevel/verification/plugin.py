@@ -69,19 +69,15 @@ def checks_of(path, announce=lambda title: None):
     ]
     plugins = [_found_by_benchopt(path, module, defined, *names) for names in CLASSES]
     defined = [item for item in defined if item in plugins or issubclass(item, Problem)]
-    found = False
     for item in defined:
         if issubclass(item, BaseDataset):
-            found = True
             yield from dataset_findings(item)
         elif issubclass(item, BilevelSolver):
-            found = True
             yield (
                 f"solver {item.name}",
                 run_checks(SOLVER_CHECKS, Subject(item), announce),
             )
         elif issubclass(item, Problem):
-            found = True
             fault = fault_of(item)
             if fault is not None:
                 raise click.UsageError(f"{path}: {fault}.")
@@ -93,13 +89,12 @@ def checks_of(path, announce=lambda title: None):
                 )
             checks = TASK_CHECKS if item.made_of_tasks else PROBLEM_CHECKS
             yield f"problem {item.name}", run_checks(checks, problem, announce)
-    if not found:
-        plain = [item.name for item in defined if issubclass(item, BaseSolver)]
-        if plain:
+        elif len(defined) == 1:
             raise click.UsageError(
-                f"{plain[0]} is a plain benchopt solver, whose text is not verified; "
+                f"{item.name} is a plain benchopt solver, whose text is not verified; "
                 f"`benchopt run . -s {path}` runs it."
             )
+    if not defined:
         raise click.UsageError(
             f"{path} defines no subclass of BilevelSolver, of Problem or of BaseDataset."
         )
