@@ -64,10 +64,7 @@ class Objective(CheckedParameters, BaseObjective):
     ]
     sampling_strategy = "callback"
     stopping_criterion = AnyEnds()
-    test_config = {
-        "problem": "hyperparameter-selection",
-        "dataset": {"name": "breast_cancer"},
-    }
+    test_config = {"problem": "quadratic", "dataset": {"name": "quadratic"}}
 
     _state = None
 

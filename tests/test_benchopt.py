@@ -1,6 +1,5 @@
 """The suite as a user meets it: ``benchopt run`` and its exit codes, caches, results."""
 
-import os
 import re
 import shlex
 import shutil
@@ -321,17 +320,3 @@ def test_unused_objective_parameter_is_skipped_with_a_reason(benchmark):
     )
     assert code == 1
     assert "  Reason: quadratic does not use corruption=0.7" in lines
-
-
-def test_conformity():
-    """benchopt's own tests of a benchmark."""
-    folder = os.path.dirname(sys.executable)
-    code, lines = benchopt(
-        ROOT,
-        "--skip-install",
-        command_name="test",
-        check=False,
-        PATH=f"{folder}{os.pathsep}{os.environ['PATH']}",
-    )
-    assert code == 0, "\n".join(lines[-40:])
-    assert re.search(r"\d+ passed", lines[-1]) and "failed" not in lines[-1]

@@ -404,6 +404,19 @@ def test_a_wrong_specification_is_refused_in_one_line(
     assert not (folder / "config" / "small.yml").exists()
 
 
+def test_a_data_set_that_needs_what_is_not_installed(clones, monkeypatch):
+    folder = clones("one")
+    quadratic = (folder / "datasets" / "quadratic.py").read_text()
+    mine = quadratic.replace('"quadratic"', '"mine"') + "\nimport not_there\n"
+    (folder / "datasets" / "mine.py").write_text(mine)
+    file = folder / "config" / "search" / "small.yml"
+    file.write_text(with_key("dataset: mine"))
+    monkeypatch.setattr(command, "execute", made_up)
+    result = search(folder)
+    assert result.exit_code == 1
+    assert "small.yml: mine needs what is not installed here" in result.output
+
+
 @pytest.mark.parametrize(
     "content, said",
     [

@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 
 import click
@@ -159,16 +160,23 @@ class Specification:
             raise click.UsageError(
                 f"{self.path}: {self.objective} on {self.dataset}: {one_line(error)}"
             ) from error
-        pairs = [
-            (dataset, objective)
-            for dataset, _ in _list_parametrized_classes(*datasets)
-            for objective, _ in _list_parametrized_classes(*objectives)
-        ]
+        pairs = list(
+            product(
+                _list_parametrized_classes(*datasets),
+                _list_parametrized_classes(*objectives),
+            )
+        )
         if len(pairs) != 1:
             raise click.UsageError(
                 f"{self.path}: a search is on one problem, here are {len(pairs)}."
             )
-        ((dataset, objective),) = pairs
+        for plugin, is_installed in pairs[0]:
+            if not is_installed:
+                raise click.ClickException(
+                    f"{self.path}: {plugin} needs what is not installed here; "
+                    "`benchopt install .` brings it."
+                )
+        (dataset, _), (objective, _) = pairs[0]
         data = arrays_of(dataset)
         skipped, reason = objective.skip(**data)
         if skipped:
