@@ -4,6 +4,7 @@ import json
 import math
 import os
 import pickle
+import re
 import subprocess
 from itertools import pairwise
 
@@ -244,6 +245,26 @@ def test_the_texts_say_which_code_made_each_published_file():
     for path in sorted((ROOT / "results").glob("*.parquet")):
         line = f"| `{path.stem}` | {origins.made_by(reading.read([path]))} |"
         assert line in text, f"docs/publishing.md needs the line\n{line}"
+
+
+def test_the_reproductions_name_the_code_that_made_them():
+    text = (ROOT / "results" / "REPRODUCTION.md").read_text()
+    files = sorted((ROOT / "results").glob("reproductions/*.parquet"))
+    codes = (
+        code for file in files for code, _ in origins.codes_of(reading.read([file]))
+    )
+    assert {code.fingerprint for code in codes} == set(
+        re.findall(r"\b[0-9a-f]{16}\b", text)
+    )
+
+
+def test_the_verification_has_a_row_for_each_solver_as_it_is():
+    text = (ROOT / "results" / "VERIFICATION.md").read_text()
+    found = dict(re.findall(r"^\| (\w+) \|.*\| (\d+) \|$", text, re.M))
+    assert found == {
+        path.stem: str(len(path.read_text().splitlines()))
+        for path in (ROOT / "solvers").glob("[!_]*.py")
+    }
 
 
 @pytest.mark.parametrize(
