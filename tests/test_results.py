@@ -32,6 +32,8 @@ from benchmark_bilevel.report import (
 )
 from benchmark_bilevel.report.metrics import METRICS
 from benchmark_bilevel.report.panels import all_panels
+from benchmark_bilevel.report.tuned import changes
+from benchmark_bilevel.search.store import Store
 
 PROBLEM = "ijcnn1, hyperparameter-selection"
 SOME = ("SOBA", "SABA")
@@ -240,11 +242,26 @@ def test_which_code_made_how_many_runs():
     assert origins.made_by(without) == "all runs by unknown code"
 
 
-def test_the_texts_say_which_code_made_each_published_file():
+@pytest.fixture(scope="module")
+def published():
+    """Rows of each published file, by its stem."""
+    files = sorted((ROOT / "results").glob("*.parquet"))
+    return {path.stem: reading.read([path]) for path in files}
+
+
+def test_the_texts_say_which_code_made_each_published_file(published):
     text = (ROOT / "docs" / "publishing.md").read_text()
-    for path in sorted((ROOT / "results").glob("*.parquet")):
-        line = f"| `{path.stem}` | {origins.made_by(reading.read([path]))} |"
+    for name, rows in published.items():
+        line = f"| `{name}` | {origins.made_by(rows)} |"
         assert line in text, f"docs/publishing.md needs the line\n{line}"
+
+
+def test_the_texts_have_the_table_of_what_tuning_changes(published):
+    text = (ROOT / "results" / "REPRODUCTION.md").read_text()
+    for name, rows in published.items():
+        search = Store(ROOT / "results" / "search" / f"{name}.parquet")
+        line = f"| {' | '.join(changes(results.prepare(rows), search))} |"
+        assert line in text, f"results/REPRODUCTION.md needs the line\n{line}"
 
 
 def test_the_reproductions_name_the_code_that_made_them():

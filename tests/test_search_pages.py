@@ -162,6 +162,19 @@ def test_costs_of_tuned_default_and_transferred_parameters(tmp_path):
         assert cells[role][12] == f"{costs['seconds', 1e-4]:.2g}".replace("nan", "–")
     assert cells["tuned"][4] == "0 of 1"
     assert cells["tuned"][13] == "10% (step_size)" and cells["defaults"][13] == ""
+    gaps = table.set_index(table["label"].str[-3:])["gap"]
+    tuned, defaults, transfer = gaps["0.2"], gaps["0.7"], gaps["0.1"]
+    assert len({tuned, defaults, transfer}) == 3
+    assert found[-1][1:-1] == [
+        "`ijcnn1`",
+        f"{int(tuned < defaults)} of 1",
+        "1: SOBA" if tuned > defaults else "0",
+        f"{defaults / tuned:.2g}",
+        f"`covtype`: {int(transfer < defaults)}, {int(transfer > defaults)} of 1",
+        f"{int(tuned < transfer)} of 1",
+        "0 %",
+        "0, 1 of 1",
+    ]
     assert tuned_tables(runs.assign(file="other"), tmp_path) == ""
 
 

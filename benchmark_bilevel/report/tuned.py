@@ -5,19 +5,40 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark_bilevel.report.results import ends_by_variant, prepare, titles
+from benchmark_bilevel.report.results import (
+    RUN,
+    accuracy_of_reference,
+    ends_by_variant,
+    prepare,
+    titles,
+)
 from benchmark_bilevel.report.tables import summary
 from benchmark_bilevel.search.cells import is_run
 from benchmark_bilevel.search.protocol import choice
-from benchmark_bilevel.search.store import TRANSFER, Store
+from benchmark_bilevel.search.statistics import is_better, summarise
+from benchmark_bilevel.search.store import TRANSFER, TUNING, Store
 
 TARGETS = (1e-1, 1e-2, 1e-3, 1e-4)  # of the gap at the start
 AXES = ("oracle calls", "seconds")
 TUNED, DEFAULTS = "tuned", "defaults"
+GAP = "objective_suboptimality"
+CHANGES = (
+    "file",
+    "tuned better than the defaults",
+    "worse",
+    "median quotient of their gaps",
+    "what won another search: better, worse than the defaults",
+    "tuned better than that",
+    "trials that diverge",
+    "winners within 3 %, 10 % of an edge",
+)
 
 
 def tuned_tables(results, folder):
-    """Markdown of one table for each problem in `results` that was searched.
+    """Markdown of a table for each problem in `results` that was searched, and of all.
+
+    Costs to fractions of the gap are of problems with a reference minimum; the last
+    table counts solvers (`changes`).
 
     Parameters
     ----------
@@ -31,13 +52,108 @@ def tuned_tables(results, folder):
     str
     """
     results = prepare(results)
-    parts = []
+    parts, rows = [], []
     for problem, title in titles(results).items():
         runs = results[results["problem"] == problem]
         path = Path(folder, f"{runs['file'].iloc[0]}.parquet")
-        if path.exists() and runs["objective_suboptimality"].notna().any():
-            parts += [f"## {title}", "", *_table(results, problem, Store(path)), ""]
+        if not path.exists():
+            continue
+        store = Store(path)
+        if runs[GAP].notna().any():
+            parts += [f"## {title}", "", *_table(results, problem, store), ""]
+        rows.append(changes(runs, store))
+    if rows:
+        parts += [
+            "## What tuning changes",
+            "",
+            _line(CHANGES),
+            "|---" * len(CHANGES) + "|",
+        ]
+        parts += map(_line, rows)
     return "\n".join(parts)
+
+
+def changes(runs, store):
+    """Cells of `CHANGES` for the problem of `runs`: a count is of the search's solvers.
+
+    One is better than another where seeds separate their ends (`is_better`): the gap,
+    or what the search lowered where no minimum is known. An end without that value, as
+    after a divergence, is worse than any. Solvers without a winner are left out, and
+    transfers of the very parameters that won.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        Rows of one problem.
+    store : Store
+        The table of its search.
+
+    Returns
+    -------
+    list of str
+    """
+    ends, has_gap = _ends_by_role(runs, store)
+    won, default = ends.get(TUNED, {}), ends.get(DEFAULTS, {})
+    pairs = {
+        solver: (won[solver], default[solver]) for solver in won if solver in default
+    }
+    worse = [solver for solver, (one, other) in pairs.items() if is_better(other, one)]
+    quotients = [
+        other.median / one.median
+        for one, other in pairs.values()
+        if has_gap and not one.n_diverged and not other.n_diverged
+    ]
+    moved, lost = [], []
+    for role in (role for role in ends if role.startswith(TRANSFER.format(""))):
+        others = {
+            name: own for name, own in ends[role].items() if own is not won.get(name)
+        }
+        both = [(own, default[name]) for name, own in others.items() if name in default]
+        behind = sum(is_better(other, own) for own, other in both)
+        source = role.removeprefix(TRANSFER.format(""))
+        moved.append(f"`{source}`: {_n_better(both)}, {behind} of {len(both)}")
+        both = [(won[name], own) for name, own in others.items() if name in won]
+        lost.append(f"{_n_better(both)} of {len(both)}")
+    first = store.rows[(store.rows["stage"] == TUNING) & (store.rows["seed"] == 0)]
+    edges = [_nearest(store, solver)[0] for solver in won]
+    return [
+        f"`{runs['file'].iloc[0]}`",
+        f"{_n_better(pairs.values())} of {len(pairs)}",
+        f"{len(worse)}: {', '.join(worse)}" if worse else "0",
+        f"{float(f'{np.median(quotients):.2g}'):g}" if quotients else "–",
+        "; ".join(moved) or "–",
+        "; ".join(lost) or "–",
+        f"{100 * first['diverged'].mean():.0f} %",
+        f"{sum(edge <= 0.03 for edge in edges)}, {sum(edge <= 0.1 for edge in edges)} "
+        f"of {len(edges)}",
+    ]
+
+
+def _ends_by_role(runs, store):
+    """From role and solver to the `Summary` of its ends, and whether these are gaps."""
+    last = runs.drop_duplicates(RUN, keep="last")
+    score = json.loads(store.rows["search"].iloc[0] or "{}").get("score", "value")
+    has_gap = score == "value" and last[GAP].notna().any()
+    values = last[GAP if has_gap else f"objective_{score}"].where(
+        last["end"] == "budget"
+    )
+    if has_gap:
+        values = values.clip(lower=accuracy_of_reference(last))
+    ends = {}  # by role and solver
+    for name, roles in roles_of(runs, store).items():
+        of_name = last["variant"] == name
+        own, solver = summarise(values[of_name]), last.loc[of_name, "solver"].iloc[0]
+        for role in roles.split(", "):
+            ends.setdefault(role, {})[solver] = own
+    return ends, has_gap
+
+
+def _n_better(pairs):
+    return sum(is_better(one, other) for one, other in pairs)
+
+
+def _line(cells):
+    return f"| {' | '.join(cells)} |"
 
 
 def _table(results, problem, store):
@@ -50,8 +166,8 @@ def _table(results, problem, store):
         *costs,
         "nearest edge",
     ]
-    yield f"| {' | '.join(heads)} |"
-    yield f"|{'---|' * len(heads)}"
+    yield _line(heads)
+    yield "|---" * len(heads) + "|"
     table = summary(results, problem)
     roles = roles_of(results[results["problem"] == problem], store)
     ends = ends_by_variant(results)
@@ -66,7 +182,7 @@ def _table(results, problem, store):
             edge = _nearest_edge(store, solver) if role.startswith(TUNED) else ""
             diverged = f"{own.n_diverged} of {own.n_runs}"
             cells = [solver, role, _number(row["gap"]), diverged, *known, edge]
-            yield f"| {' | '.join(cells)} |"
+            yield _line(cells)
 
 
 def roles_of(runs, store):
@@ -105,11 +221,15 @@ def roles_of(runs, store):
 
 def _nearest_edge(store, solver):
     """Such as ``"12 % (outer_step)"``: how far the winner is from an edge of a range."""
+    share, name = _nearest(store, solver)
+    return f"{share:.0%} ({name})" if name else ""
+
+
+def _nearest(store, solver):
+    """The winner's distance to an edge, as a share of the range, and its parameter."""
     _, shares = store.parameters(solver, choice(store, solver).trial)
-    if not shares:
-        return ""
-    name = min(shares, key=lambda name: min(shares[name], 1 - shares[name]))
-    return f"{min(shares[name], 1 - shares[name]):.0%} ({name})"
+    distances = ((min(share, 1 - share), name) for name, share in shares.items())
+    return min(distances, default=(1, ""))
 
 
 def _number(value):
