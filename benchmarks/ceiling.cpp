@@ -107,7 +107,8 @@ static double peak() {
   constexpr int SUMS = 16;
   volatile float factor = .999f, term = 1e-3f, result;
   double speed = median_speed([&](int64_t n) {
-    vec x = vec{} + factor, y = vec{} + term, total[SUMS] = {};
+    vec x = vec{} + factor, y = vec{} + term, total[SUMS];
+    for (int q = 0; q < SUMS; q++) total[q] = vec{} + q * term;  // equal sums would be one
     for (int64_t k = 0; k < n; k++)
       for (int q = 0; q < SUMS; q++) total[q] = total[q] * x + y;
     for (int q = 0; q < SUMS; q++) result = sum(total[q]);

@@ -12,7 +12,6 @@ those of the products with the blocks alone, where the model is linear and data 
 """
 
 import csv
-import inspect
 import json
 import os
 import resource
@@ -40,6 +39,8 @@ CELLS = {
 # Products of a block with a matrix like z in ∇z g, H v, J v and all three at once; ∇z f
 # takes as many as ∇z g. Each is 2 operations a sample and number in z.
 PRODUCTS = {"ijcnn1": (2, 3, 0, 4), "covtype": (2, 3, 0, 4), "mnist": (2, 3, 2, 4)}
+# What takes the three of a block at once, by itself or inside.
+JOINT = {"grad_hvp_cross", "mean_grad_hvp_cross", "soba_directions", "page_directions"}
 PEER_CELLS = ("ijcnn1", "covtype", "mnist")
 # What an iteration of the peer's solver does, where that is not our default. Its VRBO takes
 # a large batch every 128 epochs, which is as good as never. SRBA's and VRBO's periods are
@@ -143,7 +144,7 @@ def operations(cell, dim_z, step, counts):
     n = calls["jacobian_vector_products"]
     products = gradient * (calls["outer_gradients"] + calls["inner_gradients"])
     products += hvp * calls["hessian_vector_products"] + cross * n
-    if "grad_hvp_cross" in inspect.getsource(step):
+    if JOINT & set(step.__code__.co_names):
         products -= (gradient + hvp + cross - joint) * n
     return 2 * dim_z * products
 
