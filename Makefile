@@ -72,8 +72,7 @@ reproduce: $(READY)
 # --- results: from config/*.yml to tables, figures and pages ----------------------------
 
 # Compared with a paper, not ranked: fewer seeds, or steps that were not searched.
-REPRODUCED := condition equilibrium_mnist equilibrium_mnist_batches few_shot \
-	few_shot_warm hypercleaning_corruption ijcnn1_published newsgroups_published
+REPRODUCED := $(basename $(notdir $(wildcard results/reproductions/*.parquet)))
 CONFIGS := $(filter-out config/quick.yml $(REPRODUCED:%=config/%.yml),\
 	$(wildcard config/*.yml))
 RESULTS := $(CONFIGS:config/%.yml=results/%.parquet)

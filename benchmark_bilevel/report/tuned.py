@@ -60,17 +60,17 @@ def tuned_tables(results, folder):
             continue
         store = Store(path)
         if runs[GAP].notna().any():
-            parts += [f"## {title}", "", *_table(results, problem, store), ""]
+            parts += _section(title, *_costs(results, problem, store))
         rows.append(changes(runs, store))
     if rows:
-        parts += [
-            "## What tuning changes",
-            "",
-            _line(CHANGES),
-            "|---" * len(CHANGES) + "|",
-        ]
-        parts += map(_line, rows)
+        parts += _section("What tuning changes", CHANGES, *rows)
     return "\n".join(parts)
+
+
+def _section(title, heads, *rows):
+    """Lines of Markdown: a title and a table."""
+    lines = (f"| {' | '.join(cells)} |" for cells in (heads, *rows))
+    return [f"## {title}", "", next(lines), "|---" * len(heads) + "|", *lines, ""]
 
 
 def changes(runs, store):
@@ -83,10 +83,8 @@ def changes(runs, store):
 
     Parameters
     ----------
-    runs : DataFrame
-        Rows of one problem.
-    store : Store
-        The table of its search.
+    runs, store
+        As in `roles_of`.
 
     Returns
     -------
@@ -152,22 +150,10 @@ def _n_better(pairs):
     return sum(is_better(one, other) for one, other in pairs)
 
 
-def _line(cells):
-    return f"| {' | '.join(cells)} |"
-
-
-def _table(results, problem, store):
+def _costs(results, problem, store):
+    """The heads of a table and its rows, of each solver with each of its parameters."""
     costs = [f"{axis} to {target:.0e}" for axis in AXES for target in TARGETS]
-    heads = [
-        "solver",
-        "parameters",
-        "gap at the end",
-        "diverged",
-        *costs,
-        "nearest edge",
-    ]
-    yield _line(heads)
-    yield "|---" * len(heads) + "|"
+    yield ["solver", "parameters", "gap at the end", "diverged", *costs, "nearest edge"]
     table = summary(results, problem)
     roles = roles_of(results[results["problem"] == problem], store)
     ends = ends_by_variant(results)
@@ -181,8 +167,7 @@ def _table(results, problem, store):
             known = [_number(row[axis, target]) for axis in AXES for target in TARGETS]
             edge = _nearest_edge(store, solver) if role.startswith(TUNED) else ""
             diverged = f"{own.n_diverged} of {own.n_runs}"
-            cells = [solver, role, _number(row["gap"]), diverged, *known, edge]
-            yield _line(cells)
+            yield [solver, role, _number(row["gap"]), diverged, *known, edge]
 
 
 def roles_of(runs, store):
