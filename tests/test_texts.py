@@ -105,6 +105,10 @@ def test_words_of_one_letter_are_no_variables():
     text = "A problem's x; e.g. a step of L-BFGS-B in I"
     assert with_scripts(text) == text.replace("'", "&#39;").replace("x", "<i>x</i>")
     assert with_scripts("a ← A − I") == "<i>a</i> ← <i>A</i> − I"
+    assert (
+        with_scripts("iterations/s, 2 GFlop/s, 1 s") == "iterations/s, 2 GFlop/s, 1 s"
+    )
+    assert with_scripts("1/s") == "1/<i>s</i>"
 
 
 def test_code_has_classes_and_stays_the_code():

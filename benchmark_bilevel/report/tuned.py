@@ -24,13 +24,13 @@ TUNED, DEFAULTS = "tuned", "defaults"
 GAP = "objective_suboptimality"
 CHANGES = (
     "file",
-    "tuned better than the defaults",
+    "tuned better",
     "worse",
-    "median quotient of their gaps",
-    "what won another search: better, worse than the defaults",
-    "tuned better than that",
-    "trials that diverge",
-    "winners within 3 %, 10 % of an edge",
+    "quotient",
+    "moved: better, worse",
+    "tuned better than moved",
+    "trials diverged",
+    "edge",
 )
 
 
@@ -76,6 +76,9 @@ def _section(title, heads, *rows):
 def changes(runs, store):
     """Cells of `CHANGES` for the problem of `runs`: a count is of the search's solvers.
 
+    Tuned parameters are better or worse than the defaults, as are those that won
+    another search ("moved"), tuned ones better than these; the quotient is the median
+    of defaults' gaps by tuned gaps; "edge" counts winners within 3 % and 10 % of one.
     One is better than another where seeds separate their ends (`is_better`): the gap,
     or what the search lowered where no minimum is known. An end without that value, as
     after a divergence, is worse than any. Solvers without a winner are left out, and

@@ -43,11 +43,11 @@ SCRIPTS = (
     (r"ᵀ", "<sup>⊤</sup>"),
 )
 # A word, unless there is an operator or a script behind it, and signs that stand upright;
-# units behind a number are no variables, either.
+# units behind a number or in a rate (GFlop/s) are no variables, either.
 UPRIGHT = r"[aAI](?! ?[←=+−/),⁻<&])|[ΣΠ]"
 VARIABLE = re.compile(
     r"<[^>]*>|(?<=<sub>)[a-z]{2}(?=</sub>)|(?<=⊤</sup>)[A-Za-z]{2}\b"
-    rf"|(?<![A-Za-z0-9_.’;-])(?<!\d (?=[sBhMk]))(?!{UPRIGHT}){LETTER}"
+    rf"|(?<![A-Za-z0-9_.’;-])(?<!\d (?=[sBhMk]))(?<![a-z]{{2}}/(?=s))(?!{UPRIGHT}){LETTER}"
     r"(?![A-Za-z0-9_+-]|\.[\w-]|(?<=[A-Z])\. [A-Z])"
 )
 BELOW = {ord("₀") + k: f"<sub>{k}</sub>" for k in range(10)}
