@@ -1,9 +1,11 @@
 import gc
 import sys
+import uuid
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # a clone is used uninstalled
 
+import joblib
 from benchopt import BaseObjective
 
 # First, as archives need no more; then a line on what is not installed.
@@ -13,6 +15,7 @@ from benchmark_bilevel.data.dataset import arrays_of
 from benchmark_bilevel.ends import AnyEnds
 from benchmark_bilevel.exact.metrics import FINAL, NEVER, Evaluator
 from benchmark_bilevel.exact.published import lack_of_reference, reference_value
+from benchmark_bilevel.faults import line_of
 from benchmark_bilevel.fingerprint import fingerprint
 from benchmark_bilevel.folders import move_cache, require_outputs
 from benchmark_bilevel.notices import say_once
@@ -46,6 +49,7 @@ class Objective(CheckedParameters, BaseObjective):
         "pip::click",
         "pip::filelock",
         "pip::jinja2",
+        "pip::joblib",
         "pip::latex2mathml",
         "pip::libsvmdata",
         "pip::matplotlib",
@@ -111,8 +115,9 @@ class Objective(CheckedParameters, BaseObjective):
         return super().is_installed(*arguments, **options)
 
     def _get_state(self):
-        # What benchopt hashes: no result of edited package code is reused, and none that
-        # was measured against another reference minimum.
+        # What benchopt hashes: no result of edited package code is reused, none on data
+        # that have been replaced since, and none that was measured against another
+        # reference minimum.
         return self._state
 
     def __setstate__(self, state):
@@ -123,10 +128,19 @@ class Objective(CheckedParameters, BaseObjective):
         reason = missing or self._unused_parameter(problem)
         if reason is None:
             try:
-                problem.admit(data)
+                posed = self._pose(problem, data)
+                if self.problem not in PROBLEMS:  # those would split their data
+                    posed.initial_point()
             except Inadmissible as refusal:
                 reason = str(refusal)
+            except Exception as error:  # of a user's problem; the others go on
+                reason = line_of(error)
         return reason is not None, reason
+
+    def _pose(self, problem, data):
+        """An instance of the class `problem`."""
+        options = {name: getattr(self, name) for name in problem.options}
+        return problem(problem.admit(data), split_seed=self.split_seed, **options)
 
     def _unused_parameter(self, problem):
         for name in (
@@ -147,16 +161,13 @@ class Objective(CheckedParameters, BaseObjective):
         return super()._set_dataset(dataset)
 
     def set_data(self, **data):
-        problem = load_problem(self.problem)
-        options = {name: getattr(self, name) for name in problem.options}
-        self.bilevel_problem = problem(
-            problem.admit(data), split_seed=self.split_seed, **options
-        )
+        self.bilevel_problem = self._pose(load_problem(self.problem), data)
         self.evaluator = Evaluator(self.bilevel_problem, self.exact_evaluations)
         if self._state is None:  # not in the workers, which get it
             self._state = {
                 "fingerprint": fingerprint(),
                 "reference": reference_value(self.bilevel_problem),
+                "data": _content(data),
             }
             if self.problem not in PROBLEMS:
                 self._state["source"] = plugin_files.digest(self.problem)
@@ -191,3 +202,11 @@ class Objective(CheckedParameters, BaseObjective):
         self.bilevel_problem.forget()
         gc.collect()  # a runtime holds itself; Python does not see how large tensors are
         return {**results, "provenance": provenance()}
+
+
+def _content(data):
+    """Digest of what a data set returned; another one every time where there is none."""
+    try:
+        return joblib.hash(data)
+    except Exception:  # of whatever kind, from pickling what a user's data set returns
+        return uuid.uuid4().hex

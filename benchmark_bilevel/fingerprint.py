@@ -14,12 +14,12 @@ from numba import njit
 
 from benchmark_bilevel.numba_cache import keep
 from benchmark_bilevel.numba_linking import LinkedCompiler
-from benchmark_bilevel.plugin_files import beside, digest
+from benchmark_bilevel.plugin_files import digest
 
 PACKAGE = Path(__file__).parent
 LIBRARIES = ("numba", "numpy", "torch")
-# No number of a result comes from these.
-UNRELATED = {"report", "search", "verification"}
+# No number of a result comes from these folders and files.
+UNRELATED = {"report", "search", "verification", "__main__.py", "terminal.py"}
 
 # No "nnan" and "ninf" among the flags: a diverging run has to show as NaN or inf.
 FAST = {
@@ -51,11 +51,25 @@ def fingerprint():
 def cached_njit(function, options=FAST):
     """``numba.njit`` with a disk cache that any edit in the package invalidates.
 
-    So does an edit in what a plugin imports from its own folder. Numba names the cache
-    file after the qualified name, so the fingerprints go there.
+    So does an edit in a plugin's file, or in what it imports from its own folder. Numba
+    names the cache file after the qualified name, so the fingerprints go there.
     """
-    function.__qualname__ += f"-{fingerprint()}"
-    file = Path(function.__code__.co_filename)
-    if PACKAGE not in file.parents and beside(file):
-        function.__qualname__ += f"-{digest(file)}"
+    function.__qualname__ += (
+        f"-{fingerprint()}{_edition(function.__code__.co_filename)}"
+    )
     return keep(njit(**options)(function))
+
+
+def edition_of(kernels):
+    """What tells a module of kernels from others, and from itself before an edit.
+
+    It belongs into the name of all that is compiled for them: a plugin's kernels may have
+    the name of another's.
+    """
+    return kernels.__name__ + _edition(getattr(kernels, "__file__", None) or "")
+
+
+def _edition(file):
+    """Of a file outside the package, which the fingerprint does not know."""
+    path = Path(file)
+    return f"-{digest(path)}" if path.is_file() and PACKAGE not in path.parents else ""

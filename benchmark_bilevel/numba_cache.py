@@ -5,6 +5,7 @@ finds no folder that it can write.
 """
 
 import hashlib
+import pickle
 import uuid
 
 from numba.core import caching
@@ -94,3 +95,5 @@ class Cache(caching.FunctionCache):
                 f"Compiled code cannot be kept ({error.strerror}): the next run compiles "
                 "anew. NUMBA_CACHE_DIR names another folder."
             )
+        except pickle.PicklingError:  # of a type whose module has a namesake by now
+            pass

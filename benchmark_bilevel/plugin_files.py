@@ -8,14 +8,16 @@ plugins. Importing this module, as ``objective.py`` does in every process, makes
 import ast
 import hashlib
 import os
+import sys
 import threading
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
 from benchopt.cli import helpers
 from benchopt.utils import dynamic_modules
 
-from benchmark_bilevel.notices import say_once
+from benchmark_bilevel.notices import Fault, say_once
 
 # In Python 3.11, threads that take turns in `ast.parse` confuse it; dask has several.
 _parsing = threading.Lock()
@@ -74,6 +76,30 @@ def beside(path):
 # of benchopt asks for the hash of the objective, which imports the package, five times a
 # cell.
 _known = {}
+
+
+@contextmanager
+def imports_beside(path):
+    """Let the plugin at `path` import what lies beside it, not what lies beside another."""
+    path = Path(path).resolve()
+    for file in beside(path):
+        parts = file.relative_to(path.parent).with_suffix("").parts
+        name = ".".join(parts).removesuffix(".__init__")
+        loaded = getattr(sys.modules.get(name), "__file__", None)
+        if file.suffix != ".py" or loaded is None or Path(loaded).resolve() == file:
+            continue
+        if _folders.isdisjoint(Path(loaded).resolve().parents):
+            raise Fault(f"{file} has the name of another module, {loaded}: rename it")
+        del sys.modules[name]
+    _folders.add(path.parent)
+    sys.path.insert(0, str(path.parent))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(path.parent))
+
+
+_folders = set()  # of the plugins that have been imported
 
 
 def _found_beside(path):

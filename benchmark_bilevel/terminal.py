@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import click
@@ -16,10 +17,12 @@ from benchopt.utils import dynamic_modules, pdb_helpers, terminal_output
 
 from benchmark_bilevel.faults import TRACEBACK_VARIABLE, line_of
 from benchmark_bilevel.notices import Fault
+from benchmark_bilevel.plugin_files import imports_beside
 
 # From benchopt's name of a folder to what each plugin in it defines.
 _PLUGINS = {"solvers": ("Solver", BaseSolver), "datasets": ("Dataset", BaseDataset)}
 _printed = set()
+_files = {}  # of plugins, by benchmark, folder and name
 _print_normalize = terminal_output.print_normalize
 _load = dynamic_modules._get_module_from_file
 _describe = dynamic_modules._set_cls_attr_from_ast
@@ -50,9 +53,14 @@ def print_line():
 
 
 def print_fitting(message, endline=True, verbose=True):
-    """As benchopt's; a line that the next one overwrites is cut to fit the terminal."""
-    if not endline:
+    """As benchopt's; a line that the next one overwrites is cut to fit the terminal.
+
+    In a file or a pipe none is overwritten: only what takes long is told there.
+    """
+    if not endline and sys.stdout.isatty():
         message = _cut(message, shutil.get_terminal_size((100, 24)).columns)
+    elif not endline:
+        endline, verbose = True, verbose and " compiling " in message
     _print_normalize(message, endline, verbose)
 
 
@@ -66,13 +74,23 @@ def _cut(message, columns):
 def load_plugin(file, benchmark, subpkg=None):
     """As benchopt's; a file that calls sys.exit, or has no such class, ends nothing."""
     try:
-        module = _load(file, benchmark, subpkg)
+        with imports_beside(file):
+            module = _load(file, benchmark, subpkg)
     except SystemExit:
         raise Fault(f"{file} calls sys.exit when it is imported") from None
     name, base = _PLUGINS.get(subpkg, (None, object))
     found = getattr(module, name, base) if name else base
     if not (isinstance(found, type) and issubclass(found, base)):
         raise Fault(f"{file}: {name} is no class derived from {base.__name__}")
+    if name:
+        called = getattr(found, "name", None)
+        path = Path(file).resolve()
+        other = _files.setdefault((benchmark, subpkg, called), path)
+        if other != path and other.exists():
+            raise Fault(
+                f"{file}: it is called {called}, as {other} is, and results would not "
+                "tell the two apart: give it another name"
+            )
     return module
 
 
@@ -82,5 +100,8 @@ def describe(file, base, namespace):
         _describe(file, base, namespace)
     except Exception:  # of whatever is in the file; why it fails is told elsewhere
         namespace |= {"name": file.stem, "_base_class_name": base._base_class_name}
-    if not isinstance(namespace.get("parameters"), dict):
+    parameters = namespace.get("parameters")
+    if not isinstance(parameters, dict) or not all(
+        isinstance(n, str) for n in parameters
+    ):
         namespace["parameters"] = {}

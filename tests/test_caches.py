@@ -11,12 +11,16 @@ from types import FunctionType
 
 import numba
 import pytest
+from benchopt.benchmark import Benchmark
 from benchopt.utils import dynamic_modules
 from command_line import command, run, status_lines
 from conftest import ROOT, copy_of_the_benchmark
 
 from benchmark_bilevel import numba_cache, plugin_files
 from benchmark_bilevel.fingerprint import cached_njit
+from benchmark_bilevel.notices import Fault
+from benchmark_bilevel.problems import load_problem
+from benchmark_bilevel.problems.quadratic.problem import random_quadratic
 
 
 def write(folder, **texts):
@@ -298,6 +302,85 @@ def test_the_last_resort_is_private(tmp_path, monkeypatch):
     folder.chmod(0o770)  # others may have written machine code into it
     third = compiled()
     assert third(1.5) == 3.0 and hits(third) == 0
+
+
+# --- kernels of one's own -------------------------------------------------------------
+
+GRADIENTS = """
+    import sys
+    import numpy as np
+    from sklearn.datasets import load_diabetes
+    from benchmark_bilevel.exact.losses import AutogradLosses, full_losses
+    from benchmark_bilevel.problems import load_problem
+
+    X, y = load_diabetes(return_X_y=True)
+    for path in sys.argv[1:]:
+        cls = load_problem(path)
+        problem = cls(cls.admit({"X_train": X, "y_train": y}))
+        point = problem.initial_point()
+        right = AutogradLosses(problem).grad(*point)
+        print(np.mean(full_losses(problem).grad(*point) / right).round(9))
+"""
+
+
+def problem_with_kernels(folder, factor):
+    """Its path; the gradient of its kernels is `factor` times the right one."""
+    folder.mkdir(exist_ok=True)
+    problems = ROOT / "benchmark_bilevel" / "problems"
+    kernels = (problems / "template_kernels.py").read_text()
+    problem = (problems / "template_problem.py").read_text()
+    residual, name = "self.weight * (s[k] - y[k])", 'name = "ridge-selection"'
+    assert residual in kernels and name in problem
+    kernels = kernels.replace(residual, f"{factor} * {residual}")
+    problem = problem.replace(name, f"{name}\n    kernels = my_kernels")
+    write(folder, my_kernels=kernels, mine=f"import my_kernels\n{problem}")
+    return folder / "mine.py"
+
+
+def test_compiled_code_follows_the_kernels_of_a_problem(tmp_path):
+    """Other folders' of the same name in the same process, edited ones in the next."""
+
+    def factors(*paths):
+        _, lines = command(
+            *(sys.executable, "-c", textwrap.dedent(GRADIENTS), *paths),
+            folder=tmp_path,
+            NUMBA_CACHE_DIR=str(tmp_path / "numba"),
+        )
+        return [float(line) for line in lines]
+
+    one = problem_with_kernels(tmp_path / "one", 1.0)
+    three = problem_with_kernels(tmp_path / "three", 3.0)
+    assert factors(one, three) == [1.0, 3.0]
+    problem_with_kernels(tmp_path / "one", 2.0)
+    assert factors(one, three) == [2.0, 3.0]
+
+
+def test_a_file_beside_a_plugin_with_the_name_of_a_library(tmp_path):
+    write(tmp_path, numpy="", mine="import numpy")
+    with pytest.raises(
+        Fault, match=r"numpy.py has the name of another module, .*numpy"
+    ):
+        load_problem(tmp_path / "mine.py")
+
+
+# --- data -----------------------------------------------------------------------------
+
+
+def test_results_depend_on_the_data(tmp_path):
+    """Whatever they come from: their content is part of the key."""
+    Objective = Benchmark(ROOT).get_benchmark_objective()
+
+    def state(data):
+        objective = Objective.get_instance(problem="quadratic")
+        objective.set_data(**data)
+        return objective._get_state()
+
+    data = random_quadratic(n_samples=64, n_outer_samples=64)
+    other = {**data, "r": data["r"] + 1e-9}
+    assert state(data) == state({name: y.copy() for name, y in data.items()})
+    assert state(data) != state(other)
+    own = {**data, "what no pickle holds": lambda: None}
+    assert state(own) != state(own)
 
 
 # --- a benchmark that cannot be written -----------------------------------------------

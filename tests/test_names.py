@@ -1,6 +1,7 @@
 """What benchopt prints and writes as names, and when it refuses parameters."""
 
 import os
+import pty
 import re
 import subprocess
 import sys
@@ -68,6 +69,28 @@ def _all_objectives():
     return Benchmark(ROOT).check_objective_filters([])
 
 
+def on_a_terminal(command, **options):
+    """What a command prints there; \\r stays \\r."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(command, stdout=theirs, stderr=theirs, **options):
+        os.close(theirs)
+        output = b""
+        try:
+            while part := os.read(ours, 65536):
+                output += part
+        except OSError:  # how a terminal ends
+            pass
+    os.close(ours)
+    return output.decode().replace("\r\n", "\n")
+
+
+def test_a_log_has_no_line_a_point(benchmark):  # noqa: F811
+    _, lines = benchopt(benchmark, "-d", "quadratic", "-s", "SOBA[max_iterations=20]")
+    assert len([line for line in lines if "SOBA" in line]) == 2
+    assert any("compiling" in line for line in lines)
+    assert not any("%" in line for line in lines)
+
+
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_a_line_a_solver_on_a_terminal_of_80_columns(benchmark, jobs):  # noqa: F811
     options = "step_size=0.03,outer_ratio=0.03,linear_step=0.1,max_iterations=15"
@@ -77,9 +100,7 @@ def test_a_line_a_solver_on_a_terminal_of_80_columns(benchmark, jobs):  # noqa: 
         *("-o", "*[problem=quadratic]", "-j", jobs, "--no-cache"),
     ]
     environment = {**os.environ, "COLUMNS": "80"}
-    output = subprocess.run(
-        command, capture_output=True, env=environment, cwd=benchmark
-    ).stdout.decode()  # not as text, where \r becomes \n
+    output = on_a_terminal(command, env=environment, cwd=benchmark)
     updates = re.sub(r"\x1b\[[0-9;]*m", "", output).split("\r")[:-1]
     updates = [update.splitlines()[-1] for update in updates]
     assert len(updates) >= 2 * 10

@@ -5,7 +5,7 @@ from types import FunctionType
 
 import numpy as np
 
-from benchmark_bilevel.fingerprint import cached_njit
+from benchmark_bilevel.fingerprint import cached_njit, edition_of
 from benchmark_bilevel.methods.directions import descend, zeros_like
 from benchmark_bilevel.oracles import COUNTS, HESSIAN_VECTOR
 from benchmark_bilevel.oracles.samplers import Partition, make_sampler
@@ -82,12 +82,16 @@ class CompiledLosses(Losses):
                 (problem.kernels.make_outer, problem.n_outer),
             )
         )
-        self._module = problem.kernels.__name__
+        self._edition = edition_of(problem.kernels)
         self._has_hessian = hasattr(problem.kernels, "HAS_HESSIAN")
         self._has_hvp_again = hasattr(problem.kernels, "HAS_HVP_AGAIN")
 
     def _call(self, function, *arguments):
-        return _compiled(function, self._module)(*arguments)
+        try:
+            return _compiled(function, self._edition)(*arguments)
+        except Exception as error:
+            error.add_note(self.problem.kernels.__file__)
+            raise
 
     def inner_value(self, z, x):
         return self._call(_mean_value, self._inner, z, x)
@@ -196,13 +200,13 @@ class AutogradLosses(Losses):
 
 
 @cache
-def _compiled(function, module):
-    """`function` compiled, with a disk cache for the oracles of one `module` alone.
+def _compiled(function, edition):
+    """`function` compiled, with a disk cache for the oracles of one module alone.
 
     The index of a cache names the types of all oracles in it, and reading it imports
     their modules: kernels that live elsewhere must not get into everybody's.
     """
-    name = f"{function.__name__}-{module}"
+    name = f"{function.__name__}-{edition}"
     own = FunctionType(function.__code__, function.__globals__, name)
     own.__qualname__ = name
     return cached_njit(own)

@@ -4,6 +4,7 @@ The type is a ``structref``: unlike a ``jitclass`` it lets numba cache the loops
 it on disk. Types derive from each other as their classes do, and methods with them.
 """
 
+import sys
 from functools import wraps
 from types import FunctionType
 
@@ -11,7 +12,12 @@ from numba.core import types
 from numba.core.extending import overload_method
 from numba.experimental import structref
 
-from benchmark_bilevel.fingerprint import INLINED_PIECE, PIECE, cached_njit
+from benchmark_bilevel.fingerprint import (
+    INLINED_PIECE,
+    PIECE,
+    cached_njit,
+    edition_of,
+)
 
 
 def by_types(method):
@@ -78,5 +84,6 @@ def _constructor(cls):
     def build(*fields):
         return handle(*fields)
 
-    build.__qualname__ = f"{cls.__module__}.{cls.__qualname__}"
+    edition = edition_of(sys.modules[cls.__module__])
+    build.__qualname__ = f"{edition}.{cls.__qualname__}"
     return cached_njit(build)

@@ -1,6 +1,7 @@
 """The problems of the benchmark, by name, and those in files of users, by path."""
 
 import importlib.util
+import inspect
 import sys
 from functools import cache
 from hashlib import sha256
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from benchmark_bilevel.faults import line_of, name_fault, nearest
 from benchmark_bilevel.notices import Fault
+from benchmark_bilevel.plugin_files import imports_beside
 from benchmark_bilevel.problems.base import Problem
 from benchmark_bilevel.problems.distillation.problem import DatasetDistillation
 from benchmark_bilevel.problems.hypercleaning.deep import DeepHypercleaning
@@ -34,6 +36,13 @@ PROBLEMS = {
         MultiTaskRidge,
         Quadratic,
     )
+}
+
+
+# What a module of kernels has, and the methods of what that makes.
+KERNELS = {
+    "make_inner": ("value", "grad", "grad_x", "hvp", "cross"),
+    "make_outer": ("value", "grad"),
 }
 
 
@@ -77,14 +86,12 @@ def _load(path):
     spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    sys.path.insert(0, str(path.parent))  # what lies beside the file can be imported
     try:
-        spec.loader.exec_module(module)
+        with imports_beside(path):
+            spec.loader.exec_module(module)
     # Whatever a user's file raises is for the user to read.
     except (Exception, SystemExit) as error:
         raise Fault(f"{path} cannot be imported: {line_of(error)}") from error
-    finally:
-        sys.path.remove(str(path.parent))
     classes = [
         item
         for item in vars(module).values()
@@ -110,4 +117,21 @@ def fault_of(problem):
                 f"options has {name!r}, which is no parameter of the objective; it has "
                 f"{', '.join(known)}"
             )
+    if inspect.ismodule(problem.kernels):
+        fault = _fault_of_kernels(problem.kernels)
+        if fault is not None:
+            return fault
     return name_fault(problem.name)
+
+
+def _fault_of_kernels(kernels):
+    """What a module of kernels lacks, in one line; None if nothing."""
+    file = kernels.__file__
+    for make, names in KERNELS.items():
+        made = getattr(getattr(kernels, make, None), "__self__", None)
+        if made is None:
+            return f"{file} has no {make}, as in {make} = MyOracle.make"
+        absent = [name for name in names if not hasattr(made, name)]
+        if absent:
+            return f"{file}: {made.__name__} has no method {', '.join(absent)}"
+    return None

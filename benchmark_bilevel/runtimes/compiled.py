@@ -7,7 +7,7 @@ from numba import njit
 
 from benchmark_bilevel.ends import has_norm
 from benchmark_bilevel.faults import location
-from benchmark_bilevel.fingerprint import PIECE, cached_njit
+from benchmark_bilevel.fingerprint import PIECE, cached_njit, edition_of
 from benchmark_bilevel.runtimes import Runtime, bind_step
 from benchmark_bilevel.runtimes.rehearsal import rehearse
 
@@ -30,7 +30,7 @@ class CompiledRuntime(Runtime):
     def _make_loop(self):
         rehearse(self)
         # One cache a module of kernels, as in `losses`.
-        name = f"{self.solver.name}-loop-{self.problem.kernels.__name__}"
+        name = f"{self.solver.name}-loop-{edition_of(self.problem.kernels)}"
         return _compiled(self.solver.step, name)
 
     def advance(self, *args, **kwargs):

@@ -8,6 +8,7 @@ import click
 from benchopt import BaseDataset, BaseSolver
 
 from benchmark_bilevel.faults import line_of
+from benchmark_bilevel.plugin_files import imports_beside
 from benchmark_bilevel.problems import fault_of
 from benchmark_bilevel.problems.base import Problem
 from benchmark_bilevel.solver import BilevelSolver
@@ -32,7 +33,8 @@ def load(path):
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        with imports_beside(path):
+            spec.loader.exec_module(module)
     # Whatever the file does at import is what there is to say about it.
     except (Exception, SystemExit) as error:
         text = f"{path.name} cannot be imported: {line_of(error)}"
