@@ -10,7 +10,11 @@ from benchmark_bilevel.exact.newton import Evaluation
 from benchmark_bilevel.exact.solve import Exact, InnerSolveError
 from benchmark_bilevel.oracles import COUNTS
 from benchmark_bilevel.parameters import LARGEST, CheckedParameters, Number
-from benchmark_bilevel.solver import BilevelSolver, evaluation_points
+from benchmark_bilevel.solver import (
+    BilevelSolver,
+    evaluation_points,
+    expected_points,
+)
 
 LIMITS = ("max_iterations", "max_oracle_calls", "max_seconds")
 FAR = 1e30  # beyond any feasible set
@@ -158,12 +162,14 @@ class ExactSolver(CheckedParameters, BaseSolver):
     def get_result(self):
         if self._exact is None:  # the run is over
             return self._last
+        calls = self._exact.counts.sum()
         return {
             "z": self._z,
             "x": self._x,
             "iterations": self._t,
             "counts": dict(zip(COUNTS, self._exact.counts.tolist(), strict=True)),
             "ended": self._end,
+            "expected_points": expected_points(self, self._t, calls),
         }
 
     def get_next(self, stop_val):

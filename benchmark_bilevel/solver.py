@@ -1,5 +1,6 @@
 """The benchopt base class of every solver: parameters, seeds, budgets, evaluation."""
 
+import math
 import time
 
 from benchopt import BaseSolver
@@ -172,7 +173,7 @@ class BilevelSolver(CheckedParameters, BaseSolver):
         # A subclass's `parameters` replaces its base's, so the shared ones are merged.
         own, base = vars(cls), super(cls, cls)
         parameters, ranges = own.get("parameters", {}), own.get("ranges", {})
-        require_declared(cls.name, parameters, ranges)
+        require_declared(cls.name, parameters, ranges, base.parameters)
         cls.parameters = {**base.parameters, **parameters}
         implied = {
             name: _implied_range(default)
@@ -237,16 +238,27 @@ class BilevelSolver(CheckedParameters, BaseSolver):
         for point in evaluation_points(self.max_iterations or LARGEST):
             # Whether an evaluation is the run's last has to be known before it.
             self._end = limits.end(self._clock)
-            if not callback():
+            if not self._tell(callback):
                 if self._end is None:  # some other criterion stops the run
                     self._end = DEADLINE
-                    callback()
+                    self._tell(callback)
                 return
             self._end = self._advance(point)
             if self._end is not None:
                 break
         self._end = self._end or BUDGET
-        callback()  # the last point would be lost otherwise
+        self._tell(callback)  # the last point would be lost otherwise
+
+    def _tell(self, callback):
+        """Let benchopt evaluate the run, at the time of the solver's own clock.
+
+        Benchopt's clock has also looked for divergence, which takes longer than a few
+        iterations of a method with tables.
+        """
+        if hasattr(callback, "time_iter"):
+            ahead = self._clock - callback.time_iter
+            callback.time_callback = time.perf_counter() - ahead
+        return callback()
 
     def _advance(self, point):
         """Iterate until `point`; what ended the run before, None if nothing did."""
@@ -284,6 +296,7 @@ class BilevelSolver(CheckedParameters, BaseSolver):
             "diverged": run.diverged,
             "ended": self._end,
             "row_bytes": run.row_bytes,
+            "expected_points": expected_points(self, run.t, run.oracle_calls),
         }
 
     def get_next(self, stop_val):
@@ -326,6 +339,23 @@ class BilevelSolver(CheckedParameters, BaseSolver):
         """Value of a parameter as `init` and `step` get it."""
         value = getattr(self, name)
         return self.step_size if name == "linear_step" and value is None else value
+
+
+def expected_points(solver, t, oracle_calls):
+    """How many points a run will have; None if no more than a clock ends it.
+
+    Parameters
+    ----------
+    solver : BilevelSolver or ExactSolver
+        Its limits count.
+    t, oracle_calls : int
+        Done so far: what remains is taken to cost the same.
+    """
+    stops = [solver.max_iterations]
+    if solver.max_oracle_calls and oracle_calls:
+        stops.append(math.ceil(solver.max_oracle_calls * t / oracle_calls))
+    stop = min(filter(None, stops), default=None)
+    return None if stop is None else 1 + len(list(evaluation_points(stop)))
 
 
 def evaluation_points(stop, per_decade=8):

@@ -14,7 +14,11 @@ from benchmark_bilevel.ends import PATIENCE, AnyEnds
 from benchmark_bilevel.exact.metrics import Evaluator
 from benchmark_bilevel.notices import Fault
 from benchmark_bilevel.oracles import COUNTS
-from benchmark_bilevel.solver import CHUNK_SECONDS, evaluation_points
+from benchmark_bilevel.solver import (
+    CHUNK_SECONDS,
+    evaluation_points,
+    expected_points,
+)
 from benchmark_bilevel.verification.cases import small_problems
 
 # --- BilevelSolver, with a clock and a runtime of the tests ----------------------------
@@ -114,6 +118,28 @@ def test_ends(a_run, parameters, fake, timeout, end):
     assert points(curve) == [0, *evaluation_points(10**9)][: len(curve) - 1]
     if end != "diverged":  # the chunk that exceeds it is short
         assert 30_000 <= runtime.t <= 30_000 * (1 + CHUNK_SECONDS / 3) + 1
+
+
+def test_the_clock_is_that_of_the_solver(monkeypatch):
+    """Looks at a diverging run, and at large tables, are not among its work."""
+    clock = Clock()
+    monkeypatch.setattr("benchmark_bilevel.solver.time", clock)
+    monkeypatch.setattr("benchopt.callback.time", clock)
+
+    class Slow(Runtime):
+        @property
+        def diverged(self):
+            clock.now += 7.0
+            return False
+
+    solver = load_solver("soba").get_instance(max_iterations=1000)
+    solver.problem, solver._runtime = make_problem("quadratic"), Slow(clock, 100)
+    criterion = solver.stopping_criterion.get_runner_instance(solver=solver)
+    callback = _Callback(Objective(clock), solver, {}, criterion)
+    callback.start()
+    solver.run(callback)
+    for row in callback.get_results()[0]:
+        assert math.isclose(row["time"], row["t"] / 100, abs_tol=1e-9)
 
 
 class Terminal:
@@ -276,6 +302,34 @@ def test_how_often_h_is_evaluated_can_be_asked_for():
     points = [0, *evaluation_points(10**8)]
     exact = [k for k in points if seldom._is_exact_point(k, None)]
     assert sum(k <= 10**6 for k in exact) == 7 and exact[-1] > 10**7
+
+
+@pytest.mark.parametrize("n_points", [1, 5, 8, 9, 17, 33, 60])
+@pytest.mark.parametrize("limit", [1, 3, 8])
+def test_exact_points_are_spread_over_those_that_a_run_will_have(n_points, limit):
+    evaluator = Evaluator(make_problem("quadratic"), limit)
+    points = [0, *evaluation_points(10**9)][:n_points]
+    due = [evaluator._is_exact_point(k, None, n_points) for k in points]
+    chosen = np.flatnonzero(due)
+    assert len(chosen) == min(limit, n_points) and due[0]
+    gaps = np.diff([*chosen, n_points])
+    assert gaps.max() - gaps.min() <= 1
+
+
+@pytest.mark.parametrize(
+    "limits, expected",
+    [
+        ({"max_iterations": 100}, 100),
+        ({"max_oracle_calls": 40_000}, 100),
+        ({"max_oracle_calls": 40_000, "max_iterations": 10}, 10),
+        ({"max_seconds": 3.0}, None),
+    ],
+)
+def test_how_many_points_a_run_will_have(limits, expected):
+    """At iteration 20, of 400 calls each."""
+    solver = load_solver("soba").get_instance(**limits)
+    n_points = expected and 1 + len([*evaluation_points(expected)])
+    assert expected_points(solver, 20, 20 * 400) == n_points
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """From a solver's z and x to the metrics of a result row."""
 
 import hashlib
-import math
 import warnings
 from functools import cached_property
 
@@ -21,6 +20,9 @@ EXACT_METRICS = (
 # No evaluation of h: with the problem's own metrics at the end of a run, or without.
 FINAL, NEVER = "final", "never"
 ACCURACIES = ("train_accuracy", "validation_accuracy", "test_accuracy", "test_loss")
+# The evaluation points in their order, and how many a run of a million iterations has.
+POINTS = {point: k for k, point in enumerate((0, *evaluation_points(LARGEST)))}
+USUAL_POINTS = 1 + POINTS[10**6]
 # The evaluation of the last point that a run started from; `Evaluator._evaluate_cold`.
 _last_cold_start = {}
 
@@ -32,8 +34,8 @@ class Evaluator:
     ----------
     problem : Problem
     exact_evaluations : int or {"final", "never"}, optional
-        Evaluations of h in a run of a million iterations, before its end. The problem's
-        `max_exact_evaluations` if left out.
+        Evaluations of h in a run, before its end, evenly spread over its points. The
+        problem's `max_exact_evaluations` if left out.
     """
 
     def __init__(self, problem, exact_evaluations=None):
@@ -67,6 +69,7 @@ class Evaluator:
         diverged=None,
         ended=None,
         row_bytes=None,
+        expected_points=None,
     ):
         """Metrics at (z, x), all floats but ``end``; NaN where they do not exist.
 
@@ -86,6 +89,9 @@ class Evaluator:
             is a divergence if `diverged`, else the end of a budget.
         row_bytes : int, optional
             Memory of the rows that are kept of tasks, which is a metric itself.
+        expected_points : int, optional
+            How many points the run will have; as many as one of a million iterations if
+            nobody knows.
 
         Returns
         -------
@@ -117,7 +123,7 @@ class Evaluator:
         finite = all(has_norm(y) for y in (z, x) if y is not None)
         if finite:
             metrics.update(self._cheap_metrics(z, x))
-            if self._is_exact_point(iterations, ended):
+            if self._is_exact_point(iterations, ended, expected_points):
                 metrics.update(self._exact_metrics(z, x))
             if ended is not None and self._when != NEVER:
                 metrics.update(self.problem.final_metrics(x))
@@ -131,32 +137,20 @@ class Evaluator:
         metrics["end"] = ended
         return metrics
 
-    def _is_exact_point(self, iterations, ended):
+    def _is_exact_point(self, iterations, ended, expected_points=None):
         """Whether the exact metrics are due."""
         if self._when in (FINAL, NEVER):
             return False
-        points = self._exact_points
-        return (
-            points is None
-            or iterations is None
-            or ended is not None
-            or iterations in points
-        )
+        if self._when is None or iterations is None or ended is not None:
+            return True
+        k, n_points = POINTS.get(iterations), expected_points or USUAL_POINTS
+        if k is None or self._when >= n_points:
+            return k is not None
+        return k * self._when // n_points > (k - 1) * self._when // n_points
 
     @cached_property
     def _reference(self):
         return reference_value(self.problem)
-
-    @cached_property
-    def _exact_points(self):
-        """Iterations that the limit leaves, evenly spread; None if all."""
-        if self._when is None:
-            return None
-        if self._when == 0:
-            return set()
-        points = [0, *evaluation_points(LARGEST)]
-        n_usual = 1 + points.index(10**6)
-        return set(points[:: math.ceil(n_usual / self._when)])
 
     def _cheap_metrics(self, z, x):
         with np.errstate(over="ignore", invalid="ignore"):
@@ -212,7 +206,11 @@ class Evaluator:
 
         A cold start takes longer than any other point (17 s instead of 3 s on covtype).
         """
-        point = self.problem.fingerprint, hashlib.sha256(x).digest()
+        problem = self.problem
+        # The fingerprint leaves out what a reference has in common, as exp and lin do.
+        options = tuple(getattr(problem, name) for name in problem.options)
+        digest = hashlib.sha256(x).digest()
+        point = type(problem), options, problem.fingerprint, digest
         if point not in _last_cold_start:
             self.exact.forget()
             evaluation = self.exact.evaluate(x)
