@@ -67,8 +67,8 @@ class Solver(BilevelSolver):
     @staticmethod
     def step(inner, outer, state, steps, t, n_steps, growth, mean_ratio, decrease):
         z, x, z0 = state
-        n_steps = max(n_steps, math.ceil(growth * (t + 1)))
-        n_means = math.ceil(mean_ratio * n_steps)
+        n_steps = max(n_steps, math.ceil(growth * (t + 1) - 1e-9))
+        n_means = math.ceil(mean_ratio * n_steps - 1e-9)
         assign(z, z0)
         sgd(inner, z, x, steps.inner, n_steps, decrease)
         fz, fx = mean_outer_grad(outer, z, x, draw_batch(outer, n_means))
@@ -79,8 +79,8 @@ class Solver(BilevelSolver):
 
     @staticmethod
     def oracle_calls(t, b, c, n, m, n_steps, growth, mean_ratio):
-        n_steps = max(n_steps, math.ceil(growth * (t + 1)))
-        n_means = math.ceil(mean_ratio * n_steps)
+        n_steps = max(n_steps, math.ceil(growth * (t + 1) - 1e-9))
+        n_means = math.ceil(mean_ratio * n_steps - 1e-9)
         return Calls(
             outer_gradients=m if c == m else n_means * c,
             inner_gradients=n_steps * b,
@@ -90,5 +90,5 @@ class Solver(BilevelSolver):
 
     @staticmethod
     def estimate(t, linear_step, n_steps, growth, decrease):
-        n_steps = max(n_steps, math.ceil(growth * (t + 1)))
+        n_steps = max(n_steps, math.ceil(growth * (t + 1) - 1e-9))
         return Implicit(n_steps, n_steps, linear_step, warm_z=False, decrease=decrease)

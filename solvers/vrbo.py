@@ -103,8 +103,8 @@ class Solver(BilevelSolver):
     def oracle_calls(t, b, c, n, m, n_inner, n_neumann, period, large_fraction):
         from_f, from_g = 2 * (n_inner + 1) * c, 2 * (n_inner + 1) * b
         if t % period == 0:
-            from_f += min(math.ceil(large_fraction * m / c) * c, m)
-            from_g += min(math.ceil(large_fraction * n / b) * b, n)
+            from_f += min(math.ceil(large_fraction * math.ceil(m / c) - 1e-9) * c, m)
+            from_g += min(math.ceil(large_fraction * math.ceil(n / b) - 1e-9) * b, n)
         return Calls(
             outer_gradients=from_f,
             inner_gradients=from_g,

@@ -241,11 +241,14 @@ def aid_fp(o, p, z, x):
 
 def conjugate_gradients(product, b, v, n_steps, tolerance=0.0):
     r = b - product(v)
-    q = r
+    q, eps, steepest = r, np.finfo(float).eps, 0.0
     for _ in range(n_steps):
-        if np.linalg.norm(r) <= tolerance:
+        if np.linalg.norm(r) <= max(tolerance, 0.1 * eps * np.linalg.norm(b)):
             break
         image = product(q)
+        steepest = max(steepest, q @ image / (q @ q))
+        if q @ image <= eps * steepest * (q @ q):
+            break
         step = (r @ r) / (q @ image)
         v, r, before = v + step * q, r - step * image, r
         q = r + (r @ r) / (before @ before) * q

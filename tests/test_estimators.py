@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import torch
 from numba import njit
+from numpy.testing import assert_allclose
 
 from benchmark_bilevel.methods import (
     add,
@@ -203,3 +205,46 @@ def test_verbs(compiled):
     assert decorate(lambda: scale(None, 2.0))() is None
     single = decorate(lambda y: scale(y, 0.5))(y.astype(np.float32))
     assert single.dtype == np.float32
+
+
+# --- conjugate gradients of a solver's text ---------------------------------------------
+
+
+def conjugate(H, b, dtype, n_steps):
+    """v after so many steps from 0, of arrays and of tensors."""
+
+    class Inner:
+        n_blocks = 1
+
+        def __init__(self, H):
+            self.H = H
+
+        def hvp(self, z, x, v, i):
+            return self.H @ v
+
+    for array in (
+        lambda y: np.array(y, dtype),
+        lambda y: torch.tensor(np.array(y, dtype)),
+    ):
+        v, batch = array(np.zeros(len(b))), np.zeros(1, np.int64)
+        arguments = (Inner(array(H)), None, None, v, array(b), n_steps, batch)
+        conjugate_gradient(*arguments)
+        yield np.asarray(v.tolist())
+
+
+@pytest.mark.parametrize("dtype, rtol", [("float32", 1e-4), ("float64", 1e-12)])
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+def test_conjugate_gradients_end_at_rounding(generator, dtype, rtol, size):
+    """Hundreds of steps more than are of use do not lead away again."""
+    H = generator.standard_normal((6, 6))
+    H, b = H @ H.T + np.eye(6), size * generator.standard_normal(6)
+    for v in conjugate(H, b, dtype, 1000):
+        assert_allclose(v, -np.linalg.solve(H, b), rtol=rtol, atol=rtol * size)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_conjugate_gradients_stop_where_the_matrix_is_singular(generator, dtype):
+    """A right side that is not in its range has no solution; v stays bounded."""
+    A = generator.standard_normal((6, 3))
+    for v in conjugate(A @ A.T, generator.standard_normal(6), dtype, 200):
+        assert np.linalg.norm(v) < 1e4

@@ -9,6 +9,7 @@ from derivatives import (
     check_hypergradient,
     check_means,
 )
+from numba import njit
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit, log_softmax
 from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
@@ -16,6 +17,7 @@ from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_sco
 from benchmark_bilevel.exact.metrics import Evaluator
 from benchmark_bilevel.exact.published import reference_value
 from benchmark_bilevel.exact.solve import Exact
+from benchmark_bilevel.methods import as_variable
 from benchmark_bilevel.problems import PROBLEMS
 from benchmark_bilevel.verification import run_checks
 from benchmark_bilevel.verification.cases import small_images
@@ -270,3 +272,32 @@ def test_bad_protocol_is_refused(value):
 @pytest.mark.parametrize("value", [-0.1, 1.5, "half"])
 def test_bad_corruption_is_refused(value):
     assert "corruption" in PROBLEMS["data-hypercleaning"].invalid(corruption=value)
+
+
+def cross_as_array(inner, z, x, v):
+    return as_variable(inner.cross(z, x, v, 0), x)
+
+
+CROSS = {"torch": cross_as_array, "numba": njit(cross_as_array)}
+
+
+@pytest.mark.parametrize("dtype, rtol", [("float32", 1e-4), ("float64", 1e-11)])
+@pytest.mark.parametrize("runtime", ["numba", "torch"])
+def test_weights_near_one_still_move(digits, runtime, dtype, rtol):
+    """σ' is as exact at 30 as at −30, where it is σ nearly."""
+    z, x = digits.initial_point()
+    z = np.random.default_rng(0).standard_normal(z.size)
+    v = np.random.default_rng(1).standard_normal(z.size)
+    found = {}
+    for value in (0.0, 30.0, -30.0):
+        oracles = (
+            load_solver("soba")
+            .get_instance(runtime=runtime, dtype=dtype, batch_size="full")
+            .make_runtime(digits)
+        )
+        arrays = [oracles._variable(y) for y in (z, np.full_like(x, value), v)]
+        cross = CROSS[runtime](oracles.inner, *arrays)
+        found[value] = oracles._to_numpy(cross).astype(float)
+    for value in (30.0, -30.0):
+        slope = np.exp(-30) / (1 + np.exp(-30)) ** 2
+        assert_allclose(found[value], 4 * slope * found[0.0], rtol=rtol)

@@ -36,7 +36,7 @@ SHARED = {
 }
 # The methods' own parameters, other than the defaults.
 OWN = {
-    "aid_cg": [{"n_inner": 3, "n_linear": 2}, {"warm_start": False}],
+    "aid_cg": [{"n_inner": 3, "n_linear": 2}, {"warm_start": False, "n_linear": 4}],
     "aid_fp": [{"n_inner": 3, "n_linear": 2}, {"warm_linear": False}],
     "alset": [{"n_inner": 2, "n_terms": 4}],
     "alset_dagger": [{}],

@@ -11,6 +11,8 @@ from benchmark_bilevel.data import Inadmissible
 from benchmark_bilevel.exact.metrics import Evaluator
 from benchmark_bilevel.exact.published import reference_value
 from benchmark_bilevel.exact.solve import Exact
+from benchmark_bilevel.problems.classification import Split
+from benchmark_bilevel.problems.regression import regression_metrics
 from benchmark_bilevel.problems.selection.problem import HyperparameterSelection
 from benchmark_bilevel.problems.template_problem import RidgeSelection
 from benchmark_bilevel.verification import run_checks
@@ -166,3 +168,9 @@ def test_data_that_do_not_fit():
             HyperparameterSelection.admit({**data, **changed})
     with pytest.raises(Inadmissible, match="needs regression data"):
         RidgeSelection.admit(dataset("quadratic"))
+
+
+def test_of_equal_targets_nothing_is_explained():
+    part = Split(np.zeros((3, 1)), np.ones(3))
+    metrics = regression_metrics(lambda X: np.zeros(len(X)), part, part, part)
+    assert np.isnan(metrics["test_r2"]) and metrics["test_loss"] == 0.5

@@ -1,5 +1,9 @@
 """The two runtimes: same text, same seed, same batches, same iterates."""
 
+import subprocess
+import sys
+import textwrap
+
 import numpy as np
 import pytest
 from conftest import ROOT, load_solver, make_problem
@@ -139,6 +143,22 @@ def test_schedule():
     assert steps_at(schedule, 3) == (1.0, 1.5, 4.0)
     schedule = Schedule(1.0, 1.0, 1.0, 1 / 3, 2 / 3)
     np.testing.assert_allclose(steps_at(schedule, 7), (0.5, 0.5, 0.25))
+
+
+def test_compiled_runs_do_without_torch():
+    """It takes more than a second to import; matrices are no reason either."""
+    program = """
+        import sys
+        from conftest import load_solver, make_problem
+        for name in ("nystrom", "stable"):
+            load_solver(name).get_instance().make_runtime(make_problem("quadratic"))
+        assert "torch" not in sys.modules
+    """
+    subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        cwd=ROOT / "tests",
+        check=True,
+    )
 
 
 def test_evaluation_points():

@@ -61,7 +61,7 @@ class NewtonSolver:
         start_gradient = self.losses.grad(self.problem.initial_point()[0], x)
         threshold = GRADIENT_TOLERANCE * max(1, np.linalg.norm(start_gradient))
         gradient, self.reached = self.losses.grad(z, x), z
-        best, idle = np.full(2, np.inf), 0
+        best, idle, decrement = np.full(2, np.inf), 0, np.inf
         for _ in range(MAX_ITERATIONS):
             norm = np.linalg.norm(gradient)
             if not np.isfinite(norm):
@@ -112,7 +112,7 @@ class NewtonSolver:
                 )
         raise InnerSolveError(
             f"inner problem not solved: ‖∇z g‖ = {norm:.1e} (tolerance {threshold:.1e}), "
-            f"{_size(x)}"
+            f"decrement {decrement:.1e} ({DECREMENT_TOLERANCE:.0e}), {_size(x)}"
         )
 
     def _line_search(self, z, x, gradient, direction, is_last):
@@ -155,7 +155,7 @@ class NewtonSolver:
             v @ (old_gradient - gradient) + fz @ step
         )
         value += v @ gradient
-        rounding = losses.rounding(z, x, v) + 4 * np.finfo(float).eps * abs(value)
+        rounding = losses.rounding(z, x, v) + 8 * np.finfo(float).eps * abs(value)
         rounding += 4 * np.finfo(z.dtype).eps * np.abs(fz) @ np.abs(z)
         error = curvatures + self._hidden(z, x, residual, gradient) + rounding
         unseen = self.negligible + losses.rounding(z, x, step)

@@ -25,7 +25,7 @@ from benchmark_bilevel.methods.directions import (
     scale,
     zeros_like,
 )
-from benchmark_bilevel.methods.norms import dot
+from benchmark_bilevel.methods.norms import dot, rounding_unit
 
 piece = register_jitable(**PIECE)
 
@@ -184,7 +184,8 @@ def hia(inner, z, x, b, step, samples):
 def conjugate_gradient(inner, z, x, v, b, n_steps, batch, tolerance=0.0):
     """`n_steps` of conjugate gradients for H v = −b, H on one batch, in place from `v`.
 
-    Fewer where ‖H v + b‖ is within the `tolerance` before, or H is singular.
+    Fewer where ‖H v + b‖ is within the `tolerance` before, or is rounding, or H is
+    singular as far as rounding lets it be seen.
 
     References
     ----------
@@ -194,13 +195,16 @@ def conjugate_gradient(inner, z, x, v, b, n_steps, batch, tolerance=0.0):
     r, p = zeros_like(v), zeros_like(v)
     descend(r, 1.0, mean_hvp(inner, z, x, v, batch), b)
     assign(p, r)
-    rr = dot(r, r)
+    rr, eps, largest = dot(r, r), rounding_unit(v), 0.0
+    # Below, the recurrence of r goes on to numbers that have no digits, and up again.
+    goal = max(tolerance * tolerance, 0.01 * eps * eps * dot(b, b))
     for _ in range(n_steps):
-        if not rr > tolerance * tolerance:
+        if not rr > goal:
             break
         hp = mean_hvp(inner, z, x, p, batch)
-        curvature = dot(p, hp)
-        if not curvature > 0:
+        curvature, pp = dot(p, hp), dot(p, p)
+        largest = max(largest, curvature / pp)
+        if not curvature > eps * largest * pp:
             break
         a = rr / curvature
         descend(v, -a, p)

@@ -23,17 +23,26 @@ def zero_matrix(y, z):
 
 def solve_spd(matrix, b):
     """A new variable, matrix⁻¹ b, b a direction; NaN where it is not positive definite."""
+    if _is_rehearsed(matrix):
+        return as_variable(b, matrix[0])
     return _torch_solve(matrix, b)
 
 
 def clip_spectrum(matrix, floor):
     """matrix ← its nearest one with eigenvalues ≥ floor, in place; it is symmetric."""
-    _torch_clip_spectrum(matrix, floor)
+    if not _is_rehearsed(matrix):
+        _torch_clip_spectrum(matrix, floor)
 
 
 def project_spectral_ball(matrix, radius):
     """matrix ← its nearest one with singular values ≤ radius, in place."""
-    _torch_project_spectral_ball(matrix, radius)
+    if not _is_rehearsed(matrix):
+        _torch_project_spectral_ball(matrix, radius)
+
+
+def _is_rehearsed(matrix):
+    """Whether Python has an array: in a rehearsal for numba, where numbers mean nothing."""
+    return isinstance(matrix, np.ndarray)
 
 
 def _torch_solve(matrix, b):

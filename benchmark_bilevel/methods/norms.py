@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 from numba.core import types
 from numba.core.extending import overload, register_jitable
 
@@ -23,6 +24,11 @@ def dot(d, e):
     return float(d.reshape(-1) @ e.reshape(-1))
 
 
+def rounding_unit(y):
+    """The distance from 1 to the next number of the type of the variable `y`."""
+    return float(np.finfo(str(y.dtype).removeprefix("torch.")).eps)
+
+
 @register_jitable(**PIECE)
 def norm(d):
     """The Euclidean norm of a variable or direction, of a matrix the Frobenius norm."""
@@ -35,6 +41,11 @@ def project_ball(y, radius):
     size = norm(y)
     if size > radius:
         scale(y, radius / size)
+
+
+@overload(rounding_unit)
+def _rounding_unit(y):
+    return lambda y: float(np.finfo(y.dtype).eps)
 
 
 @overload(dot, jit_options=INLINED_PIECE)

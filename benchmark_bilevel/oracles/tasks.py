@@ -46,6 +46,7 @@ class _TaskOracle:
         super().__init__(loss, None, samples, *settings, **more)
         self.tasks, self.all_samples = self.partition, self.samples
         self.n_memory_rows, self.n_blocks = self.tasks.n_blocks, 1
+        self._memories = []
         self.select(0)
 
     def select(self, i):
@@ -54,6 +55,22 @@ class _TaskOracle:
         self.block, self.n_tasks = i, block.stop - block.start
         self.samples = [array[block] for array in self.all_samples]
         self._known = self._known_point = None
+        self._n_asked = 0
+
+    def memory(self, z, x):
+        """The first, second … memory of a run, whichever tasks are the current ones.
+
+        A solver's ``init`` asks for them at the first visit of every block, and they have
+        rows for all.
+        """
+        self._n_asked += 1
+        if self._n_asked > len(self._memories):
+            self._memories.append(self._memory(z, x))
+        return self._memories[self._n_asked - 1]
+
+    def forget_memories(self):
+        """Make the next ones empty: a run begins."""
+        self._memories.clear()
 
     def draw(self):
         """The current block, which an iteration keeps: memories have a row for it."""
@@ -110,7 +127,7 @@ class TaskInner(_TaskOracle, AutogradInner):
         Partition of the tasks, sampler, counts, dtype and device.
     """
 
-    def memory(self, z, x):
+    def _memory(self, z, x):
         return None, None, empty_memory(x, self.n_memory_rows)
 
     def _value(self, z, x, i):
@@ -183,7 +200,7 @@ class TaskInner(_TaskOracle, AutogradInner):
 class TaskOuter(_TaskOracle, AutogradOuter):
     """Outer oracle of the tasks drawn, and the projected step on x; see `TaskInner`."""
 
-    def memory(self, z, x):
+    def _memory(self, z, x):
         _, fx = self._gradients(z, x)
         return None, None if fx is None else empty_memory(x, self.n_memory_rows)
 

@@ -55,11 +55,14 @@ def regression_metrics(predict, train, validation, test):
     -------
     dict
         ``train_r2``, ``validation_r2``, ``test_r2``: the share of the targets' variance
-        that is explained, 1 − Σ (y − ŷ)² / Σ (y − ȳ)²; ``test_loss``: ½ mean (y − ŷ)².
+        that is explained, 1 − Σ (y − ŷ)² / Σ (y − ȳ)², NaN where they have none;
+        ``test_loss``: ½ mean (y − ŷ)².
     """
     metrics = {}
     for name, part in (("train", train), ("validation", validation), ("test", test)):
         error = np.mean((part.y - predict(part.X)) ** 2)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            metrics[f"{name}_r2"] = float(1 - error / part.y.var())
+        variance = (
+            part.y.var() or np.nan
+        )  # of equal targets there is nothing to explain
+        metrics[f"{name}_r2"] = float(1 - error / variance)
     return {**metrics, "test_loss": float(0.5 * error)}

@@ -61,6 +61,8 @@ class TaskRuntime(EagerRuntime):
             for y in (self.problem.initial_task(), self.problem.initial_outer())
         )
         tasks = self.inner.tasks
+        self.inner.forget_memories()
+        self.outer.forget_memories()
         states = []
         for n_tasks in (1, 2, tasks.batch_size):
             self.inner.tasks = self.outer.tasks = Partition(tasks.n_samples, n_tasks)

@@ -48,14 +48,15 @@ class Hypercleaning(CrossEntropy, RowsInner):
             factor[k] *= self.weight
 
     def slopes(self, x, i):
-        """w σ'(x) (mean − T_y), with mean and T as they were left."""
+        """w σ'(x) (mean − T_y), with φ, mean and T as they were left."""
         factor, t, y, size = self.factor, self.t, self.y[i], self.sizes[i]
-        one = factor.dtype.type(1)
-        values = np.empty(size, factor.dtype)
+        first, values = self.first(i), np.empty(size, factor.dtype)
         for k in range(size):
-            slope = factor[k] * (one - factor[k] / self.weight)
-            values[k] = slope * (self.mean[k] - t[y[k], k])
-        return one_slice(self.first(i), values)
+            values[k] = -x[first + k]
+        sigmoid(values, values)  # σ' is σ(x) σ(−x); 1 − σ(x) would cancel
+        for k in range(size):
+            values[k] *= factor[k] * (self.mean[k] - t[y[k], k])
+        return one_slice(first, values)
 
     def value(self, z, x, i):
         self.count(LOSS_VALUES, i)

@@ -38,7 +38,8 @@ class Soba:
     @staticmethod
     def weights(x):
         """The weights of samples with the entries `x`, a tensor: σ(x)."""
-        return x.sigmoid()
+        # Autograd's derivative is σ (1 − σ), which cancels where σ is nearly 1.
+        return x.sigmoid().where(x <= 0, 1 - (-x).sigmoid())
 
     @staticmethod
     def scale(inner, *others):
@@ -81,8 +82,8 @@ class Bome(Soba):
 
     @staticmethod
     def replaced(generator, n, corruption):
-        """A share `corruption` of them, exactly."""
-        return generator.permutation(n)[: int(corruption * n)]
+        """A share `corruption` of them, exactly, rounded down."""
+        return generator.permutation(n)[: int(corruption * n + 1e-9)]
 
 
 class Pbgd(Soba):

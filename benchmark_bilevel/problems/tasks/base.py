@@ -4,6 +4,7 @@ from functools import cached_property
 
 import numpy as np
 
+from benchmark_bilevel.notices import Fault
 from benchmark_bilevel.oracles.samplers import Partition
 from benchmark_bilevel.problems.base import Problem
 
@@ -51,15 +52,15 @@ class TaskProblem(Problem):
 
     def inner_loss(self, z, x, *batch):
         """g_k of a batch of tasks, shape (tasks,), from z of shape (tasks, dim_task)."""
-        raise NotImplementedError
+        raise Fault(f"{type(self).__name__} has no method inner_loss")
 
     def fixed_point(self, z, x, *batch):
         """Φ_k of a batch of tasks, of the shape of z, in place of `inner_loss`."""
-        raise NotImplementedError
+        raise Fault(f"{type(self).__name__} has no method fixed_point")
 
     def outer_loss(self, z, x, *batch):
         """f_k of a batch of tasks, shape (tasks,)."""
-        raise NotImplementedError
+        raise Fault(f"{type(self).__name__} has no method outer_loss")
 
     def initial_task(self):
         """The row of z that every task starts from."""
@@ -67,7 +68,7 @@ class TaskProblem(Problem):
 
     def initial_outer(self):
         """x0."""
-        raise NotImplementedError
+        raise Fault(f"{type(self).__name__} has no method initial_outer")
 
     # --- what follows from it -------------------------------------------------------
 

@@ -95,25 +95,21 @@ class Convolutional(Network):
         self._tensors = {}
 
     def __call__(self, x, indices):
-        from torch.nn.functional import conv2d, max_pool2d  # torch takes seconds
+        import torch  # takes seconds
+        from torch.nn.functional import batch_norm, conv2d, max_pool2d
 
         n_tasks, n_rows = indices.shape
+        n_groups = 1 if self.coupled else n_tasks  # each with statistics of its own
         maps = self._chosen(indices, x)
         parts = self.parts(x)
         for kernel, bias, scale, shift in zip(*[parts] * 4, strict=True):
             # ReLU after the maxima is the same, on a quarter of the numbers.
             maps = max_pool2d(conv2d(maps, kernel, bias, padding=1), 2).relu()
-            maps = self._normalised(maps, n_tasks)
-            maps = maps * scale[:, None, None] + shift[:, None, None]
+            groups = maps.chunk(n_groups)
+            maps = torch.cat(
+                [batch_norm(g, None, None, scale, shift, training=True) for g in groups]
+            )
         return maps.tanh().reshape(n_tasks, n_rows, -1)
-
-    def _normalised(self, maps, n_tasks):
-        groups = 1 if self.coupled else n_tasks
-        maps = maps.unflatten(0, (groups, -1))
-        over = (1, 3, 4)
-        mean = maps.mean(over, keepdim=True)
-        variance = maps.var(over, correction=0, keepdim=True)
-        return ((maps - mean) * (variance + 1e-5).rsqrt()).flatten(0, 1)
 
     def _chosen(self, indices, x):
         """Images by their indices, (…, colours, height, width), of the type of `x`."""
