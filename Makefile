@@ -98,7 +98,6 @@ reproductions: $(REPRODUCED:%=results/reproductions/%.parquet)
 results/reproductions/%.parquet: $(READY) FORCE
 	$(BIN)/python -m benchmark_bilevel results -j $(JOBS) \
 		$(wildcard config/$*.yml config/reproductions/$*.yml)
-	mv results/$*.parquet $@
 
 # Versions of the configurations that end in minutes, for tests.
 small: $(READY)

@@ -1,5 +1,6 @@
 """Command line: ``python -m benchmark_bilevel --help``."""
 
+import math
 import re
 import sys
 from pathlib import Path
@@ -76,7 +77,8 @@ def check(file):
         click.echo(f"  {result.status:<12}  {result.title}")
         if text:
             click.echo(f"{16 * ' '}{text}")
-    click.echo(f"{failures} checks failed." if failures else "All checks passed.")
+    failed = "1 check failed." if failures == 1 else f"{failures} checks failed."
+    click.echo(failed if failures else "All checks passed.")
     sys.exit(min(failures, 1))
 
 
@@ -99,9 +101,9 @@ def _problems(benchmark, datasets, objectives):
 
 def _best_points(path, problem, dataset):
     """The x of the lowest end among the runs on this problem and data set."""
-    from benchopt.results import read_results
+    from benchmark_bilevel.report.reading import read
 
-    results = read_results(path)
+    results = read([path])
     results = results[
         (results["p_obj_problem"] == problem)
         & results["dataset_name"].str.startswith(dataset)
@@ -152,6 +154,12 @@ def _layout(context, parameter, text):
     return int(found[1]), int(found[2])
 
 
+def _finite(context, parameter, number):
+    if math.isfinite(number):
+        return number
+    raise click.BadParameter(f"{number} is no width.")  # click lets NaN into a range
+
+
 @main.command()
 @click.argument("folder", type=click.Path(file_okay=False))
 @click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False))
@@ -177,6 +185,7 @@ def _layout(context, parameter, text):
 @click.option(
     "--width",
     type=click.FloatRange(1, 50),
+    callback=_finite,
     default=3.35,
     show_default=True,
     help="Inches; 3.35 is a column, 6.75 a page.",
@@ -200,7 +209,11 @@ def figures(folder, files, formats, only, benchmark, **options):
 
 
 jobs = click.option(
-    *("-j", "--jobs"), default=1, show_default=True, help="Cells at a time."
+    *("-j", "--jobs"),
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Cells at a time.",
 )
 config_file = click.argument(
     "config", type=click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -229,6 +242,7 @@ def results(config, jobs, benchmark):
     """Run a CONFIG file and put its results into results/, if they are complete.
 
     Otherwise the older file stays. Published results are made by committed code only.
+    Those that are compared with a paper, not ranked, are in results/reproductions/.
     """
     from benchmark_bilevel.provenance import changed_files
     from benchmark_bilevel.report.complete import publish, run
@@ -244,6 +258,9 @@ def results(config, jobs, benchmark):
         )
     file, failures = run(benchmark, config, jobs)
     published = benchmark.benchmark_dir / "results" / file.name
+    reproduced = published.parent / "reproductions" / file.name
+    if reproduced.exists() or config.parent.name == "reproductions":
+        published = reproduced
     if failures:
         raise click.ClickException(
             f"{published} stays as it is, no result of\n  " + "\n  ".join(failures)
@@ -268,6 +285,7 @@ def search(problem, jobs, parallel_config, trials, benchmark):
 
     Goes on from results/search/PROBLEM.parquet and writes config/PROBLEM.yml.
     """
+    from benchmark_bilevel.report.complete import read_mapping
     from benchmark_bilevel.search.command import search
     from benchmark_bilevel.search.specification import Specification
 
@@ -278,6 +296,8 @@ def search(problem, jobs, parallel_config, trials, benchmark):
     if not path.exists():
         known = ", ".join(sorted(file.stem for file in folder.glob("*.yml")))
         raise click.UsageError(f"no search is called {problem}: {known}, or a file.")
+    if parallel_config is not None:
+        read_mapping(parallel_config)
     specification = Specification.read(benchmark, path)
     specification.trials = trials or specification.trials
     target, failures = search(specification, jobs, parallel_config)

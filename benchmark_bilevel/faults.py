@@ -34,6 +34,8 @@ _VERBS = (
     "a direction may be None or of a type of its own: move a variable by descend(y, a, "
     "d), add by add(d, e), multiply by scale(d, a), make an array by as_variable(d, y)"
 )
+# What compiled code says where the environment has it check bounds.
+_OUT_OF_BOUNDS = "index is out of bounds"
 # Numba's own mistake with `y += d`, before it asks anyone else for the operator.
 _NO_OPERATOR = "'NoneType' object has no attribute 'args'"
 # What else there is to say than numba does, by patterns of its reasons.
@@ -116,15 +118,18 @@ def _is_below(file):
 
 
 def _is_numba(error):
-    raised_by_code = str(error).startswith("missing Environment: ")
+    text = str(error)
+    raised_by_code = text.startswith("missing Environment: ") or text == _OUT_OF_BOUNDS
     raised_by_type = type(error).__module__.startswith("numba.")
-    return raised_by_code or raised_by_type or str(error) == _NO_OPERATOR
+    return raised_by_code or raised_by_type or text == _NO_OPERATOR
 
 
 def _reason(error):
     if isinstance(error, SystemExit):
         return "calls sys.exit, which would end all runs"
     text = error.msg if isinstance(error, SyntaxError) else str(error)
+    if text == _OUT_OF_BOUNDS:
+        return "its compiled code reads or writes beyond the end of an array"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if _is_numba(error):
         return f"numba cannot compile this: {_numba_reason(lines)}{_suggestion(error)}"
@@ -134,11 +139,16 @@ def _reason(error):
 
 def _numba_reason(lines):
     """The innermost reason among the lines of numba's message, its types shortened."""
+    last = max((k for k, line in enumerate(lines) if "Failed in" in line), default=-1)
     raised = [line for line in lines if re.match(r"\w*(Error|Exception): ", line)]
     raised = [line for line in raised if "Failed in" not in line]
-    others = [line for line in lines if not _NUMBA_WORKINGS.match(line)]
+    others = [line for line in lines[last + 1 :] if not _NUMBA_WORKINGS.match(line)]
+    calls = [line for line in lines[last + 1 :] if line.startswith(">>> ")]
+    if calls and not raised:
+        others = [f"there is no {calls[0].removeprefix('>>> ')}"]
     reason, before = (raised[-1:] or others[:1] or lines[:1])[0], None
     reason = re.sub(r"\.* Raised from .*", "", reason)
+    reason = re.sub(r"numba\.([\w.]+)\.Type\(\(.*\)\)", r"\1", reason)
     for pattern, words in _NUMBA_REASONS.items():
         reason = re.sub(pattern, words, reason)
     while len(reason) > 200 and reason != before:  # the innermost parentheses first
@@ -161,7 +171,7 @@ def _suggestion(error):
             error.name, [*methods.__all__, *frame.f_locals, *frame.f_globals]
         )
     unknown = re.search(r"Unknown attribute '(\w+)' of type numba\.", str(error))
-    if unknown:
+    if unknown and unknown[1] not in ORACLE_NAMES:
         return nearest(unknown[1], ORACLE_NAMES)
     unknown = re.match(r"Unknown parameter '(\w+)'", str(error))  # benchopt's
     if unknown:

@@ -64,7 +64,7 @@ class Number:
 
     def _expected(self):
         bounds = [
-            f"{sign} {bound:g}"
+            f"{sign} {bound:.10g}"
             for sign, bound in (
                 (">", self.above),
                 ("≥", self.at_least),
@@ -158,19 +158,38 @@ def check(owner, name, value, expected):
         ) from None
 
 
-def require_declared(owner, parameters, ranges):
-    """Raise `click.UsageError` unless these are what a class may declare so."""
+def require_declared(owner, parameters, ranges, inherited):
+    """Raise `click.UsageError` unless these are what a class may declare so.
+
+    Parameters
+    ----------
+    owner : str
+    parameters, ranges : dict
+    inherited : iterable of str
+        The parameters of its base, of which there may be ranges as well.
+    """
     for what, given in (("parameters", parameters), ("ranges", ranges)):
         if not isinstance(given, dict):
             raise click.UsageError(f"{owner}: {what}={shortened(given)} is no dict.")
+    for name in (*parameters, *ranges):
+        if not isinstance(name, str):
+            raise click.UsageError(
+                f"{owner}: {shortened(name)} is no name of a parameter; names are text."
+            )
     for name, values in parameters.items():
         if isinstance(values, list | tuple) and not values:
             raise click.UsageError(f"{owner}: parameters gives {name} no value.")
+    known = [*parameters, *inherited]
     for name, expected in ranges.items():
-        if not callable(expected):
+        if not callable(expected) or isinstance(expected, type):
             raise click.UsageError(
                 f"{owner}: {shortened(expected)} is no range of {name}; expected one "
                 "such as Number(at_least=0)."
+            )
+        if name not in known:
+            raise click.UsageError(
+                f"{owner}: ranges has {name!r}, which is no parameter; it has "
+                f"{', '.join(known)}."
             )
 
 

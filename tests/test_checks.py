@@ -12,7 +12,7 @@ from benchmark_bilevel.problems.base import Problem
 from benchmark_bilevel.verification import Failed, Unusable, run_checks
 from benchmark_bilevel.verification.cases import Subject
 from benchmark_bilevel.verification.plugin import checks_of
-from benchmark_bilevel.verification.problems import batches, losses
+from benchmark_bilevel.verification.problems import batches, losses, metrics
 from benchmark_bilevel.verification.process import results_of
 from benchmark_bilevel.verification.tuning import parameters_matter
 
@@ -119,7 +119,7 @@ def first_failure(folder, when, fault, **settings):
 def test_out_of_bounds(tmp_path):
     """Compiled code would write into foreign memory."""
     text = first_failure(tmp_path, 300, "z[z.shape[0]] += 1.0")
-    assert "IndexError: index is out of bounds" in text
+    assert "reads or writes beyond the end of an array" in text
 
 
 def test_an_iteration_that_never_ends(tmp_path):
@@ -230,7 +230,7 @@ def test_a_term_that_cancels_at_the_start_passes():
 @pytest.mark.parametrize(
     "part, value, line",
     [
-        ("initial_point", lambda self: ([0.0] * 9, np.zeros(3)), "z is not a finite"),
+        ("initial_point", lambda self: ([0.0] * 9, np.zeros(3)), "z is list .9,., not"),
         ("inner_samples", np.zeros((60, 3)), "inner_samples is no tuple of arrays"),
         ("outer_samples", (np.zeros((9, 3)), np.zeros(8)), "outer_samples is no tuple"),
         ("project", lambda self, x: None, "project returns NoneType, not a tensor"),
@@ -265,3 +265,53 @@ def test_what_no_check_is_about_is_a_line(tmp_path):
 def test_a_term_that_depends_on_the_batch_fails():
     with pytest.raises(Failed, match=r"the mean of .* over all batches is off"):
         batches(Skewed())
+
+
+@pytest.mark.parametrize(
+    "part, value, line",
+    [
+        ("accuracies", lambda self, z, x: 0.5, "accuracies returns float, not a dict"),
+        ("outer_metrics", lambda self, x: {"a": "b"}, "outer_metrics: a is str, not a"),
+        ("final_results", lambda self, z, x: z, "final_results returns ndarray, not a"),
+    ],
+)
+def test_metrics_that_no_row_could_hold(monkeypatch, part, value, line):
+    monkeypatch.setattr(Reweighting, part, value)
+    with pytest.raises(Failed, match=line):
+        metrics(Reweighting())
+
+
+@pytest.mark.parametrize("value", [lambda self, z, x: z**2, lambda self, z, x: 0.5])
+def test_a_regulariser_is_one_number(monkeypatch, value):
+    monkeypatch.setattr(Reweighting, "inner_regulariser", value)
+    with pytest.raises(Failed, match=r"inner_regulariser returns .*, not a tensor of"):
+        losses(Reweighting())
+
+
+# --- what a solver declares -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        (
+            "oracle_calls(t, b): return Calls()",
+            "oracle_calls gets t, b, c, n, m and par",
+        ),
+        ("oracle_calls(t, b, c, n, m, no): return Calls()", "of the solver, no no"),
+        ("estimate(t): return 3", "estimate returns int, none of Implicit, Unrolled"),
+        (
+            "estimate(t, foo): return None",
+            "estimate gets t and parameters of the solver",
+        ),
+    ],
+)
+def test_a_wrong_declaration_is_a_line_with_its_place(tmp_path, text, words):
+    declared = f"    @staticmethod\n    def {text}\n"
+    path = tmp_path / "mine.py"
+    path.write_text(SOLVER.format(when=0, fault="pass") + f"\n{declared}")
+    subject = Subject(load_plugin(path).Solver)
+    with pytest.raises(Failed) as failed:
+        subject.estimate()
+        subject.declared("oracle_calls", 0, 8, 8, 32, 32)
+    assert str(failed.value).startswith(str(path)) and words in str(failed.value)

@@ -120,6 +120,11 @@ def test_incomplete_results_leave_the_older_file(checkout):
     assert result.exit_code == 1
     assert result.output.splitlines()[0] == "Error: no result of"
 
+    older = (checkout / "outputs" / "tiny.parquet").read_bytes()
+    config.write_text(TINY.format("").replace("SOBA[", "broken #["))
+    assert invoke(checkout, "run").exit_code == 1
+    assert (checkout / "outputs" / "tiny.parquet").read_bytes() == older
+
     config.write_text(TINY.format(""))
     git(checkout, "commit", "--quiet", "-am", "without it")
     result = invoke(checkout, "results")
@@ -157,3 +162,47 @@ def test_a_wrong_configuration_is_named_once(checkout, capfd):
         result.output == "Error: no result of\n  benchopt run ended with exit code 2\n"
     )
     assert "batch_size=0" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("", "cannot be read: it says nothing by name"),
+        ("- a", "cannot be read: it says nothing by name"),
+        ("just text", "cannot be read: it says nothing by name"),
+        ("foo: [", "cannot be read: while parsing a flow node"),
+        (b"\0\xff\xfe", "cannot be read: 'utf-8' codec can't decode byte"),
+        ("!!python/object/apply:os.getcwd []", "cannot be read: could not determine"),
+        ("a: &a [*a]", "a is no option of `benchopt run`."),
+        ("n-repetitionz: 1", "option of `benchopt run`; the nearest name is 'n-repet"),
+        (
+            "n-repetitions: zero",
+            "n-repetitions='zero' is not valid; expected a positive",
+        ),
+        ("n-repetitions: 0", "n-repetitions=0 is not valid; expected a positive"),
+        ("solver: [3]", "solver: 3 is no name, with its parameters or without"),
+    ],
+)
+@pytest.mark.parametrize("command", ["run", "results"])
+def test_what_is_no_configuration_is_a_line(checkout, command, text, words):
+    config = checkout / "config" / "wrong.yml"
+    config.write_bytes(text if isinstance(text, bytes) else text.encode())
+    git(checkout, "add", ".")
+    git(checkout, "commit", "--quiet", "-m", "a wrong configuration")
+    result = invoke(checkout, command, "wrong")
+    assert result.exit_code == 2
+    *_, line = result.output.splitlines()
+    assert line.startswith(f"Error: {config}") and words in line
+    assert not (checkout / "outputs").exists(), "nothing ran"
+
+
+def test_reproductions_have_a_folder_of_their_own(checkout):
+    published = checkout / "results" / "reproductions" / "tiny.parquet"
+    published.parent.mkdir()
+    published.write_bytes(b"older")
+    (checkout / "results" / "tiny.parquet").unlink()
+    result = invoke(checkout, "results")
+    assert result.exit_code == 0 and result.output.strip() == str(published)
+    assert len(pd.read_parquet(published)) and not list(
+        published.parents[1].glob("*.parquet")
+    )

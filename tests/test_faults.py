@@ -2,6 +2,8 @@
 
 import itertools
 import re
+import subprocess
+import sys
 
 import pytest
 from benchopt.benchmark import Benchmark
@@ -11,6 +13,7 @@ from test_benchopt import benchmark, benchopt, status_lines  # noqa: F401
 from benchmark_bilevel.faults import line_of
 from benchmark_bilevel.notices import Fault
 from benchmark_bilevel.problems import PROBLEMS, load_problem
+from benchmark_bilevel.problems.base import Problem
 from benchmark_bilevel.runtimes.gate import fault_of
 from benchmark_bilevel.solver import BilevelSolver
 from benchmark_bilevel.terminal import _cut
@@ -52,6 +55,7 @@ def plugin(folder, name, *edits):
     for old, new in edits:
         assert old in text
         text = text.replace(old, new)
+    text = text.replace('"mine"', f'"{name}"')  # two of one name are refused
     path = folder / f"{name}.py"
     path.write_text(text)
     return path
@@ -205,6 +209,29 @@ def test_numbas_types_are_left_out(tmp_path):
     assert "the inner oracle has no 'order'" in line
 
 
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("outer.grad(z, x, inner.draw())", "outer.grad gets a block that inner.draw()"),
+        (
+            "inner.hvp(z, x, v, outer.draw())",
+            "inner.hvp gets a block that outer.draw()",
+        ),
+        ("inner.grad_x(z, x, -1)", "inner.grad_x gets block -1, and there is none"),
+        ("inner.value(z, x, t)", "inner.value gets block 100000, and there is none"),
+        (
+            "[outer.grad(z, x, i + 1) for i in range(outer.n_blocks)]",
+            "outer.grad gets block 2, and there is none: the indices are 0 … outer.n_",
+        ),
+    ],
+)
+def test_blocks_that_an_oracle_does_not_have(tmp_path, text, words):
+    """Compiled code would read foreign memory."""
+    path = plugin(tmp_path, "block", (PASS, f"        {text}"))
+    line = error_of(path, "numba")
+    assert words in line and f"block.py, line {PASS_LINE}" in line
+
+
 def test_a_right_plugin_passes_the_rehearsal(tmp_path):
     """One of values where zeros give nothing, or of a name that only numba knows."""
     path = plugin(tmp_path, "right_plugin", (PASS, "        1 / (v @ v)"))
@@ -226,7 +253,11 @@ def test_a_right_plugin_passes_the_rehearsal(tmp_path):
             [("    @staticmethod\n    def step(inner", "    def step(self, inner")],
             "line 16: step has to be a @staticmethod",
         ),
-        ("no_step", [("def step(", "def steps_(")], "mine has no static method 'step'"),
+        (
+            "no_step",
+            [("def step(", "def steps_(")],
+            "_class has no static method 'step'",
+        ),
         (
             "few",
             [("state, steps, t, momentum", "state")],
@@ -264,6 +295,16 @@ def test_a_right_plugin_passes_the_rehearsal(tmp_path):
             [('{"momentum"', '{"unbiased": [1], "momentum"')],
             "the class has an attribute 'unbiased'",
         ),
+        (
+            "argument",
+            [('{"momentum"', '{"outer": [1], "momentum"')],
+            "'outer' is an argument that init or step gets anyway",
+        ),
+        (
+            "order",
+            [("steps, t, momentum", "t, steps, momentum")],
+            "the arguments of step are inner, outer, state, steps, t, …",
+        ),
     ],
 )
 def test_fault_of_a_class(tmp_path, name, edits, words):
@@ -295,6 +336,12 @@ def a_run_of_faults(benchmark, tmp_path_factory):  # noqa: F811
         "default": [('"momentum": [0.5]', '"momentum": [0.5], "step_size": [-1]')],
         "no_list": [('"momentum": [0.5]', '"momentum": []')],
         "no_range": [('{"momentum": [0.5]}', '{}; ranges = {"momentum": (0, 1)}')],
+        "range_class": [("[0.5]}", "[0.5]}; ranges = {'momentum': float}")],
+        "foreign_range": [
+            ("[0.5]}", "[0.5]}; ranges = {'momentun': float.is_integer}")
+        ],
+        "no_text": [('{"momentum"', '{1: [2], "momentum"')],
+        "namesake": [('"mine"', '"SOBA"')],
         "no_base": [("(BilevelSolver):", ":")],
         "nulls": [("import sys", "\0")],
         "verb": [('"mine"', '"verb"'), (PASS, "        decsend(z, 0.1, v)")],
@@ -334,9 +381,13 @@ def test_other_cells_finish(a_run_of_faults):
         "{}/imported.py, line 4: ImportError: cannot import name 'descnd'",
         "'benchmark_bilevel.directions'; solvers import from benchmark_bilevel.methods",
         "{}/exit_at_import.py calls sys.exit when it is imported",
-        "{}/default.py, line 8: mine: step_size=-1 is not valid; expected a positive",
-        "{}/no_list.py, line 8: mine: parameters gives momentum no value",
-        "{}/no_range.py, line 8: mine: (0, 1) is no range of momentum; expected one",
+        "{}/default.py, line 8: default: step_size=-1 is not valid; expected a positive",
+        "{}/no_list.py, line 8: no_list: parameters gives momentum no value",
+        "{}/no_range.py, line 8: no_range: (0, 1) is no range of momentum; expected one",
+        "{}/range_class.py, line 8: range_class: <class 'float'> is no range of momentum;",
+        "{}/foreign_range.py, line 8: foreign_range: ranges has 'momentun', which is no",
+        "{}/no_text.py, line 8: no_text: 1 is no name of a parameter; names are text",
+        "{}/namesake.py: it is called SOBA, as ",
         "{}/no_base.py: Solver is no class derived from BaseSolver",
         "source code string cannot contain null bytes",
         "{}/verb.py, line 19: NameError: name 'decsend' is not defined; the nearest",
@@ -465,3 +516,60 @@ def test_an_edited_problem_is_another_one_for_the_cache(my_problem):
         objective.set_data(**small_classification())
         states.append(objective._get_state())
     assert all(a != b for a, b in itertools.combinations(states, 2))
+
+
+RAISES = """\
+from benchmark_bilevel.problems.quadratic.problem import Quadratic
+
+
+class Mine(Quadratic):
+    name = "mine"
+
+    {}
+"""
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("unfit = classmethod(lambda cls, data: data['nokey'])", "KeyError: 'nokey'"),
+        ("unfit = classmethod(lambda cls, data: True)", "Mine.unfit returns True, not"),
+        ("initial_point = lambda self: 1 / 0", "ZeroDivisionError"),
+        ("initial_point = Problem.initial_point", "Mine has no method initial_point"),
+    ],
+)
+def test_an_error_of_a_problem_ends_its_cells_only(tmp_path, text, words):
+    path = tmp_path / "mine.py"
+    path.write_text(f"from {Problem.__module__} import Problem\n{RAISES.format(text)}")
+    objective = (
+        Benchmark(ROOT).get_benchmark_objective().get_instance(problem=str(path))
+    )
+    skipped, reason = objective.skip(**make_problem("quadratic").data)
+    assert skipped and words in reason and "\n" not in reason
+
+
+@pytest.mark.parametrize(
+    "edit, words",
+    [
+        (("self.penalties(x), empty", "self.penaltis(x), empty"), "'penaltis' of type"),
+        (("total = 0.0", "total = 'a'"), "there is no iadd(Literal[str](a), float64)"),
+        (("def cross(", "def cros("), "RidgeInner has no method cross"),
+        (("make_inner, ", "made, "), "has no make_inner, as in make_inner ="),
+        (("range(z.size):", "range(z.size + 1):"), "reads or writes beyond the end"),
+    ],
+)
+def test_a_mistake_in_kernels_is_a_line(tmp_path, edit, words):
+    problem = TEMPLATE.read_text().replace("import numpy", "import mine, numpy", 1)
+    name = 'name = "ridge-selection"'
+    problem = problem.replace("mine, numpy as np", "mine\nimport numpy as np")
+    path = tmp_path / "my_problem.py"
+    path.write_text(problem.replace(name, f"{name}; kernels = mine"))
+    kernels = TEMPLATE.with_name("template_kernels.py").read_text()
+    assert edit[0] in kernels
+    (tmp_path / "mine.py").write_text(kernels.replace(*edit))
+    command = (sys.executable, "-m", "benchmark_bilevel", "check", str(path))
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    output = done.stdout + done.stderr
+    lines = [line for line in output.splitlines() if words in line]
+    assert done.returncode and lines, output
+    assert str(tmp_path / "mine.py") in lines[0]

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import sparse
 
-from benchmark_bilevel.data import admit
+from benchmark_bilevel.data import Inadmissible, admit
+from benchmark_bilevel.data.sinusoid import sinusoid_tasks
 from benchmark_bilevel.problems import PROBLEMS
 
 CLASSIFIERS = ("hyperparameter-selection", "data-hypercleaning", "data-poisoning")
@@ -284,3 +285,20 @@ def assert_passes_as_it_is(loaded):
     for name in {"X_train", "A"} & set(loaded):
         first, second = (getattr(d[name], "indices", d[name]) for d in (found, loaded))
         assert np.shares_memory(first, second)
+
+
+def test_further_arrays_are_kept_and_those_that_are_known_are_admitted():
+    """They are for a problem of one's own; the others are no less in need of it."""
+    note = object()
+    for name, wrong in (("quadratic", "A"), ("multi_task_ridge", "task_y")):
+        data = dataset(name)
+        found = admit(**data, note=note)
+        assert found["note"] is note
+        assert all(same_bits(found[key], admit(**data)[key]) for key in data)
+        for value in (np.full_like(data[wrong], np.nan), data[wrong][:, :-1], 3.0):
+            with pytest.raises(Inadmissible):
+                admit(**{**data, wrong: value}, note=note)
+    data = sinusoid_tasks(n_tasks=4, n_test_tasks=2, n_shots=3)
+    assert admit(**data, note=note)["note"] is note
+    with pytest.raises(Inadmissible):
+        admit(**{**data, "query": np.nan * data["query"]}, note=note)

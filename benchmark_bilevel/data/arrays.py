@@ -110,7 +110,9 @@ def _array(name, values, kinds=NUMBERS):
         raise Inadmissible(f"{name} is no array: {_text(error)}") from None
     _refuse_kind(name, array, kinds)
     if array.ndim == 0:
-        raise Inadmissible(f"{name} is {type(values).__name__}, not an array")
+        is_array = isinstance(values, np.ndarray)
+        kind = f"one {array.dtype}" if is_array else type(values).__name__
+        raise Inadmissible(f"{name} is {kind}, not an array")
     return array
 
 

@@ -27,8 +27,8 @@ def admit(targets=None, /, **arrays):
     **arrays : arrays, sparse matrices, frames, lists or None
         ``X_train``, ``y_train`` and, if there is a test part, ``X_test``, ``y_test``;
         or the six arrays of a quadratic, ``A``, ``B``, ``c``, ``D``, ``E``, ``r``; or
-        tasks (`task_arrays`). Any others are for a problem of the user's own, and
-        returned as they are.
+        tasks (`task_arrays`). Any others, also beside these, are for a problem of the
+        user's own, and returned as they are.
 
     Returns
     -------
@@ -71,12 +71,14 @@ def _are_same(arrays, others):
 def _admit(targets, arrays):
     if any(name in arrays for name in SUPERVISED):
         return _supervised(targets, arrays)
-    if set(arrays) == set(COEFFICIENTS):
-        return _coefficients(arrays)
-    if set(arrays) == set(RIDGE_TASKS):
-        return ridge_tasks(arrays)
-    if set(arrays) - {"images"} == set(FEW_SHOT_TASKS):
-        return few_shot_tasks(arrays)
+    for names, optional, admit_these in (
+        (COEFFICIENTS, (), _coefficients),
+        (RIDGE_TASKS, (), ridge_tasks),
+        (FEW_SHOT_TASKS, ("images",), few_shot_tasks),
+    ):
+        if set(names) <= set(arrays):
+            known = {k: y for k, y in arrays.items() if k in (*names, *optional)}
+            return {**arrays, **admit_these(known)}
     return arrays
 
 
@@ -126,6 +128,8 @@ def _refuse_trivial(X):
         raise Inadmissible("X_train is zero everywhere")
     if issparse(X):
         return
+    if len(X) == 1:
+        raise Inadmissible("X_train has one row only")
     low, high = X.min(axis=0), X.max(axis=0)
     if (low == high).all():
         raise Inadmissible("X_train has the same features in all rows")

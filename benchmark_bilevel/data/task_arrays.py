@@ -78,6 +78,8 @@ def _integers(name, values):
 
 def _images(images):
     """Images (n, height, width) or (n, height, width, channels): uint8 or float32."""
+    if np.ndim(images) == 0:
+        raise Inadmissible(f"images is {type(images).__name__}, not an array")
     images = np.asarray(images)
     n_axes = 4 if images.ndim == 4 else 3
     if images.dtype != np.uint8:

@@ -7,6 +7,7 @@ import numpy as np
 from scipy.sparse import issparse
 
 from benchmark_bilevel.data import Inadmissible, admit
+from benchmark_bilevel.notices import Fault
 
 
 class Problem:
@@ -67,7 +68,7 @@ class Problem:
 
         `data` have passed `benchmark_bilevel.data.admit`.
         """
-        raise NotImplementedError(f"{cls.__name__} has no class method unfit")
+        raise Fault(f"{cls.__name__} has no class method unfit")
 
     @classmethod
     def invalid(cls, **options):
@@ -76,11 +77,11 @@ class Problem:
 
     def inner_loss(self, z, x, *batch):
         """Losses of g on a batch, a tensor of shape (batch,), without the regulariser."""
-        raise NotImplementedError
+        raise Fault(f"{type(self).__name__} has no method inner_loss")
 
     def outer_loss(self, z, x, *batch):
         """Losses of f on a batch, a tensor of shape (batch,)."""
-        raise NotImplementedError
+        raise Fault(f"{type(self).__name__} has no method outer_loss")
 
     inner_regulariser = None  # or a method (z, x) -> scalar tensor
 
@@ -122,7 +123,7 @@ class Problem:
 
     def initial_point(self):
         """The pair (z0, x0), float64, the same for all solvers and repetitions."""
-        raise NotImplementedError
+        raise Fault(f"{type(self).__name__} has no method initial_point")
 
     def accuracies(self, z, x):
         """Dict of the accuracies and the test loss of the model (z, x)."""
@@ -160,6 +161,8 @@ class Problem:
         """
         data = admit(cls.targets, **data)
         reason = cls.unfit(data)
+        if reason is not None and not isinstance(reason, str):
+            raise Fault(f"{cls.__name__}.unfit returns {reason!r}, not a text or None")
         if reason is not None:
             raise Inadmissible(reason)
         return data

@@ -6,14 +6,19 @@
 import os
 from itertools import groupby
 
+import click
 import pandas as pd
 import yaml
 from benchopt.benchmark import _list_parametrized_classes
+from benchopt.cli.main import run as benchopt_run
 from pyarrow import parquet
 from pyarrow.types import is_floating
 
 from benchmark_bilevel.data.dataset import arrays_of
+from benchmark_bilevel.faults import nearest
+from benchmark_bilevel.parameters import Integer, check
 from benchmark_bilevel.search.child import run_benchopt
+from benchmark_bilevel.search.store import one_line
 
 CELL = ["dataset_name", "objective_name", "solver_name", "idx_rep"]
 
@@ -31,24 +36,63 @@ def run(benchmark, config, n_jobs=1):
     Returns
     -------
     file : Path
-        The results, in the benchmark's folder ``outputs``; it does not exist if no cell
-        has any.
+        The results, in the benchmark's folder ``outputs``. Where no cell has any, an
+        older file stays.
     failures : list of str
         A line for each solver of which cells have no result.
+
+    Raises
+    ------
+    click.UsageError
+        If `config` is no configuration: a line that says where and why.
     """
+    content = read_config(config)
     file = benchmark.get_output_folder() / f"{config.stem}.parquet"
-    file.unlink(missing_ok=True)
-    options = ["--config", str(config), "--output", file.stem, "--no-plot"]
+    new = file.with_suffix(".new.parquet")
+    new.unlink(missing_ok=True)  # benchopt would take another name
+    options = ["--config", str(config), "--output", new.name, "--no-plot"]
     arguments = [str(benchmark.benchmark_dir), *options, "-j", str(n_jobs)]
     code = run_benchopt(arguments).returncode
     found = set()
-    if file.exists():
+    if new.exists():
+        os.replace(new, file)
         table = pd.read_parquet(file, columns=CELL)
         found = set(table.itertuples(index=False, name=None))
     elif code > 1:  # a mistake in the configuration, which benchopt has named
         return file, [f"benchopt run ended with exit code {code}"]
-    asked = cells(benchmark, yaml.safe_load(config.read_text()))
+    asked = cells(benchmark, content)
     return file, list(_lines(cell for cell in asked if cell not in found))
+
+
+def read_mapping(path):
+    """What the YAML file at `path` says by name; `click.UsageError` if it does not."""
+    try:
+        content = yaml.safe_load(path.read_text("utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError("it says nothing by name, as in `dataset: ijcnn1`")
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise click.UsageError(f"{path} cannot be read: {one_line(error)}.") from error
+    return content
+
+
+def read_config(path):
+    """The options of ``benchopt run`` in the file at `path`; else `click.UsageError`."""
+    config = read_mapping(path)
+    known = [option.name.replace("_", "-") for option in benchopt_run.params]
+    for name in config:
+        if str(name).replace("_", "-") not in known:
+            raise click.UsageError(
+                f"{path}: {name} is no option of `benchopt run`{nearest(str(name), known)}."
+            )
+    for kind in ("objective", "dataset", "solver"):
+        for entry in _listed(config, kind) or ():
+            if not isinstance(entry, str | dict) or not entry:
+                raise click.UsageError(
+                    f"{path}: {kind}: {entry!r} is no name, with its parameters or without."
+                )
+    repetitions = config.get("n-repetitions")
+    check(path, "n-repetitions", repetitions, Integer(at_least=1, also=(None,)))
+    return config
 
 
 def cells(benchmark, config):

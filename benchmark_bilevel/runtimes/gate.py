@@ -38,7 +38,13 @@ def fault_of(solver):
             "from benchopt's BaseSolver itself"
         )
     parameters = defaults(solver.parameters)
+    reserved = {name for names in ARGUMENTS.values() for name in names}
     for name in parameters:
+        if name in reserved:
+            return (
+                f"{name!r} is an argument that init or step gets anyway, so no "
+                "parameter can be called so"
+            )
         if hasattr(solver, name):
             return (
                 f"the class has an attribute {name!r}, so no parameter can be called so"
@@ -54,7 +60,9 @@ def fault_of(solver):
             return f"{_place(solver, name)}: {name} has to be without yield and async"
         given = inspect.signature(plain).parameters.values()
         is_starred = any(part.kind > part.POSITIONAL_OR_KEYWORD for part in given)
-        if is_starred or len(given) < len(arguments):
+        mixed = [part.name for part in given][: len(arguments)]
+        is_mixed = set(mixed) == set(arguments) and tuple(mixed) != arguments
+        if is_starred or is_mixed or len(given) < len(arguments):
             expected = ", ".join(arguments)
             return (
                 f"{_place(solver, name)}: the arguments of {name} are {expected}, …"

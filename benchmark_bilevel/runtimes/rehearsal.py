@@ -1,4 +1,4 @@
-"""Two iterations in plain Python, along zero directions, before numba compiles it.
+"""Three iterations in plain Python, along zero directions, before numba compiles it.
 
 Compiled code checks no bounds: a variable of a wrong length reads and writes foreign
 memory. And Python says where a name is wrong, in the line where it stands.
@@ -15,6 +15,7 @@ from benchmark_bilevel.notices import Fault
 from benchmark_bilevel.runtimes.gate import check_state
 
 N_BLOCKS = 2
+LATE = 10**5  # an iteration after more than there are blocks
 # Calls of an oracle after which a rehearsal ends: some methods have long inner loops,
 # and some problems millions of variables.
 MIN_CALLS, MAX_CALLS, MAX_NUMBERS = 2, 300, 10**7
@@ -25,7 +26,7 @@ class _Enough(Exception):
 
 
 def rehearse(runtime):
-    """Raise what is wrong with the solver of a `Runtime`, if two iterations show it."""
+    """Raise what is wrong with the solver of a `Runtime`, if three iterations show it."""
     z, x = (runtime._variable(y) for y in runtime.problem.initial_point())
     inner, outer = _Inner(z, x, runtime.counts), _Outer(z, x, runtime.counts)
     inner.refers = runtime.problem.separate_regulariser
@@ -36,7 +37,7 @@ def rehearse(runtime):
             state = solver.init(inner, outer, *own, *runtime.init_options)
             check_state(solver, state, z, x)
             steps = Steps(*runtime.schedule[:3])
-            for t in range(2):  # the first one is often special
+            for t in (0, 1, LATE):  # the first one is often special
                 given = inner, outer, state, steps, t, *runtime.step_options
                 if solver.step(*given) is not None:
                     raise Fault(
@@ -81,6 +82,12 @@ class _Watched(np.ndarray):
         return super().__imul__(other)
 
 
+class _Block(int):
+    """The index of a block, with the name of the oracle that has drawn it."""
+
+    drawn_by = None
+
+
 class _Oracle:
     """An oracle whose directions are zero, and which looks at what it gets."""
 
@@ -94,7 +101,9 @@ class _Oracle:
 
     def draw(self):
         self._calls_left -= 1
-        return self._calls_left % N_BLOCKS
+        block = _Block(self._calls_left % N_BLOCKS)
+        block.drawn_by = self.name
+        return block
 
     def uniform(self, n):
         return 0
@@ -103,7 +112,7 @@ class _Oracle:
         return np.zeros_like(y)
 
     def value(self, z, x, i):
-        self._look("value", z=z, x=x)
+        self._look("value", i, z=z, x=x)
         return 0.0
 
     def __getattr__(self, name):
@@ -111,11 +120,21 @@ class _Oracle:
             raise _Enough
         raise AttributeError(f"the {self.name} oracle has no {name!r}")
 
-    def _look(self, method, **given):
-        """Raise `Fault` unless the variables `given` are as long as they have to be."""
+    def _look(self, method, i=0, **given):
+        """Raise `Fault` unless block and variables `given` are what they have to be."""
         self._calls_left -= 1
         if self._calls_left < 0:
             raise _Enough
+        if getattr(i, "drawn_by", None) not in (None, self.name):
+            raise Fault(
+                f"{self.name}.{method} gets a block that {i.drawn_by}.draw() gave; its "
+                f"own are those of {self.name}.draw()"
+            )
+        if not 0 <= i < N_BLOCKS:
+            raise Fault(
+                f"{self.name}.{method} gets block {i}, and there is none: the indices are "
+                f"0 … {self.name}.n_blocks − 1, as {self.name}.draw() gives them"
+            )
         for name, y in given.items():
             of_x = name in ("x", "d", "e", "a")
             shape = (self._x if of_x else self._z).shape
@@ -137,27 +156,27 @@ class _Inner(_Oracle):
         return direction
 
     def grad(self, z, x, i):
-        self._look("grad", z=z, x=x)
+        self._look("grad", i, z=z, x=x)
         return self._direction(z)
 
     def grad_x(self, z, x, i):
-        self._look("grad_x", z=z, x=x)
+        self._look("grad_x", i, z=z, x=x)
         return np.zeros_like(self._x)
 
     def grads(self, z, x, i):
-        self._look("grads", z=z, x=x)
+        self._look("grads", i, z=z, x=x)
         return self._direction(z), np.zeros_like(self._x)
 
     def hvp(self, z, x, v, i):
-        self._look("hvp", z=z, x=x, v=v)
+        self._look("hvp", i, z=z, x=x, v=v)
         return self._direction(v)
 
     def cross(self, z, x, v, i):
-        self._look("cross", z=z, x=x, v=v)
+        self._look("cross", i, z=z, x=x, v=v)
         return np.zeros_like(self._x)
 
     def grad_hvp_cross(self, z, x, v, i):
-        self._look("grad_hvp_cross", z=z, x=x, v=v)
+        self._look("grad_hvp_cross", i, z=z, x=x, v=v)
         return self._direction(z), self._direction(v), np.zeros_like(self._x)
 
     def memory(self, z, x):
@@ -169,11 +188,11 @@ class _Outer(_Oracle):
     name = "outer"
 
     def grad(self, z, x, i):
-        self._look("grad", z=z, x=x)
+        self._look("grad", i, z=z, x=x)
         return np.zeros_like(self._z), np.zeros_like(self._x)
 
     def grad_x(self, z, x, i):
-        self._look("grad_x", z=z, x=x)
+        self._look("grad_x", i, z=z, x=x)
         return np.zeros_like(self._x)
 
     def memory(self, z, x):

@@ -1,15 +1,19 @@
 """The small problems on which solvers are verified, and the solver to verify."""
 
+import inspect
 from functools import cache
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
 from benchmark_bilevel.data import Inadmissible
+from benchmark_bilevel.faults import location
+from benchmark_bilevel.methods.facts import Estimate
 from benchmark_bilevel.problems import PROBLEMS
 from benchmark_bilevel.problems.quadratic.problem import Quadratic, random_quadratic
 from benchmark_bilevel.problems.selection.problem import HyperparameterSelection
 from benchmark_bilevel.runtimes.gate import option_names
+from benchmark_bilevel.verification import Failed
 from benchmark_bilevel.verification.model import Model
 
 # Batches that do not divide the numbers of samples, so that the last one is short.
@@ -238,9 +242,22 @@ class Subject:
         solver = self.instance(**parameters)
         names = option_names(function, len(given))
         sizes = {"dim_z": small_quadratic().dim_z}  # which matrices' counts depend on
+        unknown = [n for n in names if n not in sizes and not hasattr(solver, n)]
+        if unknown or len(inspect.signature(function).parameters) < len(given):
+            raise Failed(
+                f"{location(function)}: {name} gets "
+                + ("t, b, c, n, m" if len(given) > 1 else "t")
+                + f" and parameters of the solver{', no '.join(['', *unknown])}"
+            )
         values = (sizes.get(name) or solver.option(name) for name in names)
         return function(*given, *values)
 
     def estimate(self, t=0, **parameters):
         """The declared `Estimate` of iteration t, or None."""
-        return self.declared("estimate", t, **parameters)
+        found = self.declared("estimate", t, **parameters)
+        if not isinstance(found, Estimate | None):
+            raise Failed(
+                f"{location(self.solver.estimate)}: estimate returns "
+                f"{type(found).__name__}, none of Implicit, Unrolled and Penalised"
+            )
+        return found

@@ -56,6 +56,11 @@ def _declared(calls):
         if unknown:
             raise Failed(f"oracle_calls names {unknown}; the kinds are {COUNTS}")
         return [calls.get(kind, 0) for kind in COUNTS]
+    if not isinstance(calls, tuple | list):
+        raise Failed(
+            f"oracle_calls returns {type(calls).__name__}; it has to return Calls("
+            "outer_gradients=c, inner_gradients=b, …)"
+        )
     if len(calls) != len(COUNTS):
         raise Failed(
             f"oracle_calls returns {len(calls)} numbers for {len(COUNTS)} kinds: name "

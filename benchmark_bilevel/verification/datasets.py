@@ -62,7 +62,7 @@ def _changes(data, admitted):
     """A line an array: what it is and, if that was another thing, what it was."""
     lines = []
     for name, array in admitted.items():
-        if array is None or name == "classes":
+        if name == "classes" or not hasattr(array, "__len__"):
             continue
         before, now = _described(data[name]), _described(array)
         lines.append(f"{name}: {now}" + f", was {before}" * (before != now))

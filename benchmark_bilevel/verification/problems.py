@@ -1,5 +1,7 @@
 """The checks that every problem has to pass."""
 
+from numbers import Real
+
 import numpy as np
 
 from benchmark_bilevel.exact.solve import Exact
@@ -28,17 +30,27 @@ def losses(problem):
             raise Failed(
                 f"{name}_loss has shape {tuple(value.shape)} on 3 samples, not (3,)"
             )
+    if problem.inner_regulariser is not None:
+        value = problem.inner_regulariser(z, x)
+        if getattr(value, "shape", None) != ():
+            found = getattr(value, "shape", type(value).__name__)
+            raise Failed(f"inner_regulariser returns {found}, not a tensor of shape ()")
 
 
 def start(problem):
     """The initial point as tensors, of the right kind and feasible."""
-    z, x = problem.initial_point()
-    for name, y, dim in (("z", z, problem.dim_z), ("x", x, problem.dim_x)):
-        is_vector = isinstance(y, np.ndarray) and y.dtype == np.float64
-        if not (is_vector and y.shape == (dim,) and np.isfinite(y).all()):
+    point = problem.initial_point()
+    if not isinstance(point, tuple) or len(point) != 2:
+        raise Unusable(f"initial_point returns {type(point).__name__}, not (z, x)")
+    for name, y, dim in zip("zx", point, (problem.dim_z, problem.dim_x), strict=True):
+        found = f"{getattr(y, 'dtype', type(y).__name__)} {np.shape(y)}"
+        if not isinstance(y, np.ndarray) or found != f"float64 ({dim},)":
             raise Unusable(
-                f"initial_point: {name} is not a finite float64 vector of {dim}"
+                f"initial_point: {name} is {found}, not an array float64 ({dim},)"
             )
+        if not np.isfinite(y).all():
+            raise Unusable(f"initial_point: {name} has NaN or inf")
+    z, x = point
     z, x = (to_tensor(y, "float64", "cpu") for y in (z, x))
     if problem.project is not None:
         projected = problem.project(x)
@@ -194,4 +206,23 @@ def _check(what, error):
         raise Failed(f"{what} is off by {error:.1e} (relative)")
 
 
-PROBLEM_CHECKS = (losses, inner_problem, hypergradient, batches, kernels)
+def metrics(problem):
+    """The metrics of a point are a dict of numbers, and results a dict of arrays."""
+    z, x = problem.initial_point()
+    for name, point in (
+        ("accuracies", (z, x)),
+        ("outer_metrics", (x,)),
+        ("final_metrics", (x,)),
+        ("final_results", (z, x)),
+    ):
+        found = getattr(problem, name)(*point)
+        if not isinstance(found, dict):
+            raise Failed(f"{name} returns {type(found).__name__}, not a dict")
+        if name == "final_results":
+            continue
+        for key, value in found.items():
+            if not isinstance(value, Real):
+                raise Failed(f"{name}: {key} is {type(value).__name__}, not a number")
+
+
+PROBLEM_CHECKS = (losses, inner_problem, hypergradient, batches, kernels, metrics)

@@ -8,7 +8,7 @@ from benchmark_bilevel.methods.schedules import Schedule
 from benchmark_bilevel.oracles.tasks import jacobians
 from benchmark_bilevel.runtimes.tasks import TaskRuntime
 from benchmark_bilevel.verification import Failed
-from benchmark_bilevel.verification.problems import compare_slope, start
+from benchmark_bilevel.verification.problems import compare_slope, metrics, start
 
 
 class _Still:
@@ -113,4 +113,4 @@ def _directions(problem, batch_size, v):
     return found
 
 
-TASK_CHECKS = (losses, inner_problems, hypergradient, batches)
+TASK_CHECKS = (losses, inner_problems, hypergradient, batches, metrics)

@@ -24,7 +24,7 @@ class Quadratic(Problem):
 
     @classmethod
     def unfit(cls, data):
-        if set(data) != set(COEFFICIENTS):
+        if not set(COEFFICIENTS) <= set(data):
             names = ", ".join(COEFFICIENTS)
             return f"needs the coefficients {names} of a quadratic: -d quadratic"
         return None
