@@ -83,10 +83,12 @@ def imports_beside(path):
     """Let the plugin at `path` import what lies beside it, not what lies beside another."""
     path = Path(path).resolve()
     for file in beside(path):
+        if file.suffix != ".py" or path.parent not in file.parents:
+            continue  # data
         parts = file.relative_to(path.parent).with_suffix("").parts
         name = ".".join(parts).removesuffix(".__init__")
         loaded = getattr(sys.modules.get(name), "__file__", None)
-        if file.suffix != ".py" or loaded is None or Path(loaded).resolve() == file:
+        if loaded is None or Path(loaded).resolve() == file:
             continue
         if _folders.isdisjoint(Path(loaded).resolve().parents):
             raise Fault(f"{file} has the name of another module, {loaded}: rename it")

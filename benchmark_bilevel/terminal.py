@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -74,7 +75,7 @@ def _cut(message, columns):
 def load_plugin(file, benchmark, subpkg=None):
     """As benchopt's; a file that calls sys.exit, or has no such class, ends nothing."""
     try:
-        with imports_beside(file):
+        with imports_beside(file) if subpkg in _PLUGINS else nullcontext():
             module = _load(file, benchmark, subpkg)
     except SystemExit:
         raise Fault(f"{file} calls sys.exit when it is imported") from None

@@ -41,7 +41,7 @@ PROBLEMS = {
 
 # What a module of kernels has, and the methods of what that makes.
 KERNELS = {
-    "make_inner": ("value", "grad", "grad_x", "hvp", "cross"),
+    "make_inner": ("value", "grad", "hvp", "cross"),
     "make_outer": ("value", "grad"),
 }
 
