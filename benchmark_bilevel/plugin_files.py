@@ -85,12 +85,12 @@ def imports_beside(path):
     for file in beside(path):
         if file.suffix != ".py" or path.parent not in file.parents:
             continue  # data
-        parts = file.relative_to(path.parent).with_suffix("").parts
-        name = ".".join(parts).removesuffix(".__init__")
+        place = file.relative_to(path.parent)
+        name = ".".join(place.with_suffix("").parts).removesuffix(".__init__")
         loaded = getattr(sys.modules.get(name), "__file__", None)
         if loaded is None or Path(loaded).resolve() == file:
             continue
-        if _folders.isdisjoint(Path(loaded).resolve().parents):
+        if not any(folder / place == Path(loaded).resolve() for folder in _folders):
             raise Fault(f"{file} has the name of another module, {loaded}: rename it")
         del sys.modules[name]
     _folders.add(path.parent)
