@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 
+import click
 import pandas as pd
 import pytest
 import synthetic_results as synthetic
@@ -13,7 +14,7 @@ from pyarrow import parquet
 
 from benchmark_bilevel.__main__ import main
 from benchmark_bilevel.provenance import changed_files
-from benchmark_bilevel.report.complete import cells, publish
+from benchmark_bilevel.report.complete import cells, publish, run
 
 BROKEN = """
 from benchmark_bilevel.solver import BilevelSolver
@@ -183,17 +184,14 @@ def test_a_wrong_configuration_is_named_once(checkout, capfd):
         ("solver: [3]", "solver: 3 is no name, with its parameters or without"),
     ],
 )
-@pytest.mark.parametrize("command", ["run", "results"])
-def test_what_is_no_configuration_is_a_line(checkout, command, text, words):
-    config = checkout / "config" / "wrong.yml"
+def test_what_is_no_configuration_is_a_line(tmp_path, text, words):
+    config = tmp_path / "wrong.yml"
     config.write_bytes(text if isinstance(text, bytes) else text.encode())
-    git(checkout, "add", ".")
-    git(checkout, "commit", "--quiet", "-m", "a wrong configuration")
-    result = invoke(checkout, command, "wrong")
-    assert result.exit_code == 2
-    *_, line = result.output.splitlines()
-    assert line.startswith(f"Error: {config}") and words in line
-    assert not (checkout / "outputs").exists(), "nothing ran"
+    with pytest.raises(click.UsageError) as error:
+        run(Benchmark(ROOT), config)
+    message = error.value.message
+    assert message.startswith(str(config)) and words in message
+    assert "\n" not in message
 
 
 def test_reproductions_have_a_folder_of_their_own(checkout):

@@ -2,14 +2,14 @@
 
 import itertools
 import re
-import subprocess
-import sys
 
+import numba
 import pytest
 from benchopt.benchmark import Benchmark
 from conftest import ROOT, load_plugin, make_problem
 from test_benchopt import benchmark, benchopt, status_lines  # noqa: F401
 
+from benchmark_bilevel.exact.losses import full_losses
 from benchmark_bilevel.faults import line_of
 from benchmark_bilevel.notices import Fault
 from benchmark_bilevel.problems import PROBLEMS, load_problem
@@ -17,7 +17,7 @@ from benchmark_bilevel.problems.base import Problem
 from benchmark_bilevel.runtimes.gate import fault_of
 from benchmark_bilevel.solver import BilevelSolver
 from benchmark_bilevel.terminal import _cut
-from benchmark_bilevel.verification.cases import small_classification
+from benchmark_bilevel.verification.cases import small_classification, small_regression
 
 PLUGIN = """\
 import sys
@@ -548,6 +548,29 @@ def test_an_error_of_a_problem_ends_its_cells_only(tmp_path, text, words):
     assert skipped and words in reason and "\n" not in reason
 
 
+@pytest.fixture
+def line_of_kernels(tmp_path):
+    """Function from an edit of the kernel template to what a problem with it says."""
+
+    def said(edit):
+        problem, name = TEMPLATE.read_text(), 'name = "ridge-selection"'
+        problem = problem.replace(name, f"{name}; kernels = mine")
+        (tmp_path / "my_problem.py").write_text(f"import mine\n{problem}")
+        kernels = TEMPLATE.with_name("template_kernels.py").read_text()
+        assert edit[0] in kernels
+        (tmp_path / "mine.py").write_text(kernels.replace(*edit))
+        with pytest.raises(Exception) as raised:
+            cls = load_problem(tmp_path / "my_problem.py")
+            problem = cls(cls.admit(small_regression()))
+            full_losses(problem).inner_value(*problem.initial_point())
+            full_losses(problem).grad(*problem.initial_point())
+        line = line_of(raised.value)
+        assert str(tmp_path / "mine.py") in line and "\n" not in line
+        return line
+
+    return said
+
+
 @pytest.mark.parametrize(
     "edit, words",
     [
@@ -555,21 +578,14 @@ def test_an_error_of_a_problem_ends_its_cells_only(tmp_path, text, words):
         (("total = 0.0", "total = 'a'"), "there is no iadd(Literal[str](a), float64)"),
         (("def cross(", "def cros("), "RidgeInner has no method cross"),
         (("make_inner, ", "made, "), "has no make_inner, as in make_inner ="),
-        (("range(z.size):", "range(z.size + 1):"), "reads or writes beyond the end"),
     ],
 )
-def test_a_mistake_in_kernels_is_a_line(tmp_path, edit, words):
-    problem = TEMPLATE.read_text().replace("import numpy", "import mine, numpy", 1)
-    name = 'name = "ridge-selection"'
-    problem = problem.replace("mine, numpy as np", "mine\nimport numpy as np")
-    path = tmp_path / "my_problem.py"
-    path.write_text(problem.replace(name, f"{name}; kernels = mine"))
-    kernels = TEMPLATE.with_name("template_kernels.py").read_text()
-    assert edit[0] in kernels
-    (tmp_path / "mine.py").write_text(kernels.replace(*edit))
-    command = (sys.executable, "-m", "benchmark_bilevel", "check", str(path))
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-    output = done.stdout + done.stderr
-    lines = [line for line in output.splitlines() if words in line]
-    assert done.returncode and lines, output
-    assert str(tmp_path / "mine.py") in lines[0]
+def test_a_mistake_in_kernels_is_a_line(line_of_kernels, edit, words):
+    assert words in line_of_kernels(edit)
+
+
+def test_a_loop_of_kernels_that_is_too_long(line_of_kernels, monkeypatch):
+    """Where bounds are checked, as they are by `check`."""
+    monkeypatch.setattr(numba.config, "BOUNDSCHECK", 1)
+    line = line_of_kernels(("range(z.size):", "range(z.size + 1):"))
+    assert "reads or writes beyond the end of an array" in line
