@@ -45,13 +45,14 @@ def reference(datasets, objectives, start_from, benchmark):
     """Recompute the reference minimum of h for data sets, named as in benchopt run."""
     from benchmark_bilevel.exact.published import save_reference
     from benchmark_bilevel.exact.reference import find_reference
+    from benchmark_bilevel.report.reading import best_points
 
     done = 0
     for name, problem in _problems(benchmark, datasets, objectives):
         if not problem.has_reference or hasattr(problem, "minimiser"):
             continue
         click.echo(f"{problem.name} on {name}")
-        starts = _best_points(start_from, problem.name, name) if start_from else []
+        starts = best_points(start_from, problem.name, name) if start_from else []
         found = find_reference(problem, starts, log=click.echo)
         path = save_reference(found, problem, name)
         click.echo(f"h* = {found['value']:.15g} ± {found['accuracy']:.1e}: {path}")
@@ -97,22 +98,6 @@ def _problems(benchmark, datasets, objectives):
                 continue
             objective.set_data(**data)
             yield dataset.name, objective.bilevel_problem
-
-
-def _best_points(path, problem, dataset):
-    """The x of the lowest end among the runs on this problem and data set."""
-    from benchmark_bilevel.report.reading import read
-
-    results = read([path])
-    results = results[
-        (results["p_obj_problem"] == problem)
-        & results["dataset_name"].str.startswith(dataset)
-        & results["final_results"].notna()
-    ]
-    if results.empty:
-        return []
-    best = results.loc[results["objective_value"].idxmin(), "final_results"]
-    return [best["x"]] if "x" in best else []
 
 
 @main.command()

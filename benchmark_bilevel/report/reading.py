@@ -37,6 +37,20 @@ def read(paths):
     return prepare(pd.concat(frames, ignore_index=True))
 
 
+def best_points(path, problem, dataset):
+    """The x of the lowest end among the runs on this problem and data set."""
+    results = read([path])
+    results = results[
+        (results["p_obj_problem"] == problem)
+        & results["dataset_name"].str.startswith(dataset)
+        & results["final_results"].notna()
+    ]
+    if results.empty:
+        return []
+    best = results.loc[results["objective_value"].idxmin(), "final_results"]
+    return [best["x"]] if "x" in best else []
+
+
 def _rows(path):
     if path.suffix != ".parquet":
         raise click.ClickException(f"{path} is not a parquet file of benchopt's.")
