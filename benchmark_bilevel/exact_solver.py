@@ -10,11 +10,8 @@ from benchmark_bilevel.exact.newton import Evaluation
 from benchmark_bilevel.exact.solve import Exact, InnerSolveError
 from benchmark_bilevel.oracles import COUNTS
 from benchmark_bilevel.parameters import LARGEST, CheckedParameters, Number
-from benchmark_bilevel.solver import (
-    BilevelSolver,
-    evaluation_points,
-    expected_points,
-)
+from benchmark_bilevel.points import evaluation_points, expected_points
+from benchmark_bilevel.solver import BilevelSolver
 
 LIMITS = ("max_iterations", "max_oracle_calls", "max_seconds")
 FAR = 1e30  # beyond any feasible set

@@ -36,7 +36,7 @@ from throughput import CELLS, ROOT, STEP_SIZE, make_problem, peak_memory_mb, run
 
 from benchmark_bilevel.exact.published import published_reference
 from benchmark_bilevel.exact.solve import Exact
-from benchmark_bilevel.solver import evaluation_points
+from benchmark_bilevel.points import evaluation_points
 
 SEEDS = (0, 1, 2)
 missed = []

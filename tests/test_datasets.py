@@ -33,7 +33,10 @@ from benchopt import BaseDataset
 class Dataset(BaseDataset):
     name = "faulty"
     parameters = {
-        "kind": ["raises", "exits", "tuple", "keys", "none", "absent", "nan", "good"]
+        "kind": [
+            *("raises", "exits", "tuple", "keys", "none", "mask", "absent", "nan"),
+            "good",
+        ]
     }
     calls = 0
 
@@ -51,22 +54,29 @@ class Dataset(BaseDataset):
             return {0: X, 1: y}
         if self.kind == "none":
             return None
+        if self.kind == "mask":
+            return {"X_train": X, "y_train": y, "missing": X > 2}
         if self.kind == "absent":
             return {"X_train": np.load("/nowhere/X.npy"), "y_train": y}
         if self.kind == "nan":
             X[3, 2] = np.nan
         return {"X_train": X, "y_train": y}
 """
+NO_ARRAYS = (
+    "arrays with names for keys (or `missing`, a line that says why there are none)"
+)
 LINES = {
-    "raises": "faulty[kind=raises]: ValueError in get_data (faulty.py, line 18): two lines",
-    "exits": "faulty[kind=exits]: SystemExit in get_data (faulty.py, line 20): no more",
+    "raises": "faulty[kind=raises]: ValueError in get_data (faulty.py, line 21): two lines",
+    "exits": "faulty[kind=exits]: SystemExit in get_data (faulty.py, line 23): no more",
     "tuple": "faulty[kind=tuple]: get_data (faulty.py) returned tuple, not a dict of "
-    "arrays with names for keys",
+    + NO_ARRAYS,
     "keys": "faulty[kind=keys]: get_data (faulty.py) returned dict, not a dict of "
-    "arrays with names for keys",
+    + NO_ARRAYS,
     "none": "faulty[kind=none]: get_data (faulty.py) returned NoneType, not a dict of "
-    "arrays with names for keys",
-    "absent": "faulty[kind=absent]: FileNotFoundError in get_data (faulty.py, line 28): "
+    + NO_ARRAYS,
+    "mask": "faulty[kind=mask]: get_data (faulty.py) returned dict, not a dict of "
+    + NO_ARRAYS,
+    "absent": "faulty[kind=absent]: FileNotFoundError in get_data (faulty.py, line 33): "
     "[Errno 2] No such file or directory: '/nowhere/X.npy'",
 }
 

@@ -14,11 +14,8 @@ from benchmark_bilevel.ends import PATIENCE, AnyEnds
 from benchmark_bilevel.exact.metrics import Evaluator
 from benchmark_bilevel.notices import Fault
 from benchmark_bilevel.oracles import COUNTS
-from benchmark_bilevel.solver import (
-    CHUNK_SECONDS,
-    evaluation_points,
-    expected_points,
-)
+from benchmark_bilevel.points import evaluation_points, expected_points
+from benchmark_bilevel.solver import CHUNK_SECONDS
 from benchmark_bilevel.verification.cases import small_problems
 
 # --- BilevelSolver, with a clock and a runtime of the tests ----------------------------

@@ -29,6 +29,7 @@ ROOMS = (
     "faults",
     "terminal",
     "ends",
+    "points",
     "runtimes",
     "needs",
     "solver",

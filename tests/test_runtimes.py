@@ -10,7 +10,7 @@ from conftest import ROOT, load_solver, make_problem
 
 from benchmark_bilevel.methods.schedules import Schedule, steps_at
 from benchmark_bilevel.runtimes import bind_step, loop
-from benchmark_bilevel.solver import evaluation_points
+from benchmark_bilevel.points import evaluation_points
 
 SOLVERS = ("soba", "saba", "amigo")
 

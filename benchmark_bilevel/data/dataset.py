@@ -48,7 +48,7 @@ def arrays_of(dataset):
     """
     try:
         data = dataset._get_data()
-        if not all(isinstance(name, str) for name in data):
+        if not all(isinstance(name, str) for name in (*data, data.get("missing", ""))):
             raise ValueError
         return data
     # SystemExit too: a script's habit, which would end the run without a word.
@@ -66,7 +66,7 @@ def _described(dataset, error):
         returned = type(dataset._data).__name__
         return (
             f"get_data ({path.name}) returned {returned}, not a dict of arrays with "
-            "names for keys"
+            "names for keys (or `missing`, a line that says why there are none)"
         )
     frame = (own or frames)[-1]
     where = f"{Path(frame.filename).name}, line {frame.lineno}"

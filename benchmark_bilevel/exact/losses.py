@@ -89,7 +89,7 @@ class CompiledLosses(Losses):
     def _call(self, function, *arguments):
         try:
             return _compiled(function, self._edition)(*arguments)
-        except Exception as error:
+        except Exception as error:  # whatever numba or the kernel raises
             error.add_note(self.problem.kernels.__file__)
             raise
 

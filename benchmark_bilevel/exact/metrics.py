@@ -12,7 +12,7 @@ from benchmark_bilevel.exact.solve import Exact, InnerSolveError
 from benchmark_bilevel.notices import Fault, say_once
 from benchmark_bilevel.oracles import COUNTS
 from benchmark_bilevel.parameters import LARGEST
-from benchmark_bilevel.solver import evaluation_points
+from benchmark_bilevel.points import evaluation_points
 
 EXACT_METRICS = (
     *("value", "value_error", "suboptimality", "hypergradient_norm", "inner_distance"),

@@ -37,7 +37,7 @@ class CompiledRuntime(Runtime):
         """As `Runtime.advance`; an error of numba carries the place of the step."""
         try:
             super().advance(*args, **kwargs)
-        except Exception as error:
+        except Exception as error:  # whatever numba or the step raises
             error.add_note(location(self.solver.step))
             raise
 
