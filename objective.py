@@ -1,17 +1,15 @@
 import gc
 import sys
-import uuid
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # a clone is used uninstalled
 
-import joblib
 from benchopt import BaseObjective
 
 # First, as archives need no more; then a line on what is not installed.
 from benchmark_bilevel import plugin_files, prerequisites  # noqa: F401
 from benchmark_bilevel.data import Inadmissible
-from benchmark_bilevel.data.dataset import arrays_of
+from benchmark_bilevel.data.dataset import arrays_of, content_digest
 from benchmark_bilevel.ends import AnyEnds
 from benchmark_bilevel.exact.metrics import FINAL, NEVER, Evaluator
 from benchmark_bilevel.exact.published import lack_of_reference, reference_value
@@ -167,7 +165,7 @@ class Objective(CheckedParameters, BaseObjective):
             self._state = {
                 "fingerprint": fingerprint(),
                 "reference": reference_value(self.bilevel_problem),
-                "data": _content(data),
+                "data": content_digest(data),
             }
             if self.problem not in PROBLEMS:
                 self._state["source"] = plugin_files.digest(self.problem)
@@ -202,11 +200,3 @@ class Objective(CheckedParameters, BaseObjective):
         self.bilevel_problem.forget()
         gc.collect()  # a runtime holds itself; Python does not see how large tensors are
         return {**results, "provenance": provenance()}
-
-
-def _content(data):
-    """Digest of what a data set returned; another one every time where there is none."""
-    try:
-        return joblib.hash(data)
-    except Exception:  # of whatever kind, from pickling what a user's data set returns
-        return uuid.uuid4().hex

@@ -43,17 +43,22 @@ def main():
 @in_benchmark
 def reference(datasets, objectives, start_from, benchmark):
     """Recompute the reference minimum of h for data sets, named as in benchopt run."""
-    from benchmark_bilevel.exact.published import save_reference
+    from benchmark_bilevel.exact.published import needs_reference, save_reference
     from benchmark_bilevel.exact.reference import find_reference
+    from benchmark_bilevel.notices import Fault
     from benchmark_bilevel.report.reading import best_points
 
     done = 0
     for name, problem in _problems(benchmark, datasets, objectives):
-        if not problem.has_reference or hasattr(problem, "minimiser"):
+        if not needs_reference(problem):
             continue
         click.echo(f"{problem.name} on {name}")
         starts = best_points(start_from, problem.name, name) if start_from else []
-        found = find_reference(problem, starts, log=click.echo)
+        try:
+            found = find_reference(problem, starts, log=click.echo)
+        except Fault as fault:
+            click.echo(f"skipped, {fault}")
+            continue
         path = save_reference(found, problem, name)
         click.echo(f"h* = {found['value']:.15g} ± {found['accuracy']:.1e}: {path}")
         done += 1

@@ -6,6 +6,7 @@ import numpy as np
 from benchopt import BaseSolver
 
 from benchmark_bilevel.ends import BUDGET, DEADLINE, OwnEnds
+from benchmark_bilevel.exact.feasible import box_of
 from benchmark_bilevel.exact.newton import Evaluation
 from benchmark_bilevel.exact.solve import Exact, InnerSolveError
 from benchmark_bilevel.oracles import COUNTS
@@ -14,7 +15,6 @@ from benchmark_bilevel.points import evaluation_points, expected_points
 from benchmark_bilevel.solver import BilevelSolver
 
 LIMITS = ("max_iterations", "max_oracle_calls", "max_seconds")
-FAR = 1e30  # beyond any feasible set
 
 
 class _Over(Exception):
@@ -209,28 +209,3 @@ class BoxSearch(ExactSolver):
             np.where(np.isfinite(edges), edges, given)
             for edges, given in zip(box, (self.low, self.high), strict=True)
         ]
-
-
-def projected(problem, x):
-    """The feasible point nearest to `x`."""
-    if problem.project is None:
-        return x
-    import torch  # takes seconds
-
-    return problem.project(torch.from_numpy(x)).numpy()
-
-
-def box_of(problem):
-    """The pair (lower, upper) of arrays if x is free or in a box, else None.
-
-    It is read off the projection: where it takes points far away, and that between
-    those it moves nothing.
-    """
-    free = np.full(problem.dim_x, np.inf)
-    if problem.project is None:
-        return -free, free
-    lower, upper = (projected(problem, np.full(problem.dim_x, s)) for s in (-FAR, FAR))
-    lower[lower == -FAR], upper[upper == FAR] = -np.inf, np.inf
-    point = np.random.default_rng(0).standard_normal(problem.dim_x)
-    is_box = np.array_equal(projected(problem, point), point.clip(lower, upper))
-    return (lower, upper) if is_box else None

@@ -45,6 +45,8 @@ def _lack_of_tasks(solver, problem):
             f"{solver.name} needs a loss g and a symmetric ∇²zz g; the inner problem "
             f"of {problem.name} is a fixed point"
         )
+    if problem.n_tasks < 2:
+        return f"{problem.name} is made of tasks, and here is one only"
     limit = problem.largest_batch
     if limit is not None and problem.n_drawn(solver.batch_size) > limit:
         return (

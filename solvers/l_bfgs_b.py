@@ -1,7 +1,8 @@
 import numpy as np
 from scipy.optimize import Bounds, minimize
 
-from benchmark_bilevel.exact_solver import ExactSolver, box_of
+from benchmark_bilevel.exact.feasible import box_of
+from benchmark_bilevel.exact_solver import ExactSolver
 from benchmark_bilevel.parameters import Integer
 
 

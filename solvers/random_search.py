@@ -1,6 +1,7 @@
 import numpy as np
 
-from benchmark_bilevel.exact_solver import BoxSearch, projected
+from benchmark_bilevel.exact.feasible import projected
+from benchmark_bilevel.exact_solver import BoxSearch
 
 
 class Solver(BoxSearch):

@@ -10,6 +10,8 @@ from benchmark_bilevel.methods import (
 from benchmark_bilevel.parameters import Integer, Number
 from benchmark_bilevel.solver import BilevelSolver
 
+SMALLEST_NORM = 1e-18  # below it the squares of a norm underflow in float32
+
 
 class Solver(BilevelSolver):
     """SLIP: SOBA with a warm-up of z and normalised momentum on x.
@@ -65,7 +67,7 @@ class Solver(BilevelSolver):
         average(m, 1.0 - memory, jv, fx)
         descend(z, steps.inner, gz)
         descend(v, steps.linear, hv, fz)
-        outer.descend(x, steps.outer / (norm(m) + 1e-30), m)
+        outer.descend(x, steps.outer / (norm(m) + SMALLEST_NORM), m)
 
     @staticmethod
     def oracle_calls(t, b, c, n, m, n_warmup):

@@ -2,7 +2,8 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from benchmark_bilevel.exact_solver import BoxSearch, projected
+from benchmark_bilevel.exact.feasible import projected
+from benchmark_bilevel.exact_solver import BoxSearch
 
 
 class Solver(BoxSearch):

@@ -4,7 +4,8 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import dataset, load_solver, make_problem
+from conftest import dataset, load_plugin, load_solver, make_problem
+from scipy.optimize import minimize
 from scipy.special import logit
 
 from benchmark_bilevel.exact import published
@@ -21,8 +22,15 @@ from benchmark_bilevel.exact.solve import (
     InnerSolveError,
 )
 from benchmark_bilevel.fingerprint import PACKAGE
+from benchmark_bilevel.notices import Fault
 from benchmark_bilevel.problems import PROBLEMS
 from benchmark_bilevel.problems.quadratic.problem import random_quadratic
+from benchmark_bilevel.verification.cases import (
+    BoxedQuadratic,
+    SmallQuadratic,
+    quadratic_data,
+    small_quadratic,
+)
 
 PUBLISHED = [read_reference(path) for path in reference_paths()]
 
@@ -241,6 +249,108 @@ def test_reference_beats_a_grid_of_random_points(generator):
         exact.evaluate(x).value for x in generator.uniform(-12, 6, (200, problem.dim_x))
     ]
     assert min(values) >= found["value"] - found["accuracy"]
+
+
+def test_a_reference_is_searched_in_the_feasible_set():
+    """The closed-form minimum where x is free, scipy's in a box; no set but a box."""
+    free = small_quadratic()
+    found = find_reference(free, log=lambda line: None)
+    lowest = free.value_function(free.minimiser())
+    assert abs(found["value"] - lowest) <= found["accuracy"] <= 1e-9
+
+    boxed = BoxedQuadratic(quadratic_data())
+    found = find_reference(boxed, log=lambda line: None)
+    expected = minimize(
+        boxed.value_function,
+        np.zeros(boxed.dim_x),
+        jac=boxed.hypergradient,
+        bounds=[(-boxed.radius, boxed.radius)] * boxed.dim_x,
+        options={"ftol": 0, "gtol": 1e-13},
+    )
+    assert abs(found["value"] - expected.fun) <= found["accuracy"] <= 1e-9
+    assert found["value"] > lowest + 1e-4
+    x = logit(found["sigmoid_x"])
+    assert np.abs(x).max() <= boxed.radius + 1e-12
+
+    class InBall(SmallQuadratic):
+        def project(self, x):
+            return x / max(1.0, float(x.norm()))
+
+    with pytest.raises(Fault, match="feasible set that is no box"):
+        find_reference(InBall(quadratic_data()), log=lambda line: None)
+
+
+def test_a_reference_is_refused_where_h_falls_on():
+    """A minimum at x = 60 is beyond what the search takes for logarithms."""
+    data, x = quadratic_data(), np.full(6, 60.0)
+    data["r"] = data["D"] @ small_quadratic().inner_solution(x) + data["E"] @ x
+    with pytest.raises(Fault, match=r"h still falls at \|x\| = 29\.9"):
+        find_reference(SmallQuadratic(data), log=lambda line: None)
+
+
+def test_penalties_have_the_reference_of_their_logarithms():
+    data = dataset("simulated")
+    found = [
+        find_reference(
+            PROBLEMS["hyperparameter-selection"](data, parametrisation=name),
+            log=lambda line: None,
+        )
+        for name in ("single-exp", "single-lin")
+    ]
+    assert found[0] == found[1]
+
+
+OWN_PROBLEM = """
+import numpy as np
+from benchmark_bilevel.problems.base import Problem
+
+
+class Mine(Problem):
+    name = "mine"
+    dim_z = dim_x = 3
+
+    @classmethod
+    def unfit(cls, data):
+        return None
+
+    inner_samples = outer_samples = property(lambda self: (self.data["X_train"],))
+
+    def inner_loss(self, z, x, a):
+        return 0.5 * (a @ z - 1) ** 2
+
+    outer_loss = inner_loss
+
+    def inner_regulariser(self, z, x):
+        return self.data["strength"] * (x.exp() * z**2).sum()
+
+    def initial_point(self):
+        return np.zeros(3), np.zeros(3)
+"""
+
+
+def test_the_fingerprint_of_a_problem_of_ones_own_has_its_file_and_all_data(tmp_path):
+    """Else another's reference, or first evaluation, is taken for its own."""
+    X = np.arange(30.0).reshape(10, 3) % 7
+
+    def fingerprint(text, strength, name="mine.py", beside=""):
+        (tmp_path / "beside.py").write_text(beside)
+        path = tmp_path / name
+        path.write_text(text)
+        problem = load_plugin(path).Mine({"X_train": X, "strength": strength})
+        return problem.fingerprint
+
+    edited = OWN_PROBLEM.replace("0.5 *", "0.05 *")
+    helped = "import beside" + OWN_PROBLEM
+    found = [
+        fingerprint(OWN_PROBLEM, 1.0),
+        fingerprint(OWN_PROBLEM, 2.0),
+        fingerprint(edited, 1.0),
+        fingerprint(helped, 1.0),
+        fingerprint(helped, 1.0, beside="A = 1"),
+    ]
+    assert len(set(found)) == len(found)
+    assert fingerprint(OWN_PROBLEM, 1.0) == found[0]
+    assert fingerprint(OWN_PROBLEM, 1.0, "elsewhere.py") == found[0]
 
 
 # --- the files of the references ------------------------------------------------------

@@ -9,8 +9,10 @@ import pytest
 from conftest import ROOT, load_solver, make_problem
 
 from benchmark_bilevel.methods.schedules import Schedule, steps_at
-from benchmark_bilevel.runtimes import bind_step, loop
 from benchmark_bilevel.points import evaluation_points
+from benchmark_bilevel.problems.quadratic.problem import Quadratic
+from benchmark_bilevel.runtimes import bind_step, loop
+from benchmark_bilevel.verification.cases import quadratic_data
 
 SOLVERS = ("soba", "saba", "amigo")
 
@@ -116,6 +118,17 @@ def test_float32_state(problem, runtime):
     for actual, expected in zip(single.variables(), double.variables(), strict=True):
         assert actual.dtype == np.float32
         np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("runtime", ["numba", "torch"])
+def test_normalised_steps_stay_short_where_squares_underflow(runtime):
+    """Gradients of 1e-26: a step of x is no longer than γ."""
+    data = quadratic_data()
+    for name in ("c", "r"):
+        data[name] = 1e-26 * data[name]
+    problem = Quadratic(data)
+    result = run(problem, "slip", 3, dtype="float32", runtime=runtime, outer_ratio=1.0)
+    assert np.abs(result.variables()[1]).max() <= 3 * 0.1
 
 
 @pytest.mark.parametrize("runtime", ["numba", "torch"])

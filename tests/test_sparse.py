@@ -46,9 +46,9 @@ from benchmark_bilevel.methods import (
 )
 from benchmark_bilevel.methods.directions import Moved
 from benchmark_bilevel.oracles.autograd import to_tensor
+from benchmark_bilevel.points import evaluation_points
 from benchmark_bilevel.problems.classification import Split
 from benchmark_bilevel.problems.selection.problem import HyperparameterSelection
-from benchmark_bilevel.points import evaluation_points
 from benchmark_bilevel.verification.cases import small_sparse
 
 # Tables and joint calls; series and their means; the recursions.

@@ -82,6 +82,11 @@ GIVEN = {
             r"images has the shape \(36, 16\), not",
         ),
         (
+            "images",
+            {name: lambda i: i[:, :1] for name in ("query", "query_targets")},
+            "query has one image a task, of 16 × 16 pixels: it takes two",
+        ),
+        (
             "curves",
             {name: lambda y: y[:1] for name in FEW_SHOT_TASKS[:4]},
             "support has one task only: two are the fewest",

@@ -10,6 +10,7 @@ from conftest import ROOT, load_plugin, load_solver, task_run
 from benchmark_bilevel.exact.metrics import Evaluator
 from benchmark_bilevel.methods.variance_reduction import empty_memory
 from benchmark_bilevel.notices import Fault
+from benchmark_bilevel.problems import fault_of
 from benchmark_bilevel.problems.tasks.equilibrium import Equilibrium
 from benchmark_bilevel.problems.tasks.few_shot import FewShot
 from benchmark_bilevel.problems.tasks.ridge import MultiTaskRidge
@@ -308,6 +309,25 @@ def test_a_value_first_leaves_derivatives_right():
     assert torch.linalg.norm(right) > 0
 
 
+def test_a_problem_may_project_in_scaled_norms():
+    class Boxed(MultiTaskRidge):
+        def project(self, x):
+            return x.clamp(-0.1, 0.1)
+
+        def project_scaled(self, x, weights):
+            return self.project(x)
+
+    run = task_run(Boxed(MultiTaskRidge.example_data()), "soba_adam", 0.4, 0.5, 2)
+    run.advance(20)
+    assert np.abs(run.variables()[1]).max() == 0.1
+
+
+def test_a_divergence_is_one_under_a_projection_that_needs_an_svd(equilibrium):
+    run = task_run(equilibrium, "bsgm", 3.0, 1e3, 8, linear_step=1e3, n_steps=100)
+    run.advance(20)
+    assert run.diverged
+
+
 def test_fixed_points_have_no_losses(equilibrium):
     run = task_run(equilibrium, "soba", 1.0, 0.5, batch_size=8)
     z, x = run.state[:2]
@@ -317,6 +337,23 @@ def test_fixed_points_have_no_losses(equilibrium):
 
 
 # --- what is skipped ------------------------------------------------------------------
+
+
+def test_one_task_is_too_few():
+    """Which variables belong to a task shows in how they grow."""
+    data = MultiTaskRidge.example_data()
+    one = {name: array[:1] for name, array in data.items()}
+    skipped, reason = load_solver("soba").get_instance().skip(MultiTaskRidge(one))
+    assert skipped and reason.endswith("is made of tasks, and here is one only")
+
+
+def test_a_regulariser_beside_the_losses_of_tasks_is_refused():
+    class Mine(MultiTaskRidge):
+        def inner_regulariser(self, z, x):
+            return (z**2).sum()
+
+    assert "which problems made of tasks add to inner_loss" in fault_of(Mine)
+
 
 OTHERS = {"sffba", "mseba", "srba", "spaba", "mrbo", "vrbo", "sustain", "fsla"}
 OTHERS |= {"biadam", "vr_biadam", "f3sa", "svrb", "stable", "pzobo", "bome", "slip"}

@@ -6,9 +6,9 @@ from benchopt.utils.run_context import RunContext
 from conftest import load_solver, make_problem
 from scipy.sparse import csr_array
 
+from benchmark_bilevel.exact.feasible import box_of, projected
 from benchmark_bilevel.exact.losses import CompiledLosses
 from benchmark_bilevel.exact.solve import Exact, InnerSolveError
-from benchmark_bilevel.exact_solver import box_of, projected
 from benchmark_bilevel.oracles import COUNTS, HESSIAN_VECTOR
 from benchmark_bilevel.problems.hypercleaning.deep import DeepHypercleaning
 from benchmark_bilevel.problems.poisoning.problem import DataPoisoning

@@ -2,8 +2,10 @@
 
 import inspect
 import traceback
+import uuid
 from pathlib import Path
 
+import joblib
 from benchopt import BaseDataset
 
 from . import MissingData, fetch, load
@@ -55,6 +57,14 @@ def arrays_of(dataset):
     except (Exception, SystemExit) as error:
         dataset._data = {"missing": f"{dataset}: {_described(dataset, error)}"}
         return dataset._data
+
+
+def content_digest(data):
+    """Digest of what a data set returned; another one every time where there is none."""
+    try:
+        return joblib.hash(data)
+    except Exception:  # of whatever kind, from pickling what a user's data set returns
+        return uuid.uuid4().hex
 
 
 def _described(dataset, error):

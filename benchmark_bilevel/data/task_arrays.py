@@ -56,6 +56,7 @@ def few_shot_tasks(arrays):
     if of_images:
         found["images"] = _images(arrays["images"])
         _refuse_foreign(found)
+        _refuse_single_pixels(found)
     return found
 
 
@@ -94,6 +95,17 @@ def _images(images):
             "the fewest"
         )
     return np.ascontiguousarray(images)
+
+
+def _refuse_single_pixels(found):
+    """Refuse what leaves batch normalisation one number, after four poolings by two."""
+    height, width = found["images"].shape[1:3]
+    for name in FEW_SHOT_TASKS:
+        if max(height, width) < 32 and found[name].shape[1] == 1:
+            raise Inadmissible(
+                f"{name} has one image a task, of {height} × {width} pixels: it takes two "
+                "images, or 32 × 32 pixels"
+            )
 
 
 def _refuse_foreign(found):

@@ -7,8 +7,9 @@ from functools import cached_property
 import numpy as np
 
 from benchmark_bilevel.ends import ENDS, has_norm
+from benchmark_bilevel.exact import InnerSolveError, exact_of
+from benchmark_bilevel.exact.feasible import projected
 from benchmark_bilevel.exact.published import reference_value
-from benchmark_bilevel.exact.solve import Exact, InnerSolveError
 from benchmark_bilevel.notices import Fault, say_once
 from benchmark_bilevel.oracles import COUNTS
 from benchmark_bilevel.parameters import LARGEST
@@ -49,11 +50,7 @@ class Evaluator:
     @cached_property
     def exact(self):
         """The exact evaluation of the problem."""
-        if not self.problem.made_of_tasks:
-            return Exact(self.problem)
-        from benchmark_bilevel.exact.tasks import TaskExact  # torch takes seconds
-
-        return TaskExact(self.problem)
+        return exact_of(self.problem)
 
     def forget(self):
         """Drop what a run has left; the next one builds it again."""
@@ -222,11 +219,8 @@ class Evaluator:
     def _map_norm(self, x, gradient):
         """‖x − P(x − α gradient)‖ / α, which is ‖gradient‖ without constraints."""
         if self.problem.project is not None:
-            import torch  # takes seconds
-
             step = self.problem.projection_step
-            moved = self.problem.project(torch.from_numpy(x - step * gradient))
-            gradient = (x - moved.numpy()) / step
+            gradient = (x - projected(self.problem, x - step * gradient)) / step
         return float(np.linalg.norm(gradient))
 
 

@@ -32,9 +32,15 @@ def reference_value(problem):
     return math.nan if reference is None else reference["value"]
 
 
+def needs_reference(problem):
+    """Whether h has a minimum that a computation has to find."""
+    known = not problem.has_reference or hasattr(problem, "minimiser")
+    return not known and problem.h_unknown is None
+
+
 def lack_of_reference(problem):
     """Why the reference of a problem that could have one is not known; None if it is."""
-    if not problem.has_reference or hasattr(problem, "minimiser"):
+    if not needs_reference(problem):
         return None
     try:
         known = published_reference(problem) is not None

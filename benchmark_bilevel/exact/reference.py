@@ -1,11 +1,14 @@
 """Reference minima of h, found by a deterministic solver; `published` keeps them."""
 
 import numpy as np
-from scipy.optimize import minimize
+from scipy.optimize import Bounds, minimize
 from scipy.special import expit, logit
 
+from benchmark_bilevel.exact import exact_of
+from benchmark_bilevel.exact.feasible import box_of
 from benchmark_bilevel.exact.linear_systems import CHEAP_HESSIAN, conjugate_gradients
-from benchmark_bilevel.exact.solve import Exact, InnerSolveError
+from benchmark_bilevel.exact.solve import InnerSolveError
+from benchmark_bilevel.notices import Fault
 
 # u = σ(x) is kept this far from 0 and 1: exp(x) in [1e-13, 1e13] instead of [0, ∞].
 MARGIN = 1e-13
@@ -23,6 +26,7 @@ def find_reference(problem, starts=(), log=print):
 
     With the regularisation exp(x_j), h has no minimiser: some x_j go to ±∞ along the
     way down. u/(1 − u) = exp(x), so that the box [0, 1] is the closure exp(x) ∈ [0, ∞].
+    Where the problem's `project` leaves a smaller box, that is u's.
 
     Parameters
     ----------
@@ -39,7 +43,7 @@ def find_reference(problem, starts=(), log=print):
         What goes into the JSON file. Besides what says which problem it is of:
 
         - ``value``: h at the point found, ``value_error``: a bound of its error;
-        - ``local_gap``: Σ_j max over w_j ∈ [0, 1] of ∂h/∂u_j (u_j − w_j), a bound of
+        - ``local_gap``: Σ_j max over w_j in u's box of ∂h/∂u_j (u_j − w_j), a bound of
           the way down from there to any minimum that h is convex on the way to;
         - ``accuracy``: the sum of both, 1e-10 at least. **Nothing bounds how far a
           better minimum, beyond a hill, may be below**; for that there are
@@ -47,12 +51,25 @@ def find_reference(problem, starts=(), log=print):
           them ended within 1e-6 of ``value``; ``n_flips``: further ones from the best
           point with one coordinate at its other end, that led no lower;
         - ``sigmoid_x``: the point u, null where it has thousands of entries; ``method``.
+
+    Raises
+    ------
+    Fault
+        If the feasible set is no box, or if h still falls where the search ends.
     """
-    exact, is_large = Exact(problem), problem.dim_x > MANY
+    problem = problem.in_logarithms()
+    exact, is_large = exact_of(problem), problem.dim_x > MANY
+    box = box_of(problem)
+    if box is None:
+        raise Fault(
+            f"{problem.name} has a feasible set that is no box: a reference minimum of h "
+            "cannot be searched in it (has_reference = False says so)"
+        )
+    edges = expit(box)  # of u
     ends, n_flips = [], 0
 
     def descend(name, u):
-        end = _descend_from(exact, u)
+        end = _descend_from(exact, u, edges)
         log(f"{name}: h = {end.fun:.15g}")
         return end
 
@@ -71,7 +88,14 @@ def find_reference(problem, starts=(), log=print):
         for j in range(u.size):
             end = descend(f"flip of {j}", np.where(np.arange(u.size) == j, 1 - u, u))
             best = min(best, end, key=lambda end: end.fun)
-    u, evaluation, gap = _polished(exact, best.x)
+    u, evaluation, gap = _polished(exact, best.x, edges)
+    is_cut = np.minimum(u, 1 - u) <= 2 * MARGIN
+    if not np.abs(evaluation.hypergradient[is_cut]).sum() <= AGREEMENT:
+        raise Fault(
+            f"{problem.name}: h still falls at |x| = {-logit(MARGIN):.3g}, where the "
+            "search for a reference ends, as x is taken for logarithms; a box as its "
+            "`project` bounds x, and has_reference = False says that there is none"
+        )
     log(f"polished: h = {evaluation.value:.15g}, local gap {gap:.1e}")
     agreeing = [end for end in ends if end.fun <= evaluation.value + AGREEMENT]
     return {
@@ -125,8 +149,8 @@ def _starts(problem):
         yield f"random {k}", generator.uniform(-10, 4, x0.size)
 
 
-def _descend_from(exact, u):
-    """Result of L-BFGS-B from `u`, restarted until it gains nothing.
+def _descend_from(exact, u, edges):
+    """Result of L-BFGS-B from `u` between `edges`, restarted until it gains nothing.
 
     A restart forgets the curvature, and often finds the way on where the first ended.
     """
@@ -141,14 +165,15 @@ def _descend_from(exact, u):
         return evaluation.value, evaluation.hypergradient / (u * (1 - u))
 
     value, is_large = np.inf, u.size > MANY
+    edges = np.clip(edges, MARGIN, 1 - MARGIN)
     for _ in range(10):
-        u = np.clip(u, MARGIN, 1 - MARGIN)
+        u = np.clip(u, *edges)
         result = minimize(
             value_and_gradient,
             u,
             jac=True,
             method="L-BFGS-B",
-            bounds=[(MARGIN, 1 - MARGIN)] * u.size,
+            bounds=Bounds(*edges),
             options={
                 "maxiter": 2000,
                 "maxfun": ROUND if is_large else 20000,
@@ -163,30 +188,31 @@ def _descend_from(exact, u):
     return result
 
 
-def _polished(exact, u):
+def _polished(exact, u, edges):
     """`u` after Newton steps off the bounds, the evaluation there and its local gap."""
     evaluation = exact.evaluate(logit(u))
-    gap = _local_gap(u, evaluation)
+    gap = _local_gap(u, evaluation, edges)
     while gap > SMALL_GAP:
         try:
-            moved = _newton_point(exact, u, evaluation)
+            moved = _newton_point(exact, u, evaluation, edges)
             new = exact.evaluate(logit(moved), evaluation.z, evaluation.v)
         except InnerSolveError:
             break
-        new_gap = _local_gap(moved, new)
+        new_gap = _local_gap(moved, new, edges)
         if not new_gap < 0.5 * gap:
             break
         u, evaluation, gap = moved, new, new_gap
     return u, evaluation, gap
 
 
-def _local_gap(u, evaluation):
+def _local_gap(u, evaluation, edges):
     gradient = evaluation.hypergradient / (u * (1 - u))
-    return float(np.where(gradient > 0, gradient * u, gradient * (u - 1)).sum())
+    return float((gradient * (u - np.where(gradient > 0, *edges))).sum())
 
 
-def _newton_point(exact, u, evaluation):
-    free = (u > 2 * MARGIN) & (u < 1 - 2 * MARGIN)
+def _newton_point(exact, u, evaluation, edges):
+    lower, upper = np.clip(edges, MARGIN, 1 - MARGIN)
+    free = (u > lower + MARGIN) & (u < upper - MARGIN)
     start = {"z": evaluation.z, "v": evaluation.v}
 
     def product(d):
@@ -205,4 +231,4 @@ def _newton_point(exact, u, evaluation):
     )[0]
     moved = u.copy()
     moved[free] += direction * (u * (1 - u))[free]
-    return np.clip(moved, MARGIN, 1 - MARGIN)
+    return np.clip(moved, lower, upper)

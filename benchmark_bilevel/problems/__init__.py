@@ -117,6 +117,11 @@ def fault_of(problem):
                 f"options has {name!r}, which is no parameter of the objective; it has "
                 f"{', '.join(known)}"
             )
+    if problem.made_of_tasks and problem.inner_regulariser is not None:
+        return (
+            f"{problem.__name__} has an inner_regulariser, which problems made of tasks "
+            "add to inner_loss"
+        )
     if inspect.ismodule(problem.kernels):
         fault = _fault_of_kernels(problem.kernels)
         if fault is not None:

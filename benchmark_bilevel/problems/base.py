@@ -1,12 +1,17 @@
 """What a problem is: two losses, a feasible set, a start and metrics."""
 
 import hashlib
+import sys
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from scipy.sparse import issparse
 
+from benchmark_bilevel import plugin_files
 from benchmark_bilevel.data import Inadmissible, admit
+from benchmark_bilevel.data.dataset import content_digest
+from benchmark_bilevel.fingerprint import PACKAGE
 from benchmark_bilevel.notices import Fault
 
 
@@ -188,8 +193,15 @@ class Problem:
 
     @cached_property
     def fingerprint(self):
-        """Digest of the problem's name, settings and samples: names its reference."""
+        """Digest of the problem's name, settings and samples: names its reference.
+
+        Of a problem that is not the package's, also of its file and of all its data.
+        """
         digest = hashlib.sha256(repr((self.name, *self.settings())).encode())
+        file = getattr(sys.modules[type(self).__module__], "__file__", None)
+        if file is not None and PACKAGE not in Path(file).parents:
+            digest.update(plugin_files.digest(file).encode())
+            digest.update(content_digest(self.data).encode())
         for array in (*self.inner_samples, *self.outer_samples):
             is_sparse = issparse(array)
             parts = (array.indptr, array.indices, array.data) if is_sparse else (array,)
@@ -206,3 +218,7 @@ class Problem:
     def settings(self):
         """What changes h besides the samples: the values of the options."""
         return tuple(getattr(self, name) for name in self.options)
+
+    def in_logarithms(self):
+        """The problem with the same infimum whose x may be logarithms: itself."""
+        return self

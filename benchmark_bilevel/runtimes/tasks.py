@@ -45,6 +45,7 @@ class TaskRuntime(EagerRuntime):
             problem.outer_rows,
             *settings,
             project=problem.project,
+            project_scaled=problem.project_scaled,
         )
         return inner, outer
 

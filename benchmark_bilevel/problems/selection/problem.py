@@ -186,6 +186,10 @@ class HyperparameterSelection(Problem):
         # exp(x) and x have the same closure [0, ∞], so that one infimum serves both.
         return (self._grouping_and_link[0],)
 
+    def in_logarithms(self):
+        name = f"{self._grouping_and_link[0]}-exp"
+        return type(self)(self.data, self.split_seed, parametrisation=name)
+
     def ridge(self, dtype):
         """The `Ridge` of g for variables of type `dtype`.
 

@@ -136,6 +136,8 @@ class Equilibrium(TaskProblem):
         sums = A.abs().sum(0).max() * A.abs().sum(1).max()
         if torch.linalg.norm(A) <= RADIUS or sums <= RADIUS**2:
             return x
+        if not A.isfinite().all():  # the run has diverged, and an SVD would fail
+            return x
         U, singular, Vt = torch.linalg.svd(A)
         if singular[0] <= RADIUS:
             return x

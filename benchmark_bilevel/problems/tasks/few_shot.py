@@ -191,7 +191,8 @@ class FewShot(TaskProblem):
         metrics = {"test_loss": float(losses.mean())}
         if not self.is_regression:
             metrics["test_accuracy"] = float(accuracies.mean())
-            metrics["test_accuracy_deviation"] = float(accuracies.std())
+            if len(accuracies) > 1:
+                metrics["test_accuracy_deviation"] = float(accuracies.std())
         return metrics
 
     def _tested(self, x, support, support_targets, query, query_targets):
