@@ -2,6 +2,7 @@
 
 import math
 import re
+import signal
 import sys
 from pathlib import Path
 
@@ -105,8 +106,14 @@ def _problems(benchmark, datasets, objectives):
             yield dataset.name, objective.bilevel_problem
 
 
+def _named(context, parameter, path):
+    if path:
+        return path
+    raise click.BadParameter("it is empty.")  # as "$UNSET" is; click takes it for "."
+
+
 @main.command()
-@click.argument("folder", type=click.Path(file_okay=False))
+@click.argument("folder", type=click.Path(file_okay=False), callback=_named)
 @click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False))
 @click.option("--url", help="Of the repository, if not that of the checkout's origin.")
 @click.option(
@@ -115,6 +122,8 @@ def _problems(benchmark, datasets, objectives):
 @in_benchmark
 def site(folder, files, url, site_url, benchmark):
     """Write the web site of result FILES (results/*.parquet if none) into FOLDER."""
+    # As Ctrl-C does, so that nothing half written is left beside the folder.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     from benchmark_bilevel.report import origins
     from benchmark_bilevel.report.site import build
 
@@ -151,7 +160,7 @@ def _finite(context, parameter, number):
 
 
 @main.command()
-@click.argument("folder", type=click.Path(file_okay=False))
+@click.argument("folder", type=click.Path(file_okay=False), callback=_named)
 @click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False))
 @click.option(
     "--format", "formats", multiple=True, default=["pdf"], help="pdf, svg or png."
@@ -243,8 +252,11 @@ def results(config, jobs, benchmark):
             "results are made from a commit: this is no checkout."
         )
     if changed:
+        more = f" and {len(changed) - 10} more" if len(changed) > 10 else ""
         raise click.ClickException(
-            "results are made from a commit: commit or remove " + ", ".join(changed)
+            "results are made from a commit: commit or remove "
+            + ", ".join(changed[:10])
+            + more
         )
     file, failures = run(benchmark, config, jobs)
     published = benchmark.benchmark_dir / "results" / file.name
@@ -281,9 +293,9 @@ def search(problem, jobs, parallel_config, trials, benchmark):
 
     folder = benchmark.benchmark_dir / "config" / "search"
     path = Path(problem)
-    if not path.exists():
+    if not path.is_file():
         path = folder / f"{problem}.yml"
-    if not path.exists():
+    if not path.is_file():
         known = ", ".join(sorted(file.stem for file in folder.glob("*.yml")))
         raise click.UsageError(f"no search is called {problem}: {known}, or a file.")
     if parallel_config is not None:
@@ -292,7 +304,9 @@ def search(problem, jobs, parallel_config, trials, benchmark):
     specification.trials = trials or specification.trials
     target, failures = search(specification, jobs, parallel_config)
     if failures:
-        raise click.ClickException(f"{len(failures)} solvers have errors, see above.")
+        n = len(failures)
+        who = "1 solver has" if n == 1 else f"{n} solvers have"
+        raise click.ClickException(f"{who} errors, see above.")
     click.echo(target)
 
 

@@ -271,6 +271,9 @@ def test_a_reference_is_searched_in_the_feasible_set():
     assert found["value"] > lowest + 1e-4
     x = logit(found["sigmoid_x"])
     assert np.abs(x).max() <= boxed.radius + 1e-12
+    # The closed form is no minimum of it.
+    assert reference_value(free) == lowest and not published.needs_reference(free)
+    assert np.isnan(reference_value(boxed)) and published.needs_reference(boxed)
 
     class InBall(SmallQuadratic):
         def project(self, x):

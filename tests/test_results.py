@@ -347,7 +347,7 @@ def damaged(folder):
         ("gaps", rows.assign(idx_rep=np.nan), "idx_rep is not of numbers of runs"),
         ("halves", rows.assign(idx_rep=0.5), "idx_rep is not of numbers of runs"),
         ("huge", rows.assign(idx_rep=1e300), "idx_rep is not of numbers of runs"),
-        ("early", rows.assign(time=-1.0), "time has negative seconds"),
+        ("early", rows.assign(time=-1.0), "time has negative numbers"),
         ("pickle", rows.assign(final_results=exploit), "Blocked unsafe class"),
     ):
         frame.to_parquet(folder / f"{name}.parquet")
@@ -363,6 +363,39 @@ def test_damaged_and_foreign_files_are_named_in_one_line(tmp_path, monkeypatch):
         assert line.startswith(f"Error: {path}") and reason in line
         assert not (tmp_path / "site").exists(), "nothing half written"
     assert not (tmp_path / "executed").exists()
+
+
+def test_the_order_of_rows_makes_no_difference(tmp_path):
+    runs = synthetic.cells(SOME, n_repetitions=2)
+    runs["stop_val"] = runs.groupby(["solver_name", "idx_rep"]).cumcount()
+    found = [
+        reading.read([synthetic.write(rows, tmp_path / "a.parquet")])
+        for rows in (runs, runs.sample(frac=1, random_state=0))
+    ]
+    keys = ["solver_name", "idx_rep"]
+    first, second = (f.sort_values(keys, kind="stable") for f in found)
+    for name in ("time", "objective_suboptimality", "end", "label"):
+        assert list(first[name]) == list(second[name])
+
+
+def test_a_run_below_the_reference_is_said(tmp_path, capsys):
+    """Else each would seem to be at the minimum."""
+    runs = synthetic.cells(SOME, n_repetitions=1)
+    reading.read([synthetic.write(runs, tmp_path / "a.parquet")])
+    assert "below the reference" not in capsys.readouterr().err
+    runs["objective_suboptimality"] -= 5
+    reading.read([synthetic.write(runs, tmp_path / "b.parquet")])
+    said = capsys.readouterr().err
+    assert said.startswith("b: ") and "below the reference minimum of" in said
+
+
+def test_costs_of_nothing_make_no_profile(tmp_path):
+    """All seconds 0, and h known to be infinite at some points."""
+    runs = synthetic.cells(SOME, n_repetitions=2).assign(time=0.0)
+    runs.loc[::3, ["objective_value", "objective_suboptimality"]] = np.inf
+    path = synthetic.write(runs, tmp_path / "a.parquet")
+    result = CliRunner().invoke(main, ["site", str(tmp_path / "site"), str(path)])
+    assert result.exit_code == 0, result.output
 
 
 def test_what_a_file_lacks_is_empty(tmp_path):

@@ -265,7 +265,7 @@ def test_a_search_goes_on_from_its_file(tmp_path, killed_after):
     again = Store(path)
     assert choice(again, "S") == choice(whole, "S")
     assert again.rows.equals(whole.rows)
-    with pytest.raises(ValueError, match="already has"):
+    with pytest.raises(click.ClickException, match="some of the seeds"):
         again.append(again.rows.iloc[:1].to_dict("records"))
     assert list(tmp_path.glob(".*")) == []
 

@@ -15,6 +15,7 @@ import click
 import numpy as np
 import pandas as pd
 import pytest
+import synthetic_results as synthetic
 import yaml
 from benchopt.benchmark import Benchmark
 from click.testing import CliRunner
@@ -28,7 +29,7 @@ from benchmark_bilevel.search.child import run_benchopt
 from benchmark_bilevel.search.protocol import Run, choice
 from benchmark_bilevel.search.ranges import ranges_of
 from benchmark_bilevel.search.small import configurations, smaller, text_of
-from benchmark_bilevel.search.specification import Specification
+from benchmark_bilevel.search.specification import Specification, limits
 from benchmark_bilevel.search.store import Store
 
 SEARCH = """
@@ -280,8 +281,16 @@ def test_a_winner_whose_published_runs_diverge_is_replaced(clones, monkeypatch):
         "p_solver_runtime": "torch",
         **{f"p_solver_{name}": value for name, value in parameters.items()},
     }
-    pd.DataFrame(runs).to_parquet(folder / "results" / "small.parquet")
     before = choice(store, "SOBA")
+    for made_by in ({}, {"fingerprint": "of other code"}):
+        final = [{"provenance": made_by}] * 3
+        runs = pd.DataFrame(runs).assign(final_results=final)
+        synthetic.write(runs, folder / "results" / "small.parquet")
+        assert search(folder).exit_code == 0
+        assert choice(Store(store.path), "TTSA") == winner
+    final = [{"provenance": {"fingerprint": fingerprint()}}] * 3
+    runs = runs.assign(final_results=final)
+    synthetic.write(runs, folder / "results" / "small.parquet")
     assert search(folder).exit_code == 0
     store = Store(store.path)
     assert choice(store, "TTSA").trial != winner.trial
@@ -293,6 +302,25 @@ def test_a_table_of_another_search_is_refused(clones, monkeypatch):
     folder = clones("one")
     monkeypatch.setattr(command, "execute", made_up)
     search(folder)
+    refuses_other_searches(folder)
+
+
+def test_also_of_other_code(clones, monkeypatch):
+    """Whose runs would be made anew: what they cost is not thrown away for a mistake."""
+    folder = clones("one")
+    monkeypatch.setattr(command, "execute", made_up)
+    search(folder)
+    table = folder / "results" / "search" / "small.parquet"
+    pd.read_parquet(table).assign(fingerprint="other").to_parquet(table)
+    before = table.read_bytes()
+    file = folder / "config" / "search" / "small.yml"
+    file.write_text(SEARCH.replace("oracle_calls: 10000", "oracle_calls: 20000"))
+    result = search(folder)
+    assert result.exit_code == 1 and "has budgets of 10000" in result.output
+    assert table.read_bytes() == before
+
+
+def refuses_other_searches(folder):
     file = folder / "config" / "search" / "small.yml"
     for old, new, said in (
         ("oracle_calls: 10000", "oracle_calls: 20000", "has budgets of 10000"),
@@ -426,6 +454,12 @@ def test_a_data_set_that_needs_what_is_not_installed(clones, monkeypatch):
         (lambda rows: rows.assign(trial=np.nan), "trial"),
         (lambda rows: rows.assign(parameters="{"), "small.parquet"),
         (lambda rows: rows.assign(shares="[]"), "column shares is not JSON of names"),
+        (lambda rows: rows.assign(search="[1]"), "column search is not JSON of names"),
+        (lambda rows: rows.assign(search="{"), "small.parquet"),
+        (lambda rows: rows.assign(solver=None), "column solver has gaps"),
+        (lambda rows: pd.concat([rows, rows[:1]]), "it has a run twice"),
+        (lambda rows: rows.assign(diverged=np.nan), "diverged is not 0 or 1"),
+        (lambda rows: rows.assign(score=-np.inf), "a score is infinite"),
     ],
 )
 def test_a_damaged_table_is_named(clones, monkeypatch, content, said):
@@ -446,6 +480,18 @@ def test_a_damaged_table_is_named(clones, monkeypatch, content, said):
         "is no table of a search" in result.output and "Move it away" in result.output
     )
     assert result.output.count("\n") == 1 and table.read_bytes() == before
+
+
+def test_seeds_that_were_taken_out_of_a_table(clones, monkeypatch):
+    folder = clones("one")
+    monkeypatch.setattr(command, "execute", made_up)
+    search(folder)
+    table = folder / "results" / "search" / "small.parquet"
+    rows = pd.read_parquet(table)
+    rows[(rows["stage"] != "tuning") | (rows["seed"] != 2)].to_parquet(table)
+    result = search(folder)
+    assert result.exit_code == 1
+    assert "has some of the seeds of a trial only" in result.output
 
 
 def test_a_damaged_result_file_stops_no_search(clones, monkeypatch):
@@ -501,6 +547,33 @@ def test_a_search_of_ones_own_replaces_nothing_by_hand(clones, monkeypatch, tmp_
     for _ in range(2):  # what it wrote it may replace
         assert CliRunner().invoke(main, arguments).exit_code == 0
     assert f"search {mine}`; not edited" in config.read_text().splitlines()[0]
+    config.unlink()
+    config.mkdir()
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 1 and "mine.yml is written by hand" in result.output
+    # The name of a published search is that search's.
+    namesake = mine.rename(tmp_path / "small.yml")
+    result = CliRunner().invoke(main, ["search", str(namesake), *arguments[2:]])
+    assert result.exit_code == 1 and "give the search another one" in result.output
+    assert not (folder / "results" / "search" / "small.parquet").exists()
+
+
+def test_a_search_two_folders_deep_and_of_few_calls(clones, monkeypatch):
+    folder = clones("one")
+    own = folder / "config" / "search" / "a" / "b" / "deep.yml"
+    own.parent.mkdir(parents=True)
+    own.write_text(with_key("oracle_calls: 3").replace("trials: 5", "trials: 2"))
+    monkeypatch.setattr(command, "execute", made_up)
+    arguments = ["search", "a/b/deep", "--benchmark", str(folder)]
+    assert CliRunner().invoke(main, arguments).exit_code == 0
+    text = (folder / "config" / "a" / "b" / "deep.yml").read_text()
+    assert "# 2 scrambled Sobol trials" in text and "over the two best, won" in text
+    assert limits(0.3)["max_oracle_calls"] == 1
+    # The choice is of all trials in the table.
+    CliRunner().invoke(main, [*arguments, "--trials", "3"])
+    CliRunner().invoke(main, [*arguments, "--trials", "1"])
+    text = (folder / "config" / "a" / "b" / "deep.yml").read_text()
+    assert "# 3 scrambled Sobol trials" in text
 
 
 def test_what_other_code_made_is_made_anew(clones, monkeypatch, tmp_path):

@@ -498,10 +498,11 @@ def test_a_build_that_fails_leaves_the_earlier_site(files, tmp_path, monkeypatch
     path = synthetic.write(
         synthetic.cells(SOME, n_repetitions=1), tmp_path / "a.parquet"
     )
-    (folder / "figures").mkdir(parents=True)
-    (folder / "figures" / "old.svg").write_text("old")
+    result = CliRunner().invoke(main, ["site", str(folder), str(path)])
+    assert result.exit_code == 0, result.output
+    (folder / "figures" / "mine.svg").write_text("mine")
     (folder / "CNAME").write_text("host")
-    (folder / "index.html").write_text("old")
+    before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
     def full(*_):
         raise OSError(28, "No space left on device")
@@ -512,18 +513,43 @@ def test_a_build_that_fails_leaves_the_earlier_site(files, tmp_path, monkeypatch
     assert result.exit_code == 1
     assert f"{folder} cannot be written: [Errno 28] No space left" in result.output
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.parquet", "site"]
-    assert sorted(p.name for p in folder.rglob("*")) == [
-        "CNAME",
-        "figures",
-        "index.html",
-        "old.svg",
-    ]
+    assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
+    path = path.rename(tmp_path / "b.parquet")
     result = CliRunner().invoke(main, ["site", str(folder), str(path)])
     assert result.exit_code == 0, result.output
-    assert (folder / "index.html").read_text() != "old"
     assert (folder / "CNAME").read_text() == "host"
-    assert not (folder / "figures" / "old.svg").exists()
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.parquet", "site"]
+    assert (folder / "figures" / "mine.svg").read_text() == "mine"
+    assert [p.name for p in (folder / "data").glob("*.parquet")] == ["b.parquet"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["b.parquet", "site"]
+
+
+@pytest.mark.parametrize("name", ["index.html", "style.css"])
+def test_a_file_of_somebody_else_is_not_replaced(tmp_path, name):
+    folder = tmp_path / "paper"
+    for mine in (name, "data/mine.csv", "figures/paper.pdf"):
+        (folder / mine).parent.mkdir(parents=True, exist_ok=True)
+        (folder / mine).write_text("mine")
+    before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    path = synthetic.write(
+        synthetic.cells(SOME, n_repetitions=1), tmp_path / "a.parquet"
+    )
+    result = CliRunner().invoke(main, ["site", str(folder), str(path)])
+    assert result.exit_code == 1
+    assert f"{folder / name} is no part of a site" in result.output
+    assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
+    (folder / name).unlink()
+    result = CliRunner().invoke(main, ["site", str(folder), str(path)])
+    assert result.exit_code == 0, result.output
+    assert (folder / "data" / "mine.csv").read_text() == "mine"
+    assert (folder / "figures" / "paper.pdf").read_text() == "mine"
+
+
+@pytest.mark.parametrize("command", ["site", "figures"])
+def test_an_empty_folder_name_is_a_mistake(tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, [command, ""])
+    assert result.exit_code == 2 and "it is empty" in result.output
+    assert not list(tmp_path.iterdir())
 
 
 def test_pages_of_files_that_are_gone_go(tmp_path):

@@ -436,23 +436,31 @@ class Mixed(MultiTaskRidge):
         return super().inner_loss(z, x, A, y) + (z.mean(0) ** 2).sum()
 
 
+class Halved(MultiTaskRidge):
+    """Its two projections differ."""
+
+    def project(self, x):
+        return x.clamp(-1.0, 1.0)
+
+    def project_scaled(self, x, weights):
+        return x.clamp(-0.5, 0.5)
+
+
+def test_projections_that_differ_are_found(ridge):
+    first, *_ = run_checks(TASK_CHECKS, Halved(ridge.data))
+    assert first.status == "FAIL"
+    assert "project_scaled with weights 1 is another point" in first.text
+
+
 def test_tasks_that_are_not_separate_are_found(ridge):
     with pytest.raises(Failed, match="from blocks of tasks is off"):
         batches(Mixed(ridge.data))
 
 
-MY_TASKS = """
-from benchmark_bilevel.problems.tasks.ridge import MultiTaskRidge
-
-
-class Mine(MultiTaskRidge):
-    name = "my-tasks"
-    ridge = 0.1
-"""
-
-
-def test_check_of_a_task_problem(tmp_path):
-    (tmp_path / "mine.py").write_text(MY_TASKS)
+def test_check_of_the_guide_s_task_problem(tmp_path):
+    guide = (ROOT / "docs" / "add-a-problem.md").read_text()
+    (text,) = re.findall("```python\n(.*?)```", guide, re.S)
+    (tmp_path / "mine.py").write_text(text)
     ((name, results),) = checks_of(tmp_path / "mine.py")
-    assert name == "problem my-tasks"
+    assert name == "problem pulled-together"
     assert [result.status for result in results] == ["ok"] * len(TASK_CHECKS)

@@ -11,6 +11,9 @@ import os
 import re
 from pathlib import Path
 
+import numpy as np
+
+from benchmark_bilevel.exact.feasible import projected
 from benchmark_bilevel.fingerprint import PACKAGE
 from benchmark_bilevel.folders import benchmark_folder
 
@@ -23,8 +26,9 @@ class DamagedReference(Exception):
 
 def reference_value(problem):
     """h* of `problem`; NaN where it has none or `lack_of_reference` says why."""
-    if problem.has_reference and hasattr(problem, "minimiser"):
-        return float(problem.value_function(problem.minimiser()))
+    minimiser = _feasible_minimiser(problem) if problem.has_reference else None
+    if minimiser is not None:
+        return float(problem.value_function(minimiser))
     try:
         reference = published_reference(problem)
     except DamagedReference:
@@ -34,8 +38,17 @@ def reference_value(problem):
 
 def needs_reference(problem):
     """Whether h has a minimum that a computation has to find."""
-    known = not problem.has_reference or hasattr(problem, "minimiser")
-    return not known and problem.h_unknown is None
+    if not problem.has_reference or problem.h_unknown is not None:
+        return False
+    return _feasible_minimiser(problem) is None
+
+
+def _feasible_minimiser(problem):
+    """The minimiser of h in closed form; None if there is none or it is infeasible."""
+    if not hasattr(problem, "minimiser"):
+        return None
+    x = problem.minimiser()
+    return x if np.allclose(projected(problem, x), x, rtol=1e-12, atol=0) else None
 
 
 def lack_of_reference(problem):

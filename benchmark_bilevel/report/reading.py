@@ -4,13 +4,18 @@ from itertools import pairwise
 from pathlib import Path
 
 import click
+import numpy as np
 import pandas as pd
 from benchopt.results import read_results
 
-from benchmark_bilevel.report.results import NUMBERS, prepare
+from benchmark_bilevel.exact.newton import VALUE_TOLERANCE
+from benchmark_bilevel.notices import say_once
+from benchmark_bilevel.report.results import NUMBERS, accuracy_of_reference, prepare
 
 TEXTS = ("objective_name", "solver_name", "dataset_name", "p_obj_problem")
 NEEDED = (*TEXTS, "idx_rep", "time", "objective_value")
+CELL = [*TEXTS, "idx_rep"]
+COSTS = ("time", "objective_oracle_calls", "objective_iterations")
 
 
 def read(paths):
@@ -34,16 +39,36 @@ def read(paths):
         if path.stem == following.stem:
             raise click.UsageError(f"two result files are named {path.stem}")
     frames = [_rows(path).assign(file=path.stem) for path in paths]
-    return prepare(pd.concat(frames, ignore_index=True))
+    results = prepare(pd.concat(frames, ignore_index=True))
+    for problem, runs in results.groupby("problem", sort=False):
+        _say_what_is_below(problem, runs)
+    return results
+
+
+def _say_what_is_below(problem, runs):
+    """Say where a run is below the reference minimum by more than errors explain."""
+    gaps = runs["objective_suboptimality"]
+    error = VALUE_TOLERANCE * np.maximum(1, runs["objective_value"].abs())
+    below = gaps + error + accuracy_of_reference(runs) < 0
+    if below.any():
+        lowest = runs.loc[gaps[below].idxmin()]
+        say_once(
+            f"{lowest['file']}: {lowest['solver']} is {-gaps.min():.1e} below the "
+            f"reference minimum of {problem}, which is of other data or a higher one: "
+            "`python -m benchmark_bilevel reference --start-from` this file looks again."
+        )
 
 
 def best_points(path, problem, dataset):
     """The x of the lowest end among the runs on this problem and data set."""
     results = read([path])
+    if "final_results" not in results:
+        return []
     results = results[
         (results["p_obj_problem"] == problem)
         & results["dataset_name"].str.startswith(dataset)
         & results["final_results"].notna()
+        & results["objective_value"].notna()
     ]
     if results.empty:
         return []
@@ -86,7 +111,12 @@ def _rows(path):
             ) from error
     if not rows["idx_rep"].between(0, 2**53).all() or (rows["idx_rep"] % 1).any():
         raise click.ClickException(f"{path}: column idx_rep is not of numbers of runs.")
-    if (rows["time"] < 0).any():
-        raise click.ClickException(f"{path}: column time has negative seconds.")
+    for name in {*COSTS} & {*rows}:
+        if (rows[name] < 0).any():
+            raise click.ClickException(f"{path}: column {name} has negative numbers.")
+    if "stop_val" in rows:  # who has sorted them otherwise gets the same pages
+        run = rows.groupby(CELL, sort=False, dropna=False).ngroup()
+        points = pd.to_numeric(rows["stop_val"], errors="coerce")
+        rows = rows.iloc[np.lexsort((points, run))]
     # The copy is one table again, where pandas had each changed column by itself.
     return rows.astype({"idx_rep": int}).copy()

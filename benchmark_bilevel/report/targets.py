@@ -220,6 +220,8 @@ def _distributions(results, table, column, start=None, last=0.0):
         return {}
     if start is None:
         start = max(finite[finite > 0].min(initial=math.inf), 1e-12)
+        if start == math.inf:  # nothing has a cost
+            return {}
     # Repetitions can beat the fastest median: what is below the start counts there.
     end = max(finite.max(), 10 * start, last)
     grid = np.geomspace(start, end, 1 + math.ceil(PER_DECADE * math.log10(end / start)))

@@ -5,7 +5,7 @@ import time
 from contextlib import contextmanager
 
 import click
-import pandas as pd
+from benchopt.results import read_results
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
@@ -27,6 +27,7 @@ from benchmark_bilevel.search.store import (
     SAFETY,
     TUNING,
     one_line,
+    write_whole,
 )
 
 # About as long as what is killed may lose.
@@ -56,6 +57,12 @@ def search(specification, jobs=1, parallel_config=None):
     """
     folder = specification.benchmark.benchmark_dir
     target = folder / "config" / f"{specification.name}.yml"
+    namesake = folder / "config" / "search" / target.name
+    if namesake.exists() and not specification.is_published:
+        raise click.ClickException(
+            f"{specification.path}: {namesake} has this name, and its table and "
+            "configuration, too: give the search another one."
+        )
     if _is_by_hand(target):
         raise click.ClickException(
             f"{target} is written by hand: move it away, or give the search another name."
@@ -64,21 +71,25 @@ def search(specification, jobs=1, parallel_config=None):
     with _alone(table):
         failures = _search(specification, jobs, parallel_config)
     if len(failures) < len(specification.solver_classes):
-        target.parent.mkdir(exist_ok=True)
-        target.write_text(configuration(specification, failures), "utf-8")
+        write_whole(target, configuration(specification, failures))
         if target in configurations(folder):
             write_small(target)
     return target, list(failures.values())
 
 
 def _is_by_hand(config):
-    return config.exists() and not config.read_text("utf-8").startswith(f"# {WRITTEN}")
+    if not config.is_file():
+        return config.exists()
+    return not config.read_bytes().startswith(f"# {WRITTEN}".encode())
 
 
 @contextmanager
 def _alone(table):
     """Keep other searches from the file `table` as long as this one goes on."""
-    table.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        table.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise click.ClickException(f"{table} cannot be written: {error}.") from error
     lock = FileLock(table.with_name(f".{table.name}.lock"), timeout=0)
     try:
         held = lock.acquire()
@@ -93,9 +104,9 @@ def _alone(table):
 def _search(specification, jobs, parallel_config):
     """The runs of a search; from the names of solvers with errors to what happened."""
     store, names = specification.store, list(specification.solver_classes)
-    _forget_what_other_code_made(specification)
     _require_same_search(specification)
-    _note_divergence_of_report(specification)
+    _forget_what_other_code_made(specification)
+    _require_same_trials(specification)
     parallel = ("-j", str(jobs)) if jobs > 1 else ()
     if parallel_config:
         parallel = ("--parallel-config", str(parallel_config))
@@ -107,7 +118,12 @@ def _search(specification, jobs, parallel_config):
         return sum(min(len(store.of(name)), expected[name]) for name in names)
 
     with tqdm(total=sum(expected.values()), initial=n_done(), unit="run") as bar:
-        while batch := _next_batch(specification, failures, size):
+        while True:
+            batch = _next_batch(specification, failures, size)
+            if not batch and _note_divergence_of_report(specification):
+                continue
+            if not batch:
+                break
             bar.set_description(batch[0].stage)
             started = time.monotonic()
             rows, failed = execute(specification, batch, parallel)
@@ -182,7 +198,7 @@ def _forget_what_other_code_made(specification):
 
 
 def _require_same_search(specification):
-    """Refuse a table of another search: nothing could be compared."""
+    """Refuse a table of another search: nothing could be compared, or be kept."""
     store = specification.store
     budgets = set(store.rows.loc[store.rows["stage"] == TUNING, "budget"])
     differing = None
@@ -195,12 +211,22 @@ def _require_same_search(specification):
         )
     if budgets - {specification.oracle_calls}:
         differing = f"budgets of {', '.join(f'{budget:g}' for budget in budgets)}"
+    _refuse(store, differing)
+
+
+def _require_same_trials(specification):
+    """Refuse a table whose trials have other parameters than the search has today."""
+    store, differing = specification.store, None
     for name in specification.solver_classes:
         known = sorted(set(store.of(name, TUNING)["trial"]))
         trials = specification.trials_of(name)
         for trial in (k for k in known if k < len(trials)):
             if not _agree(store.parameters(name, trial)[0], trials[trial]):
                 differing = differing or f"other parameters of {name}, trial {trial}"
+    _refuse(store, differing)
+
+
+def _refuse(store, differing):
     if differing:
         raise click.ClickException(
             f"{store.path} has {differing}: move it away, or search as it was made."
@@ -216,26 +242,41 @@ def _agree(parameters, others, tolerance=0.02):
 
 
 def _note_divergence_of_report(specification):
-    """Note where published runs of winners diverged, so that the next trial wins."""
+    """Note where published runs of winners diverged, so that the next trial wins.
+
+    Runs of other code are no evidence. True if there is something new.
+    """
     store, folder = specification.store, specification.benchmark.benchmark_dir
     path = folder / "results" / f"{specification.name}.parquet"
     if not path.exists():
-        return
+        return False
+    rows = []
     try:
-        ends = ends_of(pd.read_parquet(path))
-        ends = ends[ends["objective_diverged"] == 1]
-    except (OSError, ValueError, KeyError) as error:
-        reason = one_line(error)
-        click.echo(f"{path} cannot be read, what diverged there is not known: {reason}")
-        return
-    seeds = range(ends["idx_rep"].max() + 1) if len(ends) else range(0)
-    for name in specification.solver_classes:
-        chosen = choice(store, name)
-        if chosen is not None:
+        ends = ends_of(read_results(path))
+        ends = ends[(ends["objective_diverged"] == 1) & _is_of_this_code(ends)]
+        seeds = range(ends["idx_rep"].max() + 1) if len(ends) else range(0)
+        for name in specification.solver_classes:
+            chosen = choice(store, name)
+            if chosen is None:
+                continue
             parameters, _ = store.parameters(name, chosen.trial)
             failed = ends[is_run(ends, name, parameters)]
             budget = specification.oracle_calls
             run = Run(name, chosen.trial, REPORT, seeds, budget, base_seed=0)
-            store.append(
-                [row_of(specification, run, parameters, end) for end in failed.iloc]
-            )
+            rows += [row_of(specification, run, parameters, end) for end in failed.iloc]
+    except Exception as error:  # whatever a damaged or foreign file leads to
+        reason = one_line(error)
+        click.echo(f"{path} cannot be read, what diverged there is not known: {reason}")
+        return False
+    store.append(rows)
+    return bool(rows)
+
+
+def _is_of_this_code(ends):
+    """Mask of the rows whose record names the fingerprint of the package as it is."""
+    return ends["final_results"].map(
+        lambda final: (
+            isinstance(final, dict)
+            and final.get("provenance", {}).get("fingerprint") == fingerprint()
+        )
+    )

@@ -5,16 +5,17 @@ import textwrap
 
 import yaml
 
-from benchmark_bilevel.search.protocol import choice
+from benchmark_bilevel.search.protocol import N_FINALISTS, choice
 from benchmark_bilevel.search.specification import limits, with_option
 
 EDGE = 0.03  # of a range, at either end
+NUMERALS = {1: "one", 2: "two", 3: "three", 4: "four"}
 WRITTEN = "Written by `python -m benchmark_bilevel search"
 HEADER = """\
 {written} {argument}`; not edited by hand.
 {comment}
 {trials} scrambled Sobol trials a solver ({file}), {calls:.3g} oracle
-calls each; the lowest {score} at the end, median of three seeds over the four best, won;
+calls each; the lowest {score} at the end, median of three seeds over the {best} best, won;
 winners do not diverge on 20 further seeds. After each of them stand the solver with its
 defaults and with what won other searches, at the end yardsticks. All trials:
 results/search/{name}.parquet, of code {fingerprints}.
@@ -52,13 +53,17 @@ def configuration(specification, failures=()):
     if specification.is_published:
         file = f"config/search/{name}.yml"
     used = sorted(set(store.rows["fingerprint"]))
+    # The table may have more trials than are asked for; all of them are compared.
+    n_trials = int(1 + store.rows["trial"].max()) if len(store.rows) else 0
+    n_trials = max(specification.trials, n_trials)
     header = HEADER.format(
         written=WRITTEN,
         argument=name if specification.is_published else file,
         name=name,
         file=file,
         comment=specification.comment.strip(),
-        trials=specification.trials,
+        trials=n_trials,
+        best=NUMERALS[min(n_trials, N_FINALISTS)],
         calls=specification.oracle_calls,
         score=specification.score,
         fingerprints=" and ".join(used) or "unknown",

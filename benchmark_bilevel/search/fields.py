@@ -18,8 +18,10 @@ class Names:
 
     def __call__(self, value):
         names = [value] if isinstance(value, str) else value
-        if not isinstance(names, list) or not all(
-            isinstance(name, str) and name for name in names
+        if (
+            not isinstance(names, list)
+            or not names
+            or not all(isinstance(name, str) and name for name in names)
         ):
             raise ValueError("a list of names")
         return names

@@ -3,6 +3,7 @@
 import yaml
 
 from benchmark_bilevel.search.specification import with_option
+from benchmark_bilevel.search.store import write_whole
 
 # Where one evaluation of h, or retraining at the end, takes many seconds.
 DEAR = ("20newsgroups", "data-poisoning")
@@ -54,9 +55,7 @@ def _shorter(solver):
 
 def write_small(config):
     """Write the small version of the configuration file `config`."""
-    small = config.parent / "small" / config.name
-    small.parent.mkdir(exist_ok=True)
-    small.write_text(text_of(config))
+    write_whole(config.parent / "small" / config.name, text_of(config))
 
 
 def text_of(config):

@@ -41,7 +41,7 @@ BATCHES = ("batch_size", "outer_batch_size")
 
 def limits(oracle_calls):
     """Parameters of a run that ends by its calls, never by its seconds."""
-    return {"max_oracle_calls": int(oracle_calls), "max_seconds": 1e9}
+    return {"max_oracle_calls": max(1, int(oracle_calls)), "max_seconds": 1e9}
 
 
 def with_option(pattern, name, value):

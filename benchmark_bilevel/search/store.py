@@ -3,9 +3,11 @@
 import json
 import os
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
+import numpy as np
 import pandas as pd
 
 TUNING, SAFETY = "tuning", "safety"
@@ -58,18 +60,12 @@ class Store:
         added = _table(rows)
         rows = added if self.rows.empty else pd.concat([self.rows, added])
         if rows.duplicated(IDENTITY).any():
-            raise ValueError(f"{self.path}: a run that the table already has")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            dir=self.path.parent, prefix=f".{self.path.name}.", delete=False
-        ) as temporary:
-            try:
-                rows.to_parquet(temporary.name, index=False)
-                os.chmod(temporary.name, 0o644)
-                os.replace(temporary.name, self.path)
-            except BaseException:
-                os.unlink(temporary.name)
-                raise
+            raise click.ClickException(
+                f"{self.path} has some of the seeds of a trial only: rows were taken "
+                "out. Move it away, or restore it."
+            )
+        with _whole(self.path) as partial:
+            rows.to_parquet(partial, index=False)
         self.rows = rows.reset_index(drop=True)
 
     def keep(self, mask):
@@ -88,6 +84,28 @@ class Store:
         return json.loads(row["parameters"]), json.loads(row["shares"])
 
 
+@contextmanager
+def _whole(path):
+    """The name of a file that takes the place of `path` at the end, or else is gone."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(
+        dir=path.parent, prefix=f".{path.name}.", delete=False
+    ) as temporary:
+        try:
+            yield temporary.name
+            os.chmod(temporary.name, 0o644)
+            os.replace(temporary.name, path)
+        except BaseException:
+            os.unlink(temporary.name)
+            raise
+
+
+def write_whole(path, text):
+    """Write `text` into the file `path`, all or nothing."""
+    with _whole(path) as partial:
+        Path(partial).write_text(text, "utf-8")
+
+
 def _table(rows):
     """Rows with the columns `COLUMNS`; the search is not known of those without it."""
     rows = pd.DataFrame(rows, columns=list(COLUMNS))
@@ -102,10 +120,18 @@ def _read(path):
         missing = [name for name in COLUMNS if name not in {*rows, "search"}]
         if missing:
             raise ValueError(f"it has no column {', '.join(missing)}")
+        gaps = [name for name in IDENTITY if rows[name].isna().any()]
+        if gaps:
+            raise ValueError(f"column {gaps[0]} has gaps")
         rows = _table(rows)
-        for name in ("parameters", "shares"):
-            if not all(isinstance(json.loads(text), dict) for text in rows[name]):
+        for name in ("parameters", "shares", "search"):
+            texts = set(rows[name]) - ({""} if name == "search" else set())
+            if not all(isinstance(json.loads(text), dict) for text in texts):
                 raise ValueError(f"column {name} is not JSON of names and values")
+        if rows.duplicated(IDENTITY).any():
+            raise ValueError("it has a run twice")
+        if not rows["diverged"].isin([0, 1]).all() or np.isinf(rows["score"]).any():
+            raise ValueError("diverged is not 0 or 1, or a score is infinite")
         return rows
     except (OSError, TypeError, ValueError) as error:
         raise click.ClickException(

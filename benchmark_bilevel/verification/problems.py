@@ -63,6 +63,9 @@ def start(problem):
         moved = problem.project(x + 1.0)
         if not np.allclose(problem.project(moved), moved):
             raise Failed("project moves a point that is projected already")
+        scaled = problem.project_scaled
+        if scaled and not np.allclose(scaled(x + 1.0, x.new_ones(x.shape)), moved):
+            raise Failed("project_scaled with weights 1 is another point than project")
     return z, x
 
 

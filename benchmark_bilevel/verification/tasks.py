@@ -50,6 +50,10 @@ def losses(problem):
         shape = tuple(loss(rows, x, *oracle.batch(x)).shape)
         if shape != right:
             raise Failed(f"{what} has the shape {shape} on 2 tasks, not {right}")
+    return (
+        f"counted as {problem.inner_rows} samples of g and {problem.outer_rows} of f a "
+        "task (inner_rows, outer_rows)"
+    )
 
 
 def inner_problems(problem):

@@ -6,6 +6,7 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
+import click
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -41,6 +42,7 @@ from benchmark_bilevel.report.styles import style
 from benchmark_bilevel.report.targets import TARGETS, target_text
 
 MARK = b'<meta name="generator" content="benchmark_bilevel">'  # of all pages
+LIST = ".site-files"  # what a site consists of: the next one replaces these files alone
 STATIC = Path(__file__).parent / "static"
 SHARED = (
     *("style.css", "favicon.svg"),
@@ -55,8 +57,8 @@ def build(paths, folder, benchmark, url="", site_url="", log=print):
     ----------
     paths : sequence of path-like
     folder : path-like
-        Created if need be. Once all pages are there they replace those of an earlier
-        site; files that are no part of it are left alone.
+        Created if need be. Once all files are there they replace those of an earlier
+        site; files that are no part of it are left alone, and never replaced.
     benchmark : benchopt.benchmark.Benchmark
     url : str
         Where the repository is on the web; "" if nowhere.
@@ -77,17 +79,33 @@ def build(paths, folder, benchmark, url="", site_url="", log=print):
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".site-") as beside:
         paths = sorted(map(Path, paths))
         _write_all(results, paths, Path(beside), benchmark, url, site_url, log)
-        folder.mkdir(exist_ok=True)
-        new = list(Path(beside).iterdir())
-        for part in new:
-            place = folder / part.name
-            if place.is_dir() and not place.is_symlink():
-                shutil.rmtree(place)
-            part.replace(place)
-        for page in {*folder.glob("*.html")} - {folder / part.name for part in new}:
-            if MARK in page.read_bytes():
-                page.unlink()
+        _replace(folder, Path(beside))
     return folder / "index.html"
+
+
+def _replace(folder, beside):
+    """Move the site in `beside` into `folder`, in place of an earlier one."""
+    new = {path.relative_to(beside) for path in beside.rglob("*") if path.is_file()}
+    (beside / LIST).write_text("".join(f"{path}\n" for path in sorted(new)), "utf-8")
+    new.add(Path(LIST))
+    pages = {page for page in folder.glob("*.html") if MARK in page.read_bytes()}
+    earlier = {page.relative_to(folder) for page in pages}
+    if (folder / LIST).is_file():
+        lines = map(Path, (folder / LIST).read_text("utf-8").splitlines())
+        earlier |= {line for line in lines if ".." not in line.parts} | {Path(LIST)}
+    elif Path("index.html") in earlier:  # of a version that kept no list
+        earlier |= new
+    foreign = sorted(path for path in new - earlier if (folder / path).exists())
+    if foreign:
+        raise click.ClickException(
+            f"{folder / foreign[0]} is no part of a site and would be replaced: move it "
+            "away, or choose another folder."
+        )
+    for path in new:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(beside / path, folder / path)
+    for path in earlier - new:
+        (folder / path).unlink(missing_ok=True)
 
 
 def _write_all(results, paths, folder, benchmark, url, site_url, log):

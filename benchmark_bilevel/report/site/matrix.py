@@ -147,7 +147,12 @@ def verdict(problems, standing, link, shown):
     if first:
         goal = f"{100 * TARGET:g} %"
         clauses = _clauses(
-            first, link, shown, "is fastest", "tie", f"no solver gets to {goal}"
+            first,
+            link,
+            shown,
+            "is fastest",
+            "tie",
+            f"no solver's median gets to {goal}",
         )
         sentences.append(
             Markup(
