@@ -28,7 +28,7 @@ from github import GithubException
 from benchmark_bilevel.__main__ import main
 from benchmark_bilevel.report.groups import ANEW
 from benchmark_bilevel.report.metrics import METRICS
-from benchmark_bilevel.report.site import build
+from benchmark_bilevel.report.site import _replace, build
 from benchmark_bilevel.report.site.docstrings import as_html
 from benchmark_bilevel.report.site.files import text_below
 
@@ -493,55 +493,69 @@ def test_links_to_the_repository_are_those_that_were_asked_for(hostile, site):
 
 
 def test_a_build_that_fails_leaves_the_earlier_site(files, tmp_path, monkeypatch):
-    """And a build that works leaves what others have put there."""
     folder = tmp_path / "site"
     path = synthetic.write(
         synthetic.cells(SOME, n_repetitions=1), tmp_path / "a.parquet"
     )
-    result = CliRunner().invoke(main, ["site", str(folder), str(path)])
-    assert result.exit_code == 0, result.output
-    (folder / "figures" / "mine.svg").write_text("mine")
-    (folder / "CNAME").write_text("host")
-    before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    (folder / "figures").mkdir(parents=True)
+    (folder / "figures" / "old.svg").write_text("old")
+    (folder / "index.html").write_text("old")
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    with monkeypatch.context() as patched:
-        patched.setattr("benchmark_bilevel.report.site.draw_shares", full)
-        result = CliRunner().invoke(main, ["site", str(folder), str(path)])
+    monkeypatch.setattr("benchmark_bilevel.report.site.draw_shares", full)
+    result = CliRunner().invoke(main, ["site", str(folder), str(path)])
     assert result.exit_code == 1
     assert f"{folder} cannot be written: [Errno 28] No space left" in result.output
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.parquet", "site"]
-    assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
-    path = path.rename(tmp_path / "b.parquet")
-    result = CliRunner().invoke(main, ["site", str(folder), str(path)])
-    assert result.exit_code == 0, result.output
-    assert (folder / "CNAME").read_text() == "host"
-    assert (folder / "figures" / "mine.svg").read_text() == "mine"
-    assert [p.name for p in (folder / "data").glob("*.parquet")] == ["b.parquet"]
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["b.parquet", "site"]
+    assert contents(folder) == {"figures/old.svg": "old", "index.html": "old"}
 
 
-@pytest.mark.parametrize("name", ["index.html", "style.css"])
+def contents(folder):
+    return {
+        p.relative_to(folder).as_posix(): p.read_text()
+        for p in folder.rglob("*")
+        if p.is_file()
+    }
+
+
+def made(folder, *names, text="new"):
+    """`folder` with files of these names."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["index.html", "style.css", "data/a.parquet"])
 def test_a_file_of_somebody_else_is_not_replaced(tmp_path, name):
-    folder = tmp_path / "paper"
-    for mine in (name, "data/mine.csv", "figures/paper.pdf"):
-        (folder / mine).parent.mkdir(parents=True, exist_ok=True)
-        (folder / mine).write_text("mine")
-    before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-    path = synthetic.write(
-        synthetic.cells(SOME, n_repetitions=1), tmp_path / "a.parquet"
-    )
-    result = CliRunner().invoke(main, ["site", str(folder), str(path)])
-    assert result.exit_code == 1
-    assert f"{folder / name} is no part of a site" in result.output
-    assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
+    site = ("index.html", "style.css", "data/a.parquet")
+    others = ("data/mine.csv", "figures/paper.pdf")
+    folder = made(tmp_path / "paper", name, *others, text="mine")
+    before = contents(folder)
+    with pytest.raises(click.ClickException, match=f"{name} is no part of a site"):
+        _replace(folder, made(tmp_path / "new", *site))
+    assert contents(folder) == before
     (folder / name).unlink()
-    result = CliRunner().invoke(main, ["site", str(folder), str(path)])
-    assert result.exit_code == 0, result.output
-    assert (folder / "data" / "mine.csv").read_text() == "mine"
-    assert (folder / "figures" / "paper.pdf").read_text() == "mine"
+    _replace(folder, made(tmp_path / "new", *site))
+    found = contents(folder)
+    assert {found[one] for one in site} == {"new"}
+    assert {found[one] for one in others} == {"mine"}
+
+
+def test_files_of_the_earlier_site_go(tmp_path):
+    """Nothing but these, whatever the list of them says."""
+    folder = tmp_path / "site"
+    _replace(folder, made(tmp_path / "a", "index.html", "data/a.parquet"))
+    made(folder, "data/mine.csv", "CNAME", text="mine")
+    made(tmp_path, "outside", "too", text="mine")
+    with (folder / ".site-files").open("a") as listed:
+        listed.write(f"{tmp_path / 'outside'}\n../too\n")
+    _replace(folder, made(tmp_path / "b", "index.html", "data/b.parquet"))
+    new = {"index.html", "data/b.parquet", ".site-files"}
+    assert contents(folder).keys() == new | {"data/mine.csv", "CNAME"}
+    assert (tmp_path / "outside").exists() and (tmp_path / "too").exists()
 
 
 @pytest.mark.parametrize("command", ["site", "figures"])

@@ -92,7 +92,9 @@ def _replace(folder, beside):
     earlier = {page.relative_to(folder) for page in pages}
     if (folder / LIST).is_file():
         lines = map(Path, (folder / LIST).read_text("utf-8").splitlines())
-        earlier |= {line for line in lines if ".." not in line.parts} | {Path(LIST)}
+        # Whoever wrote the list, nothing outside of the folder is removed.
+        own = {p for p in lines if not p.is_absolute() and ".." not in p.parts}
+        earlier |= own | {Path(LIST)}
     elif Path("index.html") in earlier:  # of a version that kept no list
         earlier |= new
     foreign = sorted(path for path in new - earlier if (folder / path).exists())
