@@ -130,7 +130,7 @@ def test_the_verdict_follows_the_results():
     tie, _ = verdict_of(results_of(0.1, 0.1001))
     assert "on ijcnn1 S" in tie and tie.endswith("tie.")
     nobody, _ = verdict_of(results_of(1e-5, 1e-6))
-    assert "on ijcnn1 no solver's median gets to 1 %" in nobody
+    assert "on ijcnn1 no median gets to 1 %" in nobody
     [sentence] = verdict_of(results_of(1.0, 0.1, has_reference=False))
     assert sentence == (
         "With the whole budget, where h* is unknown, S0 ends lowest on ijcnn1 "

@@ -152,7 +152,7 @@ def verdict(problems, standing, link, shown):
             shown,
             "is fastest",
             "tie",
-            f"no solver's median gets to {goal}",
+            f"no median gets to {goal}",
         )
         sentences.append(
             Markup(
