@@ -147,12 +147,7 @@ def verdict(problems, standing, link, shown):
     if first:
         goal = f"{100 * TARGET:g} %"
         clauses = _clauses(
-            first,
-            link,
-            shown,
-            "is fastest",
-            "tie",
-            f"no median gets to {goal}",
+            first, link, shown, "is fastest", "tie", f"no median gets to {goal}"
         )
         sentences.append(
             Markup(
