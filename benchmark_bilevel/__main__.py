@@ -243,31 +243,9 @@ def results(config, jobs, benchmark):
     Otherwise the older file stays. Published results are made by committed code only.
     Those that are compared with a paper, not ranked, are in results/reproductions/.
     """
-    from benchmark_bilevel.provenance import changed_files
-    from benchmark_bilevel.report.complete import publish, run
+    from benchmark_bilevel.report.complete import run_and_publish
 
-    changed = changed_files(benchmark.benchmark_dir)
-    if changed is None:
-        raise click.ClickException(
-            "results are made from a commit: this is no checkout."
-        )
-    if changed:
-        more = f" and {len(changed) - 10} more" if len(changed) > 10 else ""
-        raise click.ClickException(
-            "results are made from a commit: commit or remove "
-            + ", ".join(changed[:10])
-            + more
-        )
-    file, failures = run(benchmark, config, jobs)
-    published = benchmark.benchmark_dir / "results" / file.name
-    reproduced = published.parent / "reproductions" / file.name
-    if reproduced.exists() or config.parent.name == "reproductions":
-        published = reproduced
-    if failures:
-        raise click.ClickException(
-            f"{published} stays as it is, no result of\n  " + "\n  ".join(failures)
-        )
-    click.echo(publish(file, published.parent))
+    click.echo(run_and_publish(benchmark, config, jobs))
 
 
 @main.command()

@@ -17,8 +17,9 @@ from pyarrow.types import is_floating
 from benchmark_bilevel.data.dataset import arrays_of
 from benchmark_bilevel.faults import nearest
 from benchmark_bilevel.parameters import Integer, check
+from benchmark_bilevel.provenance import changed_files
 from benchmark_bilevel.search.child import run_benchopt
-from benchmark_bilevel.search.store import one_line
+from benchmark_bilevel.search.store import one_line, whole
 
 CELL = ["dataset_name", "objective_name", "solver_name", "idx_rep"]
 
@@ -142,18 +143,50 @@ def _lines(missing):
         yield f"{solver} on {dataset}, {objective}: repetitions {repetitions}"
 
 
+def run_and_publish(benchmark, config, jobs):
+    """Put the results of a configuration into ``results/``, if they are complete.
+
+    Those of a folder ``reproductions``, or whose file is there already, stay in it.
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    click.ClickException
+        Where the code is not a commit's, or a cell has no result.
+    """
+    made_from = "results are made from a commit: "
+    changed = changed_files(benchmark.benchmark_dir)
+    if changed is None:
+        raise click.ClickException(made_from + "this is no checkout.")
+    if changed:
+        more = f" and {len(changed) - 10} more" if len(changed) > 10 else ""
+        named = ", ".join(changed[:10]) + more
+        raise click.ClickException(f"{made_from}commit or remove {named}")
+    file, failures = run(benchmark, config, jobs)
+    published = benchmark.benchmark_dir / "results" / file.name
+    reproduced = published.parent / "reproductions" / file.name
+    if reproduced.exists() or config.parent.name == "reproductions":
+        published = reproduced
+    if failures:
+        raise click.ClickException(
+            f"{published} stays as it is, no result of\n  " + "\n  ".join(failures)
+        )
+    return publish(file, published.parent)
+
+
 def publish(file, folder):
     """Put `file` into `folder`, in place of an older one at once and more compressed.
 
     What cannot be read, such as a file that two processes wrote, ends with an error.
     """
-    folder.mkdir(exist_ok=True)
-    partial = folder / f".{file.name}.tmp"
-    try:
-        table = parquet.read_table(file)
-        # The bytes of numbers that hardly repeat are alike in their first halves.
-        is_number = {each.name: is_floating(each.type) for each in table.schema}
-        numbers = [name for name in is_number if is_number[name]]
+    table = parquet.read_table(file)
+    # The bytes of numbers that hardly repeat are alike in their first halves.
+    is_number = {each.name: is_floating(each.type) for each in table.schema}
+    numbers = [name for name in is_number if is_number[name]]
+    with whole(folder / file.name) as partial:
         parquet.write_table(
             table,
             partial,
@@ -162,7 +195,4 @@ def publish(file, folder):
             use_dictionary=[name for name in is_number if not is_number[name]],
             use_byte_stream_split=numbers,
         )
-        os.replace(partial, folder / file.name)
-    finally:
-        partial.unlink(missing_ok=True)
     return folder / file.name

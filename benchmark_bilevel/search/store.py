@@ -64,7 +64,7 @@ class Store:
                 f"{self.path} has some of the seeds of a trial only: rows were taken "
                 "out. Move it away, or restore it."
             )
-        with _whole(self.path) as partial:
+        with whole(self.path) as partial:
             rows.to_parquet(partial, index=False)
         self.rows = rows.reset_index(drop=True)
 
@@ -85,7 +85,7 @@ class Store:
 
 
 @contextmanager
-def _whole(path):
+def whole(path):
     """The name of a file that takes the place of `path` at the end, or else is gone."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(
@@ -102,7 +102,7 @@ def _whole(path):
 
 def write_whole(path, text):
     """Write `text` into the file `path`, all or nothing."""
-    with _whole(path) as partial:
+    with whole(path) as partial:
         Path(partial).write_text(text, "utf-8")
 
 
