@@ -8,7 +8,7 @@ class Solver(BilevelSolver):
     As SOBA, but one after the other: z ← z − ρ ∇z g; v ← v − η (H v + ∇z f) at the new
     z; x ← P(x − γ (∇x f + J v)) at the new z and v. H and J have fresh samples. Steps
     decrease as (t + 1)^(−1/2), as ALSET's; in the experiments they were constant. With
-    both batches full and linear_step = step_size it is ALSET†-DET.
+    both batches full, constant steps and linear_step = step_size it is ALSET†-DET.
 
     References
     ----------

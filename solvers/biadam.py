@@ -17,6 +17,7 @@ from benchmark_bilevel.solver import BilevelSolver
 class Solver(BilevelSolver):
     """BiAdam: moving averages v of ∇z g and w of the hypergradient, and Adam's scaling.
 
+    (In the variant that is called saBiAdam, too, without an exact inverse.)
     With A = diag(√a) + ς and B = diag(√b) + ς, z ← z − η_t λ B⁻¹ v and
     x ← x + η_t (P_A(x − γ A⁻¹ w) − x); then, with fresh samples at the new point,
     v ← (1 − α_t) v + α_t ∇z g, w ← (1 − β_t) w + β_t h with h = ∇x f + J u and u the

@@ -33,7 +33,8 @@ class Solver(BilevelSolver):
     References
     ----------
     M. Ye, B. Liu, S. Wright, P. Stone, Q. Liu, "BOME! Bilevel optimization made easy: a
-    simple first-order approach", NeurIPS 2022.
+    simple first-order approach", NeurIPS 2022. (The other φ there, η q, which its
+    hyper-cleaning takes, is not here.)
     """
 
     name = "BOME"

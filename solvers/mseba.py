@@ -17,10 +17,10 @@ from benchmark_bilevel.solver import BilevelSolver
 class Solver(BilevelSolver):
     """MSEBA: the directions of SOBA, that of z by ZeroSARAH, those of v and x by PAGE.
 
-    D_z ← ∇z g_i − old_i + (1 − s) D_z + s (old_i − table[i] + mean of the table), the
+    D_z ← ∇z g_k − old_k + (1 − s) D_z + s (old_k − table[k] + mean of the table), the
     table holding the last value on each mini-batch (see SFFBA). With some probability,
     and at the start, D_v = H v + ∇z f and D_x = J v + ∇x f are those of all samples; else
-    D ← D + D_kj − old D_kj (see SPABA), sample k of g being another one than i. "Old" is
+    D ← D + D_ij − old D_ij (see SPABA), sample i of g being another one than k. "Old" is
     at the previous (z, v, x), all three move at the same time, and steps are constant.
     (The estimator of a variable is no
     parameter: what the state holds and what a step draws and counts depend on it, so
@@ -29,14 +29,16 @@ class Solver(BilevelSolver):
     Parameters
     ----------
     weight : float
-        s in (0, 1], of the order of 1 / (number of mini-batches) in the analysis.
+        s in (0, 1], of the order of 1 / (number of mini-batches).
     probability : float
         p in (0, 1].
 
     References
     ----------
-    T. Chu et al., arXiv:2505.01258, 2025. The constants are ours. (In the authors' code
-    the limit of D_z is three times the gradient, and k = i.)
+    T. Chu, D. Xu, W. Yao, C. Yu, J. Zhang, "A provably convergent plug-and-play
+    framework for stochastic bilevel optimization", arXiv:2505.01258, 2025 (PnPBO). The
+    constants are ours. (In the authors' code the limit of D_z is three times the
+    gradient.)
     """
 
     name = "MSEBA"

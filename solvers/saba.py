@@ -12,8 +12,8 @@ class Solver(BilevelSolver):
     ----------
     full_memory : bool
         Start from tables filled by one pass over the data, which is timed and counted
-        (the analysis assumes it), or from zeros. Where the problem is made of tasks,
-        only ∇²xz g v and ∇x f have tables, a row for each block of tasks.
+        (the analysis assumes it), or from zeros, as public code does. Where the problem
+        is made of tasks, only ∇²xz g v and ∇x f have tables, a row for each block.
 
     References
     ----------

@@ -23,12 +23,14 @@ class Solver(BilevelSolver):
     Parameters
     ----------
     weight : float
-        s in (0, 1], of the order of 1 / (number of mini-batches) in the analysis.
+        s in (0, 1], of the order of 1 / (number of mini-batches).
 
     References
     ----------
-    T. Chu et al., arXiv:2505.01258, 2025. The constants are ours. (In the authors' code
-    the limit of d is three times the gradient.)
+    T. Chu, D. Xu, W. Yao, C. Yu, J. Zhang, "A provably convergent plug-and-play
+    framework for stochastic bilevel optimization", arXiv:2505.01258, 2025 (PnPBO). The
+    constants are ours. (In the authors' code the limit of d is three times the
+    gradient.)
     """
 
     name = "SFFBA"

@@ -1,3 +1,5 @@
+import math
+
 from benchmark_bilevel.methods import Calls, Implicit, draw_series, neumann, sgd
 from benchmark_bilevel.parameters import Number
 from benchmark_bilevel.solver import BilevelSolver
@@ -29,7 +31,8 @@ class Solver(BilevelSolver):
     ----------
     K. Ji, J. Yang, Y. Liang, "Bilevel optimization: Convergence analysis and enhanced
     design", ICML 2021. The constants are ours. (The authors' code lacks the first term of
-    the series, the factor η on all but the last and ∇x f.)
+    the series, the factor η on all but the last and ∇x f; it takes one batch, of the
+    validation data, for H in all products and for J.)
     """
 
     name = "stocBiO"
@@ -88,7 +91,7 @@ class Solver(BilevelSolver):
             hessian_blocks * (1 - linear_step * convexity) ** j
             for j in range(n_neumann)
         )
-        hvp = sum(min(-int(-size // 1) * b, n) for size in sizes)
+        hvp = sum(min(math.ceil(size - 1e-9) * b, n) for size in sizes)
         return Calls(
             outer_gradients=c,
             inner_gradients=n_inner * b,

@@ -17,7 +17,7 @@ from benchmark_bilevel.solver import BilevelSolver
 
 
 class Solver(BilevelSolver):
-    """VR-BiAdam: BiAdam with STORM instead of moving averages.
+    """VR-BiAdam (VR-saBiAdam): BiAdam with STORM instead of moving averages.
 
     As BiAdam, but v ← ∇z g + (1 − α_t) (v − ∇z g_old) and w ← h + (1 − β_t) (w − h_old),
     ∇z g_old and h_old being from the same samples (and the same p) at the point before.

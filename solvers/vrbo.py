@@ -43,7 +43,8 @@ class Solver(BilevelSolver):
     References
     ----------
     J. Yang, K. Ji, Y. Liang, "Provably faster algorithms for bilevel optimization",
-    NeurIPS 2021. The constants are ours.
+    NeurIPS 2021. The constants are ours. (In public code the inner loop has the new x
+    at both points.)
     """
 
     name = "VRBO"

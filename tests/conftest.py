@@ -69,10 +69,14 @@ def task_run(problem, name, step, outer_step, batch_size="full", **parameters):
 LONG_FILES = (
     "solvers",
     "benchopt",
-    "parallel",
+    "sparse",
     "plugin",
+    "parallel",
     "installation",
     "search_command",
+    "site",
+    "data",
+    "kinds",
 )
 
 

@@ -154,10 +154,16 @@ def test_entries_have_what_the_text_says():
     G. H. Aich, "Other: words", AISTATS 2022, arXiv:2102.04671, after
     I. Jay, "A third", arXiv:2106.11396, 2021.
     K. Ell, "A fourth", JMLR 24, 2023, section
-    7.3."""
+    7.3.
+    M. Em, "A fifth", SIAM J. Sci. Comput. 16, 1995."""
     text = inspect.cleandoc(text)
-    assert [item[:7] for item in items(text)] == ["A. B. C", "G. H. A", "K. Ell,"]
-    first, second, third, fourth = papers(text)
+    assert [item[:7] for item in items(text)] == [
+        "A. B. C",
+        "G. H. A",
+        "K. Ell,",
+        "M. Em, ",
+    ]
+    first, second, third, fourth, fifth = papers(text)
     assert first.key == "cee2023title" and first.authors == "A. B. Cee, D.-E. Fé"
     assert "author = {A. B. Cee and D.-E. Fé}" in first.bibtex
     assert "journal = {SIAM J. Optim.}" in first.bibtex
@@ -166,6 +172,8 @@ def test_entries_have_what_the_text_says():
     assert third.bibtex.startswith("@misc") and "year = {2021}" in third.bibtex
     assert third.address == "https://arxiv.org/abs/2106.11396"
     assert "Journal of Machine Learning Research" in fourth.bibtex
+    assert "journal = {SIAM J. Sci. Comput.}" in fifth.bibtex
+    assert "volume = {16}" in fifth.bibtex
 
 
 def test_one_key_is_one_paper():

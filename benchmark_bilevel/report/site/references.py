@@ -13,7 +13,7 @@ PAPER = re.compile(rf'({AUTHOR}(?:, {AUTHOR})*), "([^"]+)",? ({VENUE})')
 # Where an item of a list of references begins: at the authors, on a line of their own.
 ITEM = re.compile(rf"(?<=\.)\n(?={INITIALS} )")
 IDENTIFIER = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
-JOURNAL = re.compile(r"(JMLR|SIAM J\. \w+\.) (?:(\d+), )?")
+JOURNAL = re.compile(r"(JMLR|SIAM J\.(?: \w+\.)+) (?:(\d+), )?")
 JOURNALS = {"JMLR": "Journal of Machine Learning Research"}
 
 
