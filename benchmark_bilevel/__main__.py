@@ -54,7 +54,7 @@ def reference(datasets, objectives, start_from, benchmark):
         if not needs_reference(problem):
             continue
         click.echo(f"{problem.name} on {name}")
-        starts = best_points(start_from, problem.name, name) if start_from else []
+        starts = best_points(start_from, problem, name) if start_from else []
         try:
             found = find_reference(problem, starts, log=click.echo)
         except Fault as fault:

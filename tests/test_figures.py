@@ -218,6 +218,15 @@ def test_curves_of_less_than_half_of_the_solvers_do_not_stand_for_all(few, metri
     assert first == (metric or "hypergradient_norm"), "of most curves"
 
 
+def test_a_value_of_zero_takes_no_logarithmic_axis_away():
+    runs = synthetic.cells(("SOBA", "SABA"))
+    at_end = runs["stop_val"] == runs["stop_val"].max()
+    runs.loc[at_end, "objective_inner_distance"] = 0.0
+    ax = Figure().subplots()
+    curve_panel(prepare(runs), PROBLEM, "inner_distance", "seconds").draw(ax)
+    assert ax.get_yscale() == "log" and ax.get_ylim()[0] > 0
+
+
 @pytest.mark.parametrize(("lowest", "scale"), [(0.0, "log"), (0.3, "linear")])
 def test_the_axis_of_h_is_logarithmic_where_it_falls_to_nothing(lowest, scale):
     runs = synthetic.cells(("SOBA", "SABA"), has_reference=False)

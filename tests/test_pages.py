@@ -4,6 +4,7 @@ import json
 import math
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
 import synthetic_results as synthetic
@@ -23,6 +24,7 @@ from benchmark_bilevel.report.facts import facts
 from benchmark_bilevel.report.groups import ANEW, GROUPS, OTHER, WARM, group_of
 from benchmark_bilevel.report.results import Ends, prepare
 from benchmark_bilevel.report.settings import settings_of, settings_on
+from benchmark_bilevel.report.site.content import _without_docstring
 from benchmark_bilevel.report.site.files import result_files
 from benchmark_bilevel.report.site.guides import evidence
 from benchmark_bilevel.report.site.matrix import matrix, verdict, winners
@@ -55,6 +57,8 @@ def suite():
         (plain(0.0), "0.0000"),
         (plain(0.00123), "0.0012"),
         (plain(2.02e-7), "2.0·10⁻⁷"),
+        (plain(1e30), "1.0·10³⁰"),
+        (plain(-0.0), "0.0000"),
         (cost(0.04567, "seconds"), "0.046 s"),
         (cost(4.567, "seconds"), "4.6 s"),
         (cost(45.67, "seconds"), "46 s"),
@@ -145,10 +149,35 @@ def test_a_diverged_solver_is_no_winner_and_is_named():
     runs.loc[lost, "objective_diverged"] = 1.0
     first, unsafe, end = verdict_of(runs)
     assert "S1 is fastest" in first and "S1 ends lowest" in end
-    assert unsafe == "Faster, but not always: S0 on ijcnn1 (1 of 5 diverged)."
+    assert (
+        unsafe
+        == "As fast or faster, but not in every run: S0 on ijcnn1 (1 of 5 diverged)."
+    )
     found = standings(prepare(runs))
     assert [found[PROBLEM, name].rank for name in ("S0", "S1")] == [2, 1]
     assert ranking(prepare(runs), found) == ["S1", "S0"]
+
+
+def test_a_winner_of_which_a_run_diverged_is_named_and_not_bold():
+    """Where nobody else gets there."""
+    runs = results_of(1.0, 1e-6)
+    last = runs["stop_val"] == runs["stop_val"].max()
+    lost = last & (runs["idx_rep"] == 3) & runs["solver_name"].str.startswith("S0")
+    runs.loc[lost, "objective_diverged"] = 1.0
+    first, unsafe, _ = verdict_of(runs)
+    assert "S0 is fastest" in first and unsafe.endswith(
+        "S0 on ijcnn1 (1 of 5 diverged)."
+    )
+    standing = standings(prepare(runs))
+    [(_, [cell])] = matrix(["S0"], [PROBLEM], standing)
+    assert math.isfinite(cell.value) and cell.level == 5 and not cell.best
+
+
+def test_nothing_is_not_the_best():
+    runs = results_of(1.0, 0.1, has_reference=False, diverged=True)
+    standing = standings(prepare(runs))
+    for _, [cell] in matrix(["S0", "S1"], [PROBLEM], standing):
+        assert (cell.text, cell.level, cell.best) == ("–", 0, False)
 
 
 def test_runs_that_were_cut_reach_no_verdict():
@@ -221,6 +250,21 @@ def test_no_limit_is_no_default_of_seconds():
     assert limit_text("max_iterations", "None") == "no limit"
     assert limit_text("max_iterations", "100") == "100"
     assert limit_text("step_size", "1e20") == "1e20"
+
+
+@pytest.mark.parametrize(
+    ("docstring", "rest"),
+    [
+        ('    """Of a line."""\n    name = 1\n', "    name = 1\n"),
+        ('    """Of a line."""\n\n    name = 1\n', "    name = 1\n"),
+        ('    """Of\n\n    more.\n    """\n\n    name = 1\n', "    name = 1\n"),
+        ("    name = 1\n", "    name = 1\n"),
+    ],
+)
+def test_a_solver_is_shown_without_the_text_of_its_class_alone(docstring, rest):
+    head, tail = "class Solver(Base):\n", 'def f():\n    """Other."""\n\n    return 1\n'
+    assert _without_docstring(head + docstring + tail) == head + rest + tail
+    assert _without_docstring("class Solver(:") == "class Solver(:"
 
 
 def test_solvers_are_in_groups(suite):
@@ -298,6 +342,7 @@ def test_facts_are_said_once_with_the_runs_that_differ():
         )
         if final
     }
+    finals["SABA", 0]["provenance"] = {**synthetic.PROVENANCE, "mine": np.arange(2)}
     for key in (("SOBA", 0), ("SOBA", 1), ("SOBA", 3)):
         finals[key]["provenance"] = {**synthetic.PROVENANCE, "numpy": "2.0"}
     finals["SABA", 2]["provenance"] = {
@@ -315,7 +360,8 @@ def test_facts_are_said_once_with_the_runs_that_differ():
         ("2.0", "3 of 8: SOBA 0–1, 3"),
         ("1.0", "5 of 8: SOBA 2; SABA"),
     ]
-    assert found[-1].name == "numpy" and "CUDA" not in by_name
+    assert by_name["mine"][-1] == ("[0 1]", "1 of 8: SABA 0")
+    assert found[-1].runs != "all" and "CUDA" not in by_name
 
 
 def configuration(**changes):

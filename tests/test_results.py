@@ -7,6 +7,7 @@ import pickle
 import re
 import subprocess
 from itertools import pairwise
+from types import SimpleNamespace
 
 import click
 import numpy as np
@@ -661,9 +662,53 @@ def test_performance_profile_and_distribution(two_problems):
         assert len(budgets) == 1 and grid[0] < budgets[0] <= grid[-1]
 
 
+def test_costs_that_are_not_counted_take_nothing_from_the_others():
+    """Those of a plain solver, whose name comes first."""
+    runs = synthetic.cells(("Plain", "SOBA"), n_repetitions=2)
+    own = targets.empirical_distribution(
+        results.prepare(runs[runs["solver_name"].str.startswith("SOBA")]),
+        "oracle calls",
+    )["SOBA"]
+    plain = runs["solver_name"].str.startswith("Plain")
+    runs.loc[plain, "objective_oracle_calls"] = np.nan
+    found = targets.empirical_distribution(results.prepare(runs), "oracle calls")
+    assert list(found) == ["SOBA"] and found["SOBA"].x[-1] == own.x[-1]
+    assert found["SOBA"].budgets == own.budgets == (256.0 * 1e5,)
+
+
+def test_the_accuracy_of_a_reference_is_that_of_its_settings():
+    settings = {"dataset": "mnist", "problem": "data-hypercleaning"}
+    runs = synthetic.cells(("SOBA",), n_repetitions=1, **settings)
+    known = {
+        corruption: results.accuracy_of_reference(
+            results.prepare(runs.assign(p_obj_corruption=corruption))
+        )
+        for corruption in (0.5, 0.7, 0.9)
+    }
+    assert 1e-6 < known[0.5] < 1e-5 and 1e-7 < known[0.7] < 1e-6 and known[0.9] < 1e-7
+
+
+def test_starts_are_the_lowest_points_of_each_setting(tmp_path):
+    runs = synthetic.cells(("SOBA", "SABA"), n_repetitions=1)
+    other = runs.assign(dataset_name="ijcnn1[n_samples=9]", objective_value=0.1)
+    longer = runs.assign(dataset_name="ijcnn10", objective_value=0.0)
+    for rows, x in ((runs, [1.0, 2.0]), (other, [3.0, 4.0]), (longer, [5.0, 6.0])):
+        for k in rows.index[rows["final_results"].notna()]:
+            rows.at[k, "final_results"] = {"x": np.array(x)}
+    wrong = other.assign(dataset_name="ijcnn1[n_samples=8]")
+    for k in wrong.index[wrong["final_results"].notna()]:
+        wrong.at[k, "final_results"] = {"x": np.ones(3)}
+    file = tmp_path / "a.parquet"
+    synthetic.write(pd.concat([runs, other, longer, wrong], ignore_index=True), file)
+    problem = SimpleNamespace(name="hyperparameter-selection", dim_x=2)
+    found = reading.best_points(file, problem, "ijcnn1")
+    assert sorted(x.tolist() for x in found) == [[1.0, 2.0], [3.0, 4.0]]
+    assert reading.best_points(file, problem, "covtype") == []
+
+
 def test_only_the_best_parameters_compare_over_problems():
     runs = synthetic.cells(("SOBA",), (0.1, 1.0), 3)
-    best = targets.best_variants(targets.reached(runs))
+    best = targets.best_variants(runs, targets.TARGETS)
     assert set(best["label"]) == {"SOBA step_size=1"}
 
 
@@ -680,7 +725,7 @@ def test_what_diverged_reaches_no_target_and_ranks_last(diverging):
     last = bold["stop_val"] == bold["stop_val"].max()
     bold.loc[last & (bold["idx_rep"] == 1), "objective_diverged"] = 1.0
     both = pd.concat([synthetic.cells(("SOBA",), (0.1,), 3), bold], ignore_index=True)
-    assert set(targets.best_variants(targets.reached(both))["label"]) == {
+    assert set(targets.best_variants(both, targets.TARGETS)["label"]) == {
         "SOBA step_size=0.1"
     }
     assert tables.summary(both, PROBLEM)["label"].tolist() == [
@@ -745,12 +790,15 @@ def test_equal_ends_share_a_rank_and_the_first_there_leads():
 def test_of_equal_parameters_those_that_get_there_first_are_the_best():
     runs = synthetic.cells(("SOBA", "SABA"), (0.1, 1.0))
     for step, first in ((0.1, 30), (1.0, 20)):
-        at_end = (runs["p_solver_step_size"] == step) & (runs["stop_val"] >= first)
-        runs.loc[at_end, "objective_suboptimality"] = 0.0
+        own = runs["p_solver_step_size"] == step
+        runs.loc[own & (runs["stop_val"] >= first), "objective_suboptimality"] = 0.0
+    before = own & (runs["stop_val"] < 20)
+    runs.loc[before, "objective_suboptimality"] = 1.0  # the other gets to 1e-1 first
     best = tables.best_rows(runs, PROBLEM).set_index("solver")["name"]
     assert best["SOBA"].endswith("step_size=1]")
-    chosen = targets.best_variants(targets.reached(runs))
-    assert set(chosen[chosen["solver"] == "SOBA"]["variant"]) == {best["SOBA"]}
+    for some in (targets.TARGETS, (0.1,)):
+        chosen = targets.best_variants(runs, some)
+        assert set(chosen[chosen["solver"] == "SOBA"]["variant"]) == {best["SOBA"]}
 
 
 def test_sensitivity():
@@ -765,6 +813,10 @@ def test_sensitivity():
     assert ends == (9, 0, 0)
     assert tables.sensitivity(synthetic.cells(), PROBLEM) == {}, "one step a solver"
     assert tables.sensitivity(runs.drop(columns="p_solver_step_size"), PROBLEM) == {}
+    automatic = runs.assign(
+        p_solver_step_size=runs["p_solver_step_size"].replace(0.01, 0)
+    )
+    assert list(tables.sensitivity(automatic, PROBLEM)["SOBA"].steps) == [0.1, 1.0]
     other = runs["p_solver_step_size"] == 0.1
     mixed = runs.assign(p_solver_linear_step=np.where(other, 0.5, np.nan))
     steps = tables.sensitivity(mixed, PROBLEM)["SOBA"].steps

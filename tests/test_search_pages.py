@@ -188,7 +188,7 @@ def test_a_result_file_leads_to_its_search(path, tmp_path):
     build([file], site, Benchmark(folder), log=lambda text: None)
     page = (site / "search-ijcnn1.html").read_text()
     assert "3 of 3 diverged" in page and "from covtype" in page and "2.0·10⁰" in page
-    assert (site / "data" / "search-ijcnn1.parquet").is_file()
+    assert (site / "data" / "search" / "ijcnn1.parquet").is_file()
     for name in ("problem-hyperparameter-selection.html", "file-ijcnn1.html"):
         assert 'href="search-ijcnn1.html"' in (site / name).read_text()
 

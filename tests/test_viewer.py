@@ -12,6 +12,7 @@ from test_site import browser, open_page, wait, written  # noqa: F401
 
 from benchmark_bilevel.report.reading import read
 from benchmark_bilevel.report.results import problems
+from benchmark_bilevel.report.site.scripts import Pool, digits_of
 from benchmark_bilevel.report.site.viewer import curves_of
 
 PAGE = "problem-hyperparameter-selection.html"
@@ -70,9 +71,35 @@ def test_the_numbers_are_those_of_the_file(site, file):
             for cost, (x, y, low, high) in zip(content["costs"], by_cost, strict=True):
                 expected = groups[COSTS[cost]].median()
                 np.testing.assert_allclose(lists[x], expected, rtol=6e-4)
-                np.testing.assert_allclose(lists[y], values.median(), rtol=6e-4)
-                np.testing.assert_allclose(lists[low], values.quantile(0.2), rtol=6e-2)
-                np.testing.assert_allclose(lists[high], values.quantile(0.8), rtol=6e-2)
+                for k, q in ((low, 0.2), (y, 0.5), (high, 0.8)):
+                    np.testing.assert_allclose(lists[k], values.quantile(q), rtol=6e-3)
+                assert (np.diff([lists[low], lists[y], lists[high]], axis=0) >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "log", "digits"),
+    [
+        (np.linspace(0.5103, 0.5112, 76), False, 7),
+        (np.linspace(-0.5112, -0.5103, 76), False, 7),
+        (np.linspace(0, 1, 76), False, 4),
+        (np.geomspace(1e-10, 1, 76), True, 3),
+        (np.geomspace(0.5103, 0.5112, 76), True, 7),
+        (np.array([0.3, 0.3]), False, 4),
+        (np.array([0.3, np.inf, np.nan, 0.3]), False, 4),
+        (np.array([0.0, -1.0]), True, 4),
+        (np.array([]), False, 4),
+    ],
+)
+def test_numbers_have_the_digits_that_their_axis_shows(values, log, digits):
+    assert digits_of(values, log) == digits
+    pool = Pool()
+    assert pool.index(values, digits) == 0
+    [written] = json.loads(pool.text)
+    on_axis = np.log if log else np.asarray
+    values, written = np.array([values, written], float)
+    if len(set(values[0])) == 76:
+        error = abs(on_axis(written) - on_axis(values)).max()
+        assert error < 3e-3 * np.ptp(on_axis(values))
 
 
 def test_divergence_is_where_it_was(site, file):
@@ -151,6 +178,27 @@ def press(browser, *keys):  # noqa: F811
 
 def focus(browser, selector):  # noqa: F811
     browser.execute_script("document.querySelector(arguments[0]).focus()", selector)
+
+
+def test_crosses_are_in_the_picture(site, browser):  # noqa: F811
+    """Also those that come after the end of all curves that are shown."""
+    open_viewer(site, browser)
+    shown(browser)
+    for selector, key in (
+        (".viewer-solvers button:nth-of-type(3)", "ENTER"),  # none
+        (".viewer-solvers input[value=VRBO]", "SPACE"),
+    ):
+        focus(browser, selector)
+        press(browser, key)
+    places = browser.execute_script(
+        """const box = (name) => document.querySelector(name).getBoundingClientRect();
+        const places = [...document.querySelectorAll(".viewer-chart .cross")]
+          .map((cross) => cross.getBoundingClientRect())
+          .map(({left, right}) => (left + right) / 2);
+        return [places, box(".viewer-chart svg rect[fill=none]").right];"""
+    )
+    crosses, edge = places
+    assert len(crosses) == 3 and max(crosses) <= edge + 1
 
 
 def test_the_best_curves_are_shown_at_first(site, browser):  # noqa: F811

@@ -134,7 +134,9 @@ def _set_values(ax, found, log, left):
     values = [curve.y[curve.x >= left] for curve in usual if curve.x.size]
     values += [curve.y[:1] for curve in usual if curve.x.size]
     values = np.concatenate(values) if values else np.ones(1)
-    set_range(ax, "y", values, log and values.min() > 0)
+    positive = values[values > 0]  # a zero has no place on a logarithmic axis
+    log = log and positive.size > 0
+    set_range(ax, "y", positive if log else values, log)
 
 
 def set_range(ax, which, values, log):

@@ -1,5 +1,6 @@
 """Facts of a result file, each once, and the runs that differ in one."""
 
+import math
 from itertools import groupby
 from typing import NamedTuple
 
@@ -75,7 +76,8 @@ def _text(value):
         parts = [_pool(part) if isinstance(part, dict) else str(part) for part in value]
         separator = "; " if any(isinstance(part, dict) for part in value) else " "
         return separator.join(parts)
-    return "" if value is None or value != value else str(value)
+    unknown = value is None or (isinstance(value, float) and math.isnan(value))
+    return "" if unknown else str(value)
 
 
 def _pool(pool):

@@ -19,7 +19,7 @@ from benchmark_bilevel.report.targets import (
 )
 
 # Five significant digits are more than a screen has, and keep the pages small.
-DIGITS = 5
+DIGITS = 7
 
 
 def trace(

@@ -10,6 +10,7 @@ from benchopt.results import read_results
 
 from benchmark_bilevel.exact.newton import VALUE_TOLERANCE
 from benchmark_bilevel.notices import say_once
+from benchmark_bilevel.report.names import base_name
 from benchmark_bilevel.report.results import NUMBERS, accuracy_of_reference, prepare
 
 TEXTS = ("objective_name", "solver_name", "dataset_name", "p_obj_problem")
@@ -60,20 +61,22 @@ def _say_what_is_below(problem, runs):
 
 
 def best_points(path, problem, dataset):
-    """The x of the lowest end among the runs on this problem and data set."""
+    """The x of the lowest ends on the data set of that name, one a setting of `problem`.
+
+    Which setting `problem` has is not asked: where h is lower counts, from any start.
+    """
     results = read([path])
     if "final_results" not in results:
         return []
     results = results[
-        (results["p_obj_problem"] == problem)
-        & results["dataset_name"].str.startswith(dataset)
-        & results["final_results"].notna()
+        (results["p_obj_problem"] == problem.name)
+        & (results["dataset_name"].map(base_name) == dataset)
+        & results["final_results"].map(lambda final: isinstance(final, dict))
         & results["objective_value"].notna()
     ]
-    if results.empty:
-        return []
-    best = results.loc[results["objective_value"].idxmin(), "final_results"]
-    return [best["x"]] if "x" in best else []
+    lowest = results.groupby(["dataset_name", "objective_name"])["objective_value"]
+    points = [final.get("x") for final in results.loc[lowest.idxmin(), "final_results"]]
+    return [x for x in points if np.shape(x) == (problem.dim_x,)]
 
 
 def _rows(path):

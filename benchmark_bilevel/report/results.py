@@ -217,13 +217,22 @@ def titles(results):
 
 
 def accuracy_of_reference(runs):
-    """Error bound of h* on the problem of `runs`: what lies below it says nothing."""
-    problem = runs["p_obj_problem"].iloc[0]
+    """Error bound of h* on the problem of `runs`: what lies below it says nothing.
+
+    The largest of the references with these names, of those first whose numbers, such
+    as a corruption, are the objective's.
+    """
+    settings = runs.filter(like="p_obj_").iloc[0].to_dict()
     data = base_name(runs["dataset_name"].iloc[0])
-    accuracies = [ROUNDING]
-    for path in references_of(problem, data):
+    accuracies, own = [ROUNDING], []
+    for path in references_of(settings["p_obj_problem"], data):
         try:
-            accuracies.append(read_reference(path)["accuracy"])
+            found = read_reference(path)
         except DamagedReference as error:
             say_once(f"{error}.")
-    return max(accuracies)
+            continue
+        accuracies.append(found["accuracy"])
+        numbers = [n for n in found.get("settings", ()) if isinstance(n, int | float)]
+        if all(number in settings.values() for number in numbers):
+            own.append(found["accuracy"])
+    return max(own or accuracies)

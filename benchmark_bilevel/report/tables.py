@@ -169,7 +169,7 @@ def sensitivity(results, problem):
         own = {
             name: finals
             for name, finals in rows.groupby("variant")["final"]
-            if others[name] == others[best[solver]] and np.isfinite(steps[name])
+            if others[name] == others[best[solver]] and 0 < steps[name] < math.inf
         }
         names = sorted(own, key=steps.get)
         points = [

@@ -125,18 +125,19 @@ def rank_key(runs):
     `reached` of one choice of parameters, decide.
     """
     finals = runs["final"]
-    hardest = runs["target"] == runs["target"].min()
-    calls = surviving(runs["oracle calls"][hardest])
+    hardest = (runs["target"] == runs["target"].min()) & np.isfinite(finals)
+    calls = runs["oracle calls"][hardest].median()
+    calls = math.inf if math.isnan(calls) else calls
     return bool(np.isinf(finals).any()), surviving(finals), calls
 
 
-def best_variants(table):
+def best_variants(results, targets):
     """The rows of `reached` with each solver's best parameters on each problem.
 
-    The best are the first by `rank_key`; a solver's cost of finding them is not in the
-    figures that use this.
+    The best are the first by `rank_key` of all `TARGETS`, whatever the `targets`; a
+    solver's cost of finding them is not in the figures that use this.
     """
-    best = {}
+    best, table = {}, reached(results)
     for (problem, solver, variant), runs in table.groupby(
         ["problem", "solver", "variant"], sort=False
     ):
@@ -147,6 +148,7 @@ def best_variants(table):
         [(problem, variant) for (problem, _), (_, variant) in best.items()],
         names=["problem", "variant"],
     )
+    table = reached(results, targets)
     return table[pd.MultiIndex.from_frame(table[["problem", "variant"]]).isin(chosen)]
 
 
@@ -178,7 +180,7 @@ def performance_profile(results, target, axis):
     dict
         From a solver's name to its `Distribution` over factors.
     """
-    table = best_variants(reached(results, (target,)))
+    table = best_variants(results, (target,))
     medians = table.groupby(["problem", "solver"])[axis].median()
     fastest = table["problem"].map(medians.groupby("problem").min())
     # inf / inf, where nothing reaches the target, is an infinite factor.
@@ -194,10 +196,10 @@ def empirical_distribution(results, axis):
     dict
         From a solver's name to its `Distribution` over costs.
     """
-    table = best_variants(reached(results, FINE_TARGETS))
+    table = best_variants(results, FINE_TARGETS)
     ends = prepare(results).drop_duplicates(RUN, keep="last")
     ends = ends[ends["end"] == "budget"].groupby(["problem", "variant"])
-    budgets = ends[AXES[axis][0]].median().to_dict()
+    budgets = ends[AXES[axis][0]].median().dropna().to_dict()
     found = _distributions(results, table, axis, last=max(budgets.values(), default=0))
     for solver, rows in table.groupby("solver"):
         keys = rows.drop_duplicates(["problem", "variant"])[["problem", "variant"]]

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from matplotlib.colors import to_hex
 
 import benchmark_bilevel
 from benchmark_bilevel.report.curves import BAND, MIN_POINTS, QUANTILES
@@ -111,8 +112,8 @@ def _replace(folder, beside):
 
 
 def _write_all(results, paths, folder, benchmark, url, site_url, log):
-    for name in ("data", "figures"):
-        (folder / name).mkdir()
+    for name in ("data/search", "figures"):
+        (folder / name).mkdir(parents=True)
     for name in SHARED:
         shutil.copyfile(STATIC / name, folder / name)
     write_scripts(folder)
@@ -200,7 +201,7 @@ def _templates(url, solver_paths):
         lstrip_blocks=True,
     )
     environment.filters.update(
-        color=lambda name: _hex(style(name)),
+        color=lambda name: to_hex(style(name).color),
         code=code,
         cost=cost,
         doc=as_html,
@@ -231,7 +232,3 @@ def _templates(url, solver_paths):
         version=benchmark_bilevel.__version__,
     )
     return environment
-
-
-def _hex(look):
-    return "#" + "".join(f"{round(255 * part):02x}" for part in look.color)

@@ -1,7 +1,7 @@
 """What the pages of problems and solvers say: from the result files and the code."""
 
+import ast
 import math
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,7 +75,7 @@ class Case:
         ordered = [row["ends"].title(row["solver"]) for _, row in self.best.iterrows()]
         more = len(ordered) - LEADERS
         shown = ordered[:LEADERS] + ([f"{more} more"] if more > 0 else [])
-        return f"From the lowest end to the highest: {listed(shown)}."
+        return f"The lowest end first, after all others what diverged: {listed(shown)}."
 
 
 @dataclass
@@ -221,4 +221,16 @@ def solver_pages(results, problems, standing, benchmark, folder, names):
 
 
 def _without_docstring(code):
-    return re.sub(r'\n    """.*?"""\n\n', "\n", code, count=1, flags=re.DOTALL)
+    """The `code` of a solver without the text of its class, nor the line after that."""
+    try:
+        parts = ast.parse(code).body
+    except SyntaxError:
+        return code
+    lines = code.splitlines(keepends=True)
+    for part in parts:
+        is_solver = isinstance(part, ast.ClassDef) and part.name == "Solver"
+        if is_solver and ast.get_docstring(part) is not None:
+            start, end = part.body[0].lineno - 1, part.body[0].end_lineno
+            end += not "".join(lines[end : end + 1]).strip()
+            del lines[start:end]
+    return "".join(lines)

@@ -49,7 +49,7 @@ class File:
     @property
     def script(self):
         """What the interactive page draws."""
-        return f"data/{self.slug}.js"
+        return f"data/result-{self.slug}.js"
 
 
 def result_files(results, benchmark):

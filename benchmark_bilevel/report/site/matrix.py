@@ -70,14 +70,16 @@ def _cell(found, lowest):
     if found is None:
         return None
     if found.gap is None:
-        best = found.rank == 1
+        known = math.isfinite(found.value)
+        best = known and found.rank == 1
         level = SHADES if best else 0
-        value = found.value if math.isfinite(found.value) else ""
+        value = found.value if known else ""
         small = f"h, from {plain(found.start)}"
         return Cell(plain(found.value), small, level, best, value, found.ends, "")
+    safe = not found.ends.n_diverged
     choices = {
         axis: [
-            _choice(found.costs[axis, target][0], lowest[axis, target], axis)
+            _choice(found.costs[axis, target][0], lowest[axis, target], axis, safe)
             for target in TARGETS
         ]
         for axis in AXES
@@ -87,8 +89,8 @@ def _cell(found, lowest):
     return Cell(text, small, level, best, value, found.ends, json.dumps(choices))
 
 
-def _choice(value, lowest, axis):
-    """(text, level of the shade, whether it is the lowest, number to sort by)."""
+def _choice(value, lowest, axis, safe):
+    """(text, level of the shade, whether it is the lowest of the safe, what sorts it)."""
     if not math.isfinite(value):
         return DASH, 0, False, ""
     ratio = value / lowest if lowest > 0 else 1.0
@@ -96,7 +98,7 @@ def _choice(value, lowest, axis):
     return (
         cost(value, axis),
         round(SHADES * (1 - far)),
-        ratio == 1,
+        safe and ratio == 1,
         float(f"{value:.6g}"),
     )
 
@@ -128,10 +130,11 @@ def verdict(problems, standing, link, shown):
             # Runs that were cut say nothing about what would have been reached.
             if any(f.ends.n_cut < f.ends.n_runs for f in own):
                 first.setdefault(best, []).append(problem)
+            # What diverged is among the best where nothing else gets there.
             unsafe += [
                 Markup("{} on {} ({})").format(link(name), shown[problem], band[3].text)
                 for name, band in bands.items()
-                if best and band[3].n_diverged and band[0] < bands[best[0]][0]
+                if best and band[3].n_diverged and band[0] <= bands[best[0]][0]
             ]
             place = end
         else:
@@ -157,7 +160,9 @@ def verdict(problems, standing, link, shown):
         )
     if unsafe:
         sentences.append(
-            Markup("Faster, but not always: {}.").format(Markup("; ").join(unsafe))
+            Markup("As fast or faster, but not in every run: {}.").format(
+                Markup("; ").join(unsafe)
+            )
         )
     nothing = "no solver has a result"
     parts = [

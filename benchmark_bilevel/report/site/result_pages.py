@@ -11,20 +11,14 @@ from benchopt.plotting.helpers import update_plot_data_style
 
 from benchmark_bilevel.report.site.scripts import (
     DIGITS,
-    DIGITS_OF_BANDS,
     Pool,
     as_script_text,
+    digits_of,
 )
 
 STATIC = Path(__file__).parent / "static"
 # What benchopt's script asks of others, our curves and tables, and the page's start.
 BEFORE, AFTER = ("chart.js", "grid.js", "drawing.js"), ("page.js",)
-DIGITS_OF = {
-    "x": DIGITS,
-    "y": DIGITS,
-    "y_low": DIGITS_OF_BANDS,
-    "y_high": DIGITS_OF_BANDS,
-}
 # The browser refuses what is no file of the site, and scripts and styles in a page.
 # Some browsers do not count files that are opened from a disk as "self".
 POLICY = (
@@ -100,8 +94,7 @@ def _pooled(plots, pool, looks):
     """
     return {
         kind: {
-            name: figure
-            | {"data": [_indices(each, pool, looks) for each in figure["data"]]}
+            name: figure | {"data": _indices(figure["data"], pool, looks)}
             if figure["type"] == "scatter"
             else figure
             for name, figure in figures.items()
@@ -110,15 +103,20 @@ def _pooled(plots, pool, looks):
     }
 
 
-def _indices(trace, pool, looks):
-    lists = {
-        name: pool.index(trace[name], digits)
-        for name, digits in DIGITS_OF.items()
-        if name in trace
-    }
-    apart = {*lists, "solver", "name"}
-    look = json.dumps({key: said for key, said in trace.items() if key not in apart})
-    return {"look": looks.setdefault(look, len(looks)), **lists}
+def _indices(traces, pool, looks):
+    digits = digits_of([value for trace in traces for value in trace["y"]])
+    digits_of_lists = {"x": DIGITS, "y": digits, "y_low": digits, "y_high": digits}
+    found = []
+    for trace in traces:
+        lists = {
+            name: pool.index(trace[name], digits)
+            for name, digits in digits_of_lists.items()
+            if name in trace
+        }
+        apart = {*lists, "solver", "name"}
+        look = json.dumps({key: own for key, own in trace.items() if key not in apart})
+        found.append({"look": looks.setdefault(look, len(looks)), **lists})
+    return found
 
 
 def _tooltips(results, plots):

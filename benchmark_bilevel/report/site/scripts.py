@@ -1,12 +1,26 @@
 """What scripts of the site are given: JSON, and lists of numbers each of them once."""
 
 import json
+import math
 from decimal import Decimal
 
 import numpy as np
 
-# A screen shows no more digits, and forty solvers have to stay below 300 kB.
-DIGITS, DIGITS_OF_BANDS = 4, 2
+# A screen shows no more, and forty solvers have to stay below 300 kB.
+DIGITS = 4  # of costs
+LEVELS = 2000  # of values, from the lowest to the highest
+FEWEST, MOST = 3, 15  # digits
+
+
+def digits_of(values, log=False):
+    """Significant digits with which the axis of `values` has so many `LEVELS`, or more."""
+    values = np.asarray(values, float)
+    values = values[np.isfinite(values) & ((values > 0) | (not log))]
+    if not values.size or np.ptp(values) == 0:
+        return DIGITS
+    # The share of the axis that a change by the factor 1 + ε takes, over ε.
+    slope = 1 / np.ptp(np.log(values)) if log else abs(values).max() / np.ptp(values)
+    return min(max(math.ceil(math.log10(LEVELS * slope)), FEWEST), MOST)
 
 
 def as_script_text(value):

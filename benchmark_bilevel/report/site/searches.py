@@ -61,7 +61,7 @@ def search_pages(files, benchmark, folder, names):
         pages[file.name] = SearchPage(
             file=file,
             path=f"{names('search', file.name)}.html",
-            data=f"data/search-{file.slug}.parquet",
+            data=f"data/search/{file.slug}.parquet",
             table=known[file.name],
             search=search,
             score=_score(file, benchmark, search),

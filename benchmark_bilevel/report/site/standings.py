@@ -13,7 +13,6 @@ from benchmark_bilevel.report.targets import (
     FINE_TARGETS,
     TARGETS,
     best_variants,
-    reached,
 )
 
 
@@ -74,7 +73,7 @@ def ranking(results, standing):
     Those of which a run diverged come last. Each problem weighs the same, and one where
     a solver was not run counts against it.
     """
-    table = best_variants(reached(results, FINE_TARGETS))
+    table = best_variants(results, FINE_TARGETS)
     n_problems = table["problem"].nunique()
     keys = {}
     for solver in sorted({solver for _, solver in standing}):

@@ -5,6 +5,7 @@ import math
 from benchmark_bilevel.report.look import power
 
 DASH = "–"
+LARGE = 1e6
 
 
 def scientific(value, digits=2):
@@ -18,11 +19,12 @@ def scientific(value, digits=2):
 
 
 def plain(value, digits=4):
-    """A number with as many decimals, or two digits and a power if it had none."""
+    """A number with as many decimals; two digits and a power if it is small or large."""
     if not _is_finite(value):
         return DASH
-    if 0 < abs(value) < 10**-digits:
+    if 0 < abs(value) < 10**-digits or abs(value) >= LARGE:
         return scientific(value)
+    value = abs(value) if value == 0 else value  # no −0
     return f"{value:.{digits}f}".replace("-", "−")
 
 

@@ -8,15 +8,17 @@ seconds and oracle calls, and the costs are the same for all metrics.
 from collections import Counter
 from pathlib import Path
 
+from matplotlib.colors import to_hex
+
 from benchmark_bilevel.report.curves import X_AXES, curves
 from benchmark_bilevel.report.metrics import METRICS, metric_on
 from benchmark_bilevel.report.panels import main_metric
 from benchmark_bilevel.report.settings import settings_on
 from benchmark_bilevel.report.site.scripts import (
     DIGITS,
-    DIGITS_OF_BANDS,
     Pool,
     as_script_text,
+    digits_of,
 )
 from benchmark_bilevel.report.styles import style
 
@@ -83,9 +85,10 @@ def curves_of(results, problem, variants, groups):
             continue
         metric = metric_on(results, problem, name)
         for k, cost in enumerate(X_AXES):
-            for curve in curves(results, problem, name, cost):
-                if not curve.x.size:
-                    continue
+            drawn = [c for c in curves(results, problem, name, cost) if c.x.size]
+            medians = [value for curve in drawn for value in curve.y]
+            digits = digits_of(medians, metric.scale == "loglog")
+            for curve in drawn:
                 metrics[name] = {
                     "title": metric.title,
                     "better": metric.better,
@@ -96,9 +99,7 @@ def curves_of(results, problem, variants, groups):
                 entry = found.setdefault(curve.name, head)
                 entry["drawn"].setdefault(name, [None] * len(X_AXES))[k] = [
                     pool.index(curve.x, DIGITS),
-                    pool.index(curve.y, DIGITS),
-                    pool.index(curve.low, DIGITS_OF_BANDS),
-                    pool.index(curve.high, DIGITS_OF_BANDS),
+                    *(pool.index(y, digits) for y in (curve.y, curve.low, curve.high)),
                 ]
                 entry["crosses"][k] = pool.index(curve.crosses, DIGITS)
     if not found:
@@ -137,7 +138,7 @@ def _head(curve, parameters, group):
         "parameters": parameters,
         "group": group,
         "note": curve.ends.text,
-        "color": "#" + "".join(f"{round(255 * part):02x}" for part in look.color),
+        "color": to_hex(look.color),
         "marker": look.symbol,
         "dash": look.dash,
         "drawn": {},

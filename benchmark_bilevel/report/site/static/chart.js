@@ -151,6 +151,7 @@ window.chart = (() => {
     );
   };
 
+  // Crosses are at the top `edge`, those beyond the picture in its corner.
   const drawCurve = (layer, curve, x, y, {bands, faint}, edge) => {
     const stroke = {stroke: curve.color, fill: "none", "stroke-width": 2};
     stroke["stroke-dasharray"] = DASHES[curve.dash];
@@ -172,7 +173,8 @@ window.chart = (() => {
       if (k && curve.marker) group.append(marker(curve.marker, a, b, 3.5, {fill: curve.color}));
     });
     for (const value of curve.crosses) {
-      group.append(marker("X", x.at(value), edge, 7, {class: "cross", fill: curve.color}));
+      const place = Math.min(x.at(value), edge.right);
+      group.append(marker("X", place, edge.top, 7, {class: "cross", fill: curve.color}));
     }
     layer.append(group);
     return line;
@@ -205,7 +207,7 @@ window.chart = (() => {
     svg.append(layer);
     return curves.map((curve) => {
       const faint = focus !== null && focus !== curve.label;
-      return drawCurve(layer, curve, x, y, {bands, faint}, MARGIN.top);
+      return drawCurve(layer, curve, x, y, {bands, faint}, {top: MARGIN.top, right});
     });
   };
 

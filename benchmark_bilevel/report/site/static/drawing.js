@@ -66,7 +66,7 @@
     const {label, ...own} = curves[nearest.curve];
     const {xlabel, ylabel} = getPlotData();
     const said = [[xlabel, own.x], [ylabel, own.y]].map(
-      ([text, values]) => `${text}: ${number(values[nearest.point])}`);
+      ([text, values]) => `${text}: ${number(values[nearest.point], 15)}`);
     tip.textContent = [label, ...said].join(" · ");
     tip.style.left = x > width / 2 ? "auto" : `${x + 14}px`;
     tip.style.right = x > width / 2 ? `${width - x + 14}px` : "auto";

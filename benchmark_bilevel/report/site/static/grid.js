@@ -20,7 +20,7 @@ window.gridjs = {
       const search = document.createElement("input");
       search.type = "search";
       search.className = "gridjs-search";
-      search.placeholder = "Type a keyword…";
+      search.placeholder = search.ariaLabel = "Type a keyword…";
       search.addEventListener("input", () => {
         this.sought = search.value.toLowerCase();
         this.forceRender();
@@ -64,10 +64,14 @@ window.gridjs = {
       button.ariaLabel = `Sort by ${this.columns[k].name}`;
       const heading = document.createElement("th");
       heading.className = "gridjs-th";
+      heading.scope = "col";
+      heading.ariaSort = column !== k ? "none" : ascending ? "ascending" : "descending";
       heading.append(content, button);
       heading.addEventListener("click", () => {
+        const {cellIndex} = heading;
         this.sorted = {column: k, ascending: !(column === k && ascending)};
         this.forceRender();
+        this.table.tHead.rows[0].cells[cellIndex].lastChild.focus();
       });
       return heading;
     }

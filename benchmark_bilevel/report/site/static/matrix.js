@@ -2,7 +2,7 @@
 const choices = document.getElementById("choices");
 if (choices) {
   const table = document.querySelector("table.matrix");
-  const update = () => {
+  const update = (event) => {
     const {target, axis, group, all} = Object.fromEntries(
       [...choices.querySelectorAll(":checked, select")].map(({name, value}) => [name, value]),
     );
@@ -17,6 +17,9 @@ if (choices) {
       row.hidden = group !== "" && row.dataset.group !== group;
     }
     table.classList.toggle("all", Boolean(all || group));
+    if (event?.target.matches("[name=target], [name=axis]")) {
+      for (const heading of table.tHead.rows[0].cells) heading.ariaSort = "none"; // of other numbers
+    }
   };
   choices.addEventListener("change", update);
   update(); // a browser that comes back keeps what was chosen

@@ -30,9 +30,19 @@
 
   // --- by keyboard ---------------------------------------------------------------------
 
+  // benchopt makes the legend anew whenever a curve is hidden: the focus stays.
+  let focused = null;
+  const nameOf = (element) => element.querySelector(".curve")?.textContent;
+  byId("plot_legend").addEventListener("focusin", ({target}) => (focused = nameOf(target)));
+  byId("plot_legend").addEventListener("focusout", ({relatedTarget}) => {
+    if (relatedTarget) focused = null;
+  });
   const asButton = (element) => {
     element.tabIndex = 0;
     element.setAttribute("role", "button");
+    const name = nameOf(element);
+    if (name !== undefined) element.ariaPressed = String(isVisible(name));
+    if (name !== undefined && name === focused && document.activeElement === document.body) element.focus();
     element.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" && event.key !== " ") return;
       event.preventDefault();

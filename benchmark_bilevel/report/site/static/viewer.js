@@ -205,8 +205,8 @@ window.Viewer = (() => {
       const k = this.focus.point;
       const [first, ...others] = costs.map(
         ([name, list]) => `${number(list[k])} ${UNITS[name]}`);
-      const band = this.bands ? ` (${number(low[k])} to ${number(high[k])})` : "";
-      const value = `${this.metrics[this.metric].title} = ${number(y[k])}${band}`;
+      const band = this.bands ? ` (${number(low[k], 15)} to ${number(high[k], 15)})` : "";
+      const value = `${this.metrics[this.metric].title} = ${number(y[k], 15)}${band}`;
       return [note ? `${label}, ${note}` : label, first, value, ...others].join(" · ");
     }
 
