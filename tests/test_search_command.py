@@ -298,6 +298,59 @@ def test_a_winner_whose_published_runs_diverge_is_replaced(clones, monkeypatch):
     assert list(store.of("TTSA", "report")["seed"]) == [2]
 
 
+def test_divergence_of_an_older_solver_is_no_evidence(tmp_path):
+    """Git knows what the solver's file was when the runs were made."""
+    git = partial(subprocess.run, cwd=tmp_path, check=True, capture_output=True)
+    file, identity = tmp_path / "ttsa.py", ("-c", "user.name=A", "-c", "user.email=a@b")
+    git(["git", "init", "--quiet"])
+    commits = []
+    for text in ("old", "new"):
+        file.write_text(text)
+        git(["git", "add", "."])
+        git(["git", *identity, "commit", "--quiet", "-m", text])
+        found = git(["git", "rev-parse", "HEAD"], text=True)
+        commits.append(found.stdout.strip())
+    known = {commits[0]: True, commits[0] + "+": True, commits[1]: False}
+    for commit, is_older in {**known, "": False, None: False, "0" * 40: False}.items():
+        final = {"provenance": {"commit": commit}}
+        assert command._is_older(str(file), final) is is_older
+
+
+def test_all_solvers_have_as_many_trials_as_any(clones, monkeypatch):
+    """Also where one was searched with more trials, or its file was edited since."""
+    folder = clones("one")
+    monkeypatch.setattr(command, "execute", made_up)
+    file = folder / "config" / "search" / "small.yml"
+    file.write_text(with_key("solvers: [SOBA]"))
+    assert search(folder, "--trials", "8").exit_code == 0
+    file.write_text(SEARCH)
+    assert search(folder).exit_code == 0
+    store = Store(folder / "results" / "search" / "small.parquet")
+    for solver in ("SOBA", "TTSA"):
+        assert set(store.of(solver, "tuning")["trial"]) == set(range(8))
+
+
+def test_transfers_that_are_not_asked_for_are_forgotten(clones, monkeypatch):
+    folder = clones("one")
+    monkeypatch.setattr(command, "execute", made_up)
+    assert search(folder).exit_code == 0
+    store = Store(folder / "results" / "search" / "small.parquet")
+    known = by_run(store)
+    transferred = known[known["stage"] == "defaults"].assign(stage="transfer from it")
+    store.append(transferred.to_dict("records"))
+    assert search(folder).exit_code == 0
+    pd.testing.assert_frame_equal(by_run(Store(store.path)), known)
+
+
+@pytest.mark.parametrize("size", ["1e1", 10, 10.0])
+def test_fixed_batches_are_read_as_solvers_read_them(clones, size):
+    folder = clones("one")
+    file = folder / "config" / "search" / "small.yml"
+    text = with_key(f"fixed: {{batch_size: {size}, runtime: torch}}")
+    file.write_text(text)
+    assert Specification.read(Benchmark(folder), file).scale.epoch == 6.4
+
+
 def test_a_table_of_another_search_is_refused(clones, monkeypatch):
     folder = clones("one")
     monkeypatch.setattr(command, "execute", made_up)
@@ -386,7 +439,7 @@ def refuses_other_searches(folder):
         (with_key("solvers: [SOBA, 3]"), "expected a list of names"),
         (
             with_key("solvers: ['SOBA[step_size=0.3]']"),
-            "has parameters; those that all",
+            "has parameters; here are names",
         ),
         (with_key("solvers: [L-BFGS-B]"), "L-BFGS-B has nothing to search"),
         (with_key("transfer_from: [nothere]"), "nothere.parquet is not there"),
@@ -735,7 +788,7 @@ def test_a_small_configuration_is_run_by_the_clock():
         "n-repetitions": 10,
         "output": "name",
     }
-    assert smaller(content) == {
+    assert smaller(content, "other") == {
         "objective": [
             "Bilevel[exact_evaluations=never]",
             "Bilevel[problem=data-poisoning,exact_evaluations=never]",
@@ -747,3 +800,13 @@ def test_a_small_configuration_is_run_by_the_clock():
         "n-repetitions": 1,
         "output": "small_name",
     }
+    content = {"objective": "A[exact_evaluations=[3,4],b=1]", "solver": [{"B": None}]}
+    assert smaller(content, "other") == {
+        "objective": ["A[b=1,exact_evaluations=0]"],
+        "solver": [{"B": {}}],
+        "n-repetitions": 1,
+        "output": "small_other",
+    }
+    assert smaller({"solver": "A"}, "other")["objective"] == ["*[exact_evaluations=0]"]
+    with pytest.raises(click.UsageError, match=r"config/other\.yml"):
+        smaller({"objective": [{"A": {"b": 1}}]}, "other")

@@ -5,6 +5,7 @@
 
 import os
 from itertools import groupby
+from pathlib import Path
 
 import click
 import pandas as pd
@@ -37,8 +38,9 @@ def run(benchmark, config, n_jobs=1):
     Returns
     -------
     file : Path
-        The results, in the benchmark's folder ``outputs``. Where no cell has any, an
-        older file stays.
+        The results, in the benchmark's folder ``outputs`` under the name that the
+        configuration gives them, its own if none. Where no cell has any, an older file
+        stays.
     failures : list of str
         A line for each solver of which cells have no result.
 
@@ -48,7 +50,8 @@ def run(benchmark, config, n_jobs=1):
         If `config` is no configuration: a line that says where and why.
     """
     content = read_config(config)
-    file = benchmark.get_output_folder() / f"{config.stem}.parquet"
+    name = Path(str(content.get("output") or config.stem)).stem
+    file = benchmark.get_output_folder() / f"{name}.parquet"
     new = file.with_suffix(".new.parquet")
     new.unlink(missing_ok=True)  # benchopt would take another name
     options = ["--config", str(config), "--output", new.name, "--no-plot"]
@@ -146,7 +149,8 @@ def _lines(missing):
 def run_and_publish(benchmark, config, jobs):
     """Put the results of a configuration into ``results/``, if they are complete.
 
-    Those of a folder ``reproductions``, or whose file is there already, stay in it.
+    Only those of ``config/`` and ``config/reproductions/`` are published; the latter, and
+    those whose file is there already, in ``results/reproductions/``.
 
     Returns
     -------
@@ -155,8 +159,15 @@ def run_and_publish(benchmark, config, jobs):
     Raises
     ------
     click.ClickException
-        Where the code is not a commit's, or a cell has no result.
+        Where the configuration is elsewhere, the code is not a commit's, or a cell has no
+        result.
     """
+    folder = benchmark.benchmark_dir.resolve() / "config"
+    if config.resolve().parent not in (folder, folder / "reproductions"):
+        raise click.ClickException(
+            f"{config} is not published: results are those of configurations in config/ "
+            "and config/reproductions/. `python -m benchmark_bilevel run` runs any."
+        )
     made_from = "results are made from a commit: "
     changed = changed_files(benchmark.benchmark_dir)
     if changed is None:

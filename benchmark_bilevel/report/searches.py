@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmark_bilevel.search.protocol import choice
+from benchmark_bilevel.search.protocol import TIE, choice
 from benchmark_bilevel.search.statistics import (
     Best,
     Summary,
@@ -102,11 +102,16 @@ def _searched(store, solver, end):
         chosen=chosen,
         final=final,
         best=expected_best(ends),
-        within=share_within(ends, WITHIN) if end == "suboptimality" else np.nan,
+        within=_share_within(ends) if end == "suboptimality" else np.nan,
         diverged=float(first["diverged"].mean()),
         defaults=_summary(defaults, end) if len(defaults) else None,
         transfers=others,
     )
+
+
+def _share_within(ends):
+    """Share of the trials near the best; what is left at rounding is equal."""
+    return share_within(np.maximum(ends, TIE), WITHIN)
 
 
 def _summary(rows, end):

@@ -1,8 +1,11 @@
 """The loop of ``python -m benchmark_bilevel search``."""
 
 import json
+import subprocess
 import time
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 
 import click
 from benchopt.results import read_results
@@ -25,6 +28,7 @@ from benchmark_bilevel.search.store import (
     NO_TRIAL,
     REPORT,
     SAFETY,
+    TRANSFER,
     TUNING,
     one_line,
     write_whole,
@@ -106,6 +110,9 @@ def _search(specification, jobs, parallel_config):
     store, names = specification.store, list(specification.solver_classes)
     _require_same_search(specification)
     _forget_what_other_code_made(specification)
+    # All solvers have as many trials as any of them had, which are compared still.
+    known = store.rows.loc[store.rows["stage"] == TUNING, "trial"]
+    specification.trials = max([specification.trials, *(1 + known)])
     _require_same_trials(specification)
     parallel = ("-j", str(jobs)) if jobs > 1 else ()
     if parallel_config:
@@ -135,6 +142,8 @@ def _search(specification, jobs, parallel_config):
                 bar.write(message)
             bar.n = n_done()
             bar.refresh()
+    if len(store.rows):  # without what was forgotten
+        store.save()
     return failures
 
 
@@ -174,6 +183,8 @@ def _order(run):
 def _forget_what_other_code_made(specification):
     """Forget the rows of other code or, of transferred winners, of other parameters.
 
+    Also transfers that are not asked for any more.
+
     Numbers of several versions in one table could not be compared.
     """
     store = specification.store
@@ -183,7 +194,10 @@ def _forget_what_other_code_made(specification):
         own = store.rows["solver"] == name
         for column, value in specification.code_of(name).items():
             stale |= own & (store.rows[column] != value)
-        for stage in specification.further_stages(name):
+        stages = specification.further_stages(name)
+        transferred = store.rows["stage"].str.startswith(TRANSFER.format(""))
+        stale |= own & transferred & ~store.rows["stage"].isin(stages)
+        for stage in stages:
             run = Run(name, NO_TRIAL, stage, range(1), 0.0, 0)
             today = specification.parameters_of(run)
             for index, text in store.of(name, stage)["parameters"].items():
@@ -253,7 +267,7 @@ def _note_divergence_of_report(specification):
     rows = []
     try:
         ends = ends_of(read_results(path))
-        ends = ends[(ends["objective_diverged"] == 1) & _is_of_this_code(ends)]
+        ends = ends[(ends["objective_diverged"] == 1) & _is_of_this_package(ends)]
         seeds = range(ends["idx_rep"].max() + 1) if len(ends) else range(0)
         for name in specification.solver_classes:
             chosen = choice(store, name)
@@ -261,6 +275,9 @@ def _note_divergence_of_report(specification):
                 continue
             parameters, _ = store.parameters(name, chosen.trial)
             failed = ends[is_run(ends, name, parameters)]
+            file = specification.solver_classes[name]._module_filename
+            is_old = failed["final_results"].map(partial(_is_older, file))
+            failed = failed[~is_old.astype(bool)]
             budget = specification.oracle_calls
             run = Run(name, chosen.trial, REPORT, seeds, budget, base_seed=0)
             rows += [row_of(specification, run, parameters, end) for end in failed.iloc]
@@ -272,7 +289,21 @@ def _note_divergence_of_report(specification):
     return bool(rows)
 
 
-def _is_of_this_code(ends):
+def _is_older(file, final):
+    """Whether git says that a run was made before `file` became what it is."""
+    file, commit = Path(file), final["provenance"].get("commit") or ""
+    if not commit:
+        return False
+    # "+" is of any file.
+    command = ["git", "diff", "--quiet", commit.removesuffix("+"), "--", file.name]
+    try:
+        answer = subprocess.run(command, cwd=file.parent, capture_output=True)
+    except OSError:
+        return False
+    return answer.returncode == 1
+
+
+def _is_of_this_package(ends):
     """Mask of the rows whose record names the fingerprint of the package as it is."""
     return ends["final_results"].map(
         lambda final: (

@@ -2,9 +2,10 @@
 
 For each solver: every trial once (seed 0); the `N_FINALISTS` best on `N_SEEDS` − 1
 seeds more; then, in the order of their medians, `N_SAFETY` further seeds for a tenth of
-the budget. The first whose runs all end without divergence wins. If no finalist does,
-the next best trials follow. Tuning, safety and report have seeds of their own; a
-divergence in the report makes the next trial win, too.
+the budget. The first whose runs all end without divergence wins. One that diverges makes
+room for the next best trial on seed 0, which then is a finalist like the others.
+Tuning, safety and report have seeds of their own; a divergence in the report makes the
+next trial win, too.
 """
 
 from typing import NamedTuple

@@ -1,5 +1,6 @@
 """Small versions of configurations, for tests: every solver, but minutes in all."""
 
+import click
 import yaml
 
 from benchmark_bilevel.search.specification import with_option
@@ -16,7 +17,7 @@ def configurations(folder):
     return [p for p in sorted(folder.glob("config/*.yml")) if p.name != "quick.yml"]
 
 
-def smaller(content):
+def smaller(content, name):
     """The configuration `content` with one short run of each cell.
 
     The clock ends it. h is evaluated at the end alone, or not at all.
@@ -25,6 +26,8 @@ def smaller(content):
     ----------
     content : dict
         As ``benchopt run --config`` takes it.
+    name : str
+        Of its results, if it gives them none.
 
     Returns
     -------
@@ -32,25 +35,35 @@ def smaller(content):
     """
     dear = any(name in str(content) for name in DEAR)
     option = "exact_evaluations", "never" if dear else 0
+    patterns = _listed(content.get("objective", "*"))
+    if not all(isinstance(pattern, str) for pattern in patterns):
+        raise click.UsageError(
+            f"config/{name}.yml: a small version is made of objectives that are texts, "
+            "such as Bilevel[problem=quadratic]."
+        )
     return {
         **content,
-        "objective": [
-            with_option(pattern, *option) for pattern in content["objective"]
-        ],
-        "solver": [_shorter(solver) for solver in content["solver"]],
+        "objective": [with_option(pattern, *option) for pattern in patterns],
+        "solver": [_shorter(solver) for solver in _listed(content.get("solver", "*"))],
         "n-repetitions": 1,
-        "output": f"small_{content['output']}",
+        "output": f"small_{content.get('output', name)}",
     }
+
+
+def _listed(entries):
+    return entries if isinstance(entries, list) else [entries]
 
 
 def _shorter(solver):
     """The entry of a solver, for so many seconds where it has a clock."""
     if isinstance(solver, str):
         return solver
-    ((name, parameters),) = solver.items()
-    if "max_seconds" not in parameters:
-        return solver
-    return {name: {**parameters, "max_seconds": SECONDS}}
+    return {
+        name: {**parameters, "max_seconds": SECONDS}
+        if "max_seconds" in (parameters or {})
+        else parameters or {}
+        for name, parameters in solver.items()
+    }
 
 
 def write_small(config):
@@ -60,5 +73,5 @@ def write_small(config):
 
 def text_of(config):
     """Text of the small version of the configuration file `config`."""
-    content = smaller(yaml.safe_load(config.read_text()))
+    content = smaller(yaml.safe_load(config.read_text()), config.stem)
     return HEADER.format(config.name) + yaml.safe_dump(content, sort_keys=False)

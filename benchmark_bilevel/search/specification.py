@@ -46,7 +46,8 @@ def limits(oracle_calls):
 
 def with_option(pattern, name, value):
     """A pattern of ``benchopt run`` with the parameter `name`, in place of any it has."""
-    pattern = re.sub(rf",?\b{name}=[^,\]]*", "", pattern).replace("[,", "[")
+    old = re.compile(rf",?\b{name}=(\[[^\]]*\]|[^,\]]*)")
+    pattern = old.sub("", pattern).replace("[,", "[")
     base, _, options = pattern.removesuffix("]").partition("[")
     return f"{base}[{','.join(filter(None, (options, f'{name}={value}')))}]"
 
@@ -187,7 +188,8 @@ class Specification:
     @cached_property
     def scale(self):
         """The `Units` of the problem."""
-        batch_size = self.fixed.get("batch_size", 64)
+        read = BilevelSolver.ranges["batch_size"]
+        batch_size = read(self.fixed.get("batch_size", 64))
         if batch_size == "full":
             batch_size = self.problem.n_inner
         if self.units:
@@ -203,10 +205,11 @@ class Specification:
             if issubclass(solver, BilevelSolver)
         ]
         for pattern in patterns:
-            if "[" in pattern:
+            if "[" in pattern or pattern.endswith(".py"):
+                what = "has parameters" if "[" in pattern else "is a file"
                 raise click.UsageError(
-                    f"{self.path}: solvers: {pattern} has parameters; those that all "
-                    "solvers share are `fixed`."
+                    f"{self.path}: solvers: {pattern} {what}; here are names from the "
+                    "folder `solvers`, and parameters of all of them are `fixed`."
                 )
         chosen = {}
         for solver, _ in self.benchmark.check_solver_patterns(patterns):

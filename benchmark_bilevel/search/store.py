@@ -64,12 +64,16 @@ class Store:
                 f"{self.path} has some of the seeds of a trial only: rows were taken "
                 "out. Move it away, or restore it."
             )
-        with whole(self.path) as partial:
-            rows.to_parquet(partial, index=False)
         self.rows = rows.reset_index(drop=True)
+        self.save()
+
+    def save(self):
+        """Write the file, whole."""
+        with whole(self.path) as partial:
+            self.rows.to_parquet(partial, index=False)
 
     def keep(self, mask):
-        """Forget all rows but those of `mask`; the file does so with the next ones."""
+        """Forget all rows but those of `mask`; the file does so when it is written."""
         self.rows = self.rows[mask].reset_index(drop=True)
 
     def of(self, solver, stage=None):
