@@ -78,8 +78,8 @@ def main():
         )
         for seed in SEEDS:
             run.start(seed)
-            for point, steps in ((12, 12), (50, 38)):
-                run.advance(steps)
+            for point in (12, 50):
+                run.advance(point)
                 z, x = run.variables()
                 show_model(f"stocBiO, {point} iterations, seed {seed}", problem, z, x)
 

@@ -8,6 +8,7 @@ them, what ``python -c "import benchopt"`` takes, and whether the runs imported 
 """
 
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -61,7 +62,8 @@ def main(repeats):
             rows.append((name, [seconds(*command, **cache) for _ in range(repeats)]))
     for name, runs in rows:
         median = statistics.median(duration for duration, _ in runs)
-        torch = any("| torch\n" in imports for _, imports in runs)
+        # Imports of imports are indented.
+        torch = any(re.search(r"\| +torch$", said, re.MULTILINE) for _, said in runs)
         print(f"{name:<42}{median:>7.2f} s{'   imports torch' if torch else ''}")
 
 
