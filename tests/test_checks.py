@@ -134,6 +134,24 @@ def test_a_check_that_ends_the_process(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("fault", "title", "text"),
+    [
+        ("os.abort()", "get_data returns arrays", "it ends the process with SIGABRT"),
+        (None, "The file can be imported", "it takes more than 2 s of CPU"),
+    ],
+)
+def test_a_file_that_ends_the_process_or_never_returns(tmp_path, fault, title, text):
+    path = tmp_path / "mine.py"
+    if fault is None:
+        path.write_text("while True: pass")
+    else:
+        path.write_text("import os\n" + DATASET.replace("return None", fault))
+    [(name, result)] = results_of(str(path), seconds=2)
+    assert (name, result.title, result.status) == ("mine.py", title, "FAIL")
+    assert result.text == text
+
+
+@pytest.mark.parametrize(
     ("text", "line"),
     [
         ("import nowhere\n", "No module named 'nowhere'"),
@@ -214,6 +232,30 @@ class Reweighting(Problem):
 
     def initial_point(self):
         return np.zeros(9), np.zeros(3)
+
+
+@pytest.mark.parametrize(
+    ("project", "project_scaled", "line"),
+    [
+        (lambda self, x: x / x.norm().clamp(min=1), None, None),
+        (lambda self, x: x.clamp(max=1), lambda self, x, w: x.clamp(max=1), None),
+        # Feasible, idempotent and plain where all weights are 1, but not the nearest.
+        (lambda self, x: x / (x @ x).clamp(min=1), None, "^project does"),
+        (
+            lambda self, x: x / x.norm().clamp(min=1),
+            lambda self, x, w: x / x.norm().clamp(min=1),
+            "project_scaled does not return the nearest",
+        ),
+    ],
+)
+def test_a_projection_is_the_nearest_point(project, project_scaled, line):
+    parts = {"project": project, "project_scaled": project_scaled}
+    problem = type("Constrained", (Reweighting,), parts)()
+    if line is None:
+        losses(problem)
+    else:
+        with pytest.raises(Failed, match=line):
+            losses(problem)
 
 
 class Skewed(Reweighting):

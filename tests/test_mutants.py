@@ -27,6 +27,7 @@ from test_methods import (
     remembers,
     stable_projects,
 )
+from test_samplers import epochs_are_sound
 from test_solvers import elements_of_iterations
 
 from benchmark_bilevel import methods
@@ -37,16 +38,54 @@ from benchmark_bilevel.problems.template_problem import RidgeSelection
 from benchmark_bilevel.runtimes import Runtime
 from benchmark_bilevel.runtimes.eager import EagerRuntime
 from benchmark_bilevel.verification import Failed, conduct, counting, problems, sampling
-from benchmark_bilevel.verification.cases import Subject, small_instance
+from benchmark_bilevel.verification.cases import (
+    RAGGED,
+    Subject,
+    small_instance,
+    small_quadratic,
+)
 from benchmark_bilevel.verification.iterations import bias, directions
 from benchmark_bilevel.verification.settled import settled_hypergradient
 from benchmark_bilevel.verification.state import data_stay, seeds, variables_move
+from benchmark_bilevel.verification.tuning import steps_matter
 
 METHODS = ROOT / "benchmark_bilevel" / "methods"
 
 
 # name: (solver, file of the edit, [(old, new), …], check, words of the message)
 MUTANTS = {
+    "second derivatives where the run began": (
+        "ma_soba",
+        "solver",
+        [
+            (
+                "zeros_like(z), zeros_like(x)",
+                "zeros_like(z), zeros_like(x), 1 * z, 1 * x",
+            ),
+            ("z, x, v, h = state", "z, x, v, h, z0, x0 = state"),
+            (
+                "gz, hv, jv = inner.grad_hvp_cross(z, x, v, inner.draw())",
+                "i = inner.draw()\n        gz = inner.grad(z, x, i)\n"
+                "        hv, jv = inner.hvp(z0, x0, v, i), inner.cross(z0, x0, v, i)",
+            ),
+        ],
+        settled_hypergradient,
+        "off the declared estimate",
+    ),
+    "a step of its own for z": (
+        "soba",
+        "solver",
+        [("descend(z, steps.inner,", "descend(z, 0.1,")],
+        steps_matter,
+        "step_size makes no difference to z",
+    ),
+    "a step of its own for v": (
+        "soba",
+        "solver",
+        [("descend(v, steps.linear,", "descend(v, 0.1,")],
+        steps_matter,
+        "linear_step makes no difference to x",
+    ),
     "cross-derivative sign flipped": (
         "soba",
         "solver",
@@ -834,6 +873,10 @@ def test_copied_tables_are_seen(tmp_path):
 # --- mistakes outside the solvers -----------------------------------------------------
 
 
+def small_runtime(name):
+    return unmutated(name).runtime(small_quadratic(), runtime="torch", **RAGGED)
+
+
 def one_draw_too_many(order, cursor, replace):
     position = int(cursor[0])
     if position >= order.size + 1:
@@ -851,15 +894,15 @@ def unshuffled_first_epoch(order, cursor, replace):
 @pytest.mark.parametrize("mistake", [one_draw_too_many, unshuffled_first_epoch])
 def test_bad_sampler_fails(monkeypatch, mistake):
     monkeypatch.setattr(autograd, "next_block", mistake)
-    with pytest.raises(Failed, match="epoch"):
-        sampling.draws(unmutated("soba"))
+    with pytest.raises(AssertionError, match="epoch"):
+        epochs_are_sound(small_runtime("soba"))
 
 
 def test_short_batch_counted_in_full_fails(monkeypatch):
     sizes = property(lambda self: np.full(self.n_blocks, self.batch_size))
     monkeypatch.setattr(Partition, "sizes", sizes)
-    with pytest.raises(Failed, match="an epoch of gradients counts"):
-        sampling.draws(unmutated("soba"))
+    with pytest.raises(AssertionError, match="gradients of an epoch"):
+        epochs_are_sound(small_runtime("soba"))
 
 
 def short_batch_weighs_double(partition, n_samples, batch_size):

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from conftest import load_solver
 
 from benchmark_bilevel.oracles.samplers import (
     Partition,
@@ -15,6 +16,7 @@ from benchmark_bilevel.oracles.samplers import (
     random_below,
     seed_sampler,
 )
+from benchmark_bilevel.verification.cases import RAGGED, Subject, small_quadratic
 
 
 def draws(sampler, n):
@@ -110,6 +112,28 @@ def test_reshuffled_epochs_are_different_permutations():
     np.testing.assert_array_equal(np.sort(epochs), np.tile(np.arange(50), (4, 1)))
     orders = {tuple(epoch) for epoch in epochs} | {tuple(range(50))}
     assert len(orders) == 5, "every epoch, the first one too, has its own order"
+
+
+def epochs_are_sound(runtime):
+    """Every batch once an epoch, in random order, and each sample counted once."""
+    inner, (z, x) = runtime.inner, runtime.state[:2]
+    epochs = [[inner.draw() for _ in range(inner.n_blocks)] for _ in range(3)]
+    assert all(sorted(epoch) == list(range(inner.n_blocks)) for epoch in epochs), (
+        "epoch"
+    )
+    assert epochs[0] != sorted(epochs[0]) and epochs[0] != epochs[1], (
+        "order of an epoch"
+    )
+    before = runtime.oracle_calls
+    for i in epochs[0]:
+        inner.grad(z, x, i)
+    n_samples = runtime.problem.n_inner
+    assert runtime.oracle_calls - before == n_samples, "gradients of an epoch"
+
+
+def test_epochs_of_a_runtime():
+    subject = Subject(load_solver("soba"))
+    epochs_are_sound(subject.runtime(small_quadratic(), runtime="torch", **RAGGED))
 
 
 def test_draws_with_replacement_are_uniform_and_uncorrelated():

@@ -20,6 +20,7 @@ from benchmark_bilevel.verification.solvers import SOLVER_CHECKS
 from benchmark_bilevel.verification.tasks import TASK_CHECKS
 
 # What benchopt asks a file for: base class, name, what it is.
+READING = 10  # times as long as a check may take
 CLASSES = (BaseSolver, "Solver", "solver"), (BaseDataset, "Dataset", "data set")
 
 
@@ -58,11 +59,13 @@ def _found_by_benchopt(path, module, defined, base, name, kind):
     return found
 
 
-def checks_of(path, announce=lambda title: None):
+def checks_of(path, announce=lambda *title: None):
     """Pairs (name, iterator of results) of what is defined at `path`.
 
-    `announce` gets the title of each check before it runs.
+    `announce` gets the title of each check before it runs, and how many times longer than
+    others it may take.
     """
+    announce("The file can be imported")
     module = load(path)
     defined = [
         item
@@ -73,6 +76,7 @@ def checks_of(path, announce=lambda title: None):
     defined = [item for item in defined if item in plugins or issubclass(item, Problem)]
     for item in defined:
         if issubclass(item, BaseDataset):
+            announce("get_data returns arrays", READING)
             yield from dataset_findings(item)
         elif issubclass(item, BilevelSolver):
             yield (

@@ -66,7 +66,35 @@ def start(problem):
         scaled = problem.project_scaled
         if scaled and not np.allclose(scaled(x + 1.0, x.new_ones(x.shape)), moved):
             raise Failed("project_scaled with weights 1 is another point than project")
+        _nearest(problem, x)
     return z, x
+
+
+def _nearest(problem, x):
+    """Projections p of y are the nearest points: Σ w (y − p)(q − p) ≤ 0 for feasible q."""
+    generator = np.random.default_rng(0)
+
+    def near(size):
+        return x + x.new_tensor(size * generator.standard_normal(len(x)))
+
+    feasible = [x, *(problem.project(near(size)) for size in (0.1, 0.3, 1.0, 3.0))]
+    ones = x.new_ones(x.shape)
+    weights = x.new_tensor(generator.uniform(0.2, 1.0, len(x)))
+    methods = [("project", lambda y, w: problem.project(y), ones)]
+    if problem.project_scaled:
+        methods.append(("project_scaled", problem.project_scaled, weights))
+    for size in (0.3, 3.0):
+        y = near(size)
+        for name, method, w in methods:
+            p = method(y.clone(), w)
+            on_the_way = (problem.project(x + t * (y - x)) for t in (0.1, 0.3, 0.6))
+            for q in (*feasible, *on_the_way):
+                angle = float((w * (y - p) * (q - p)).sum())
+                if angle > 1e-5 * float((y - p).norm() * (q - p).norm()) + 1e-12:
+                    raise Failed(
+                        f"{name} does not return the nearest feasible point, in the norm "
+                        "√(Σ w (·)²), w = 1 for project: from it another one is on the way"
+                    )
 
 
 def inner_problem(problem):

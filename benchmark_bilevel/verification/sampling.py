@@ -1,14 +1,12 @@
-"""Checks of samples: which derivatives share them, and the order that they come in."""
+"""The check of samples: which derivatives share them."""
 
 from collections import defaultdict
 
 from benchmark_bilevel.verification import Failed, NotDeclared
 from benchmark_bilevel.verification.cases import (
-    RAGGED,
     STEPS,
     SmallQuadratic,
     quadratic_data,
-    small_quadratic,
 )
 
 
@@ -65,27 +63,3 @@ def _watch(oracle, kind, uses):
         return method(z, x, *rest)
 
     setattr(oracle, kind, watched)
-
-
-def draws(subject):
-    """An epoch has every batch once, in random order, and counts each sample once."""
-    problem = small_quadratic()
-    runtime = subject.runtime(
-        problem, runtime="torch", sampling="reshuffled", **STEPS, **RAGGED
-    )
-    inner, (z, x) = runtime.inner, runtime.state[:2]
-    epochs = []
-    for _ in range(3):
-        epochs.append([inner.draw() for _ in range(inner.n_blocks)])
-        if sorted(epochs[-1]) != list(range(inner.n_blocks)):
-            raise Failed(f"the batches of one epoch are {epochs[-1]}")
-    if epochs[0] == sorted(epochs[0]) or epochs[0] == epochs[1]:
-        raise Failed(f"the first two epochs come in the orders {epochs[:2]}")
-    before = runtime.oracle_calls
-    for i in epochs[0]:
-        inner.grad(z, x, i)
-    if runtime.oracle_calls - before != problem.n_inner:
-        raise Failed(
-            f"an epoch of gradients counts {runtime.oracle_calls - before} samples "
-            f"of {problem.n_inner}"
-        )
