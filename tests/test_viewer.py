@@ -214,6 +214,24 @@ def test_the_best_curves_are_shown_at_first(site, browser):  # noqa: F811
     assert sum(text.startswith("10") for text in state["texts"]) >= 4, "powers on axes"
 
 
+def test_numbers_on_an_axis_differ(site, browser):  # noqa: F811
+    """Where values differ in the fourth digit only, too."""
+    open_viewer(site, browser)
+    shown(browser)
+    texts = browser.execute_script(
+        """const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+        document.querySelector(".viewer").append(svg);
+        svg.style = "display: block; width: 400px; height: 300px";
+        const curve = {x: [0, 1, 2], y: [0.5112, 0.5107, 0.5103], crosses: []};
+        const look = {titles: {}, logX: false, logY: false, bands: false, focus: null};
+        chart.draw(svg, [curve], look);
+        const ends = [...svg.querySelectorAll("text[text-anchor=end]")];
+        svg.remove();
+        return ends.map((text) => text.textContent);"""
+    )
+    assert len(texts) >= 4 and len(set(texts)) == len(texts)
+
+
 def test_a_link_leads_to_the_view_again(site, browser):  # noqa: F811
     open_viewer(site, browser)
     shown(browser)

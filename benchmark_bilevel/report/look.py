@@ -77,7 +77,7 @@ class PowerFormatter(LogFormatterSciNotation):
         if x <= 0:  # a linear step below the axis
             return ""
         exponent = math.floor(math.log10(x) + 1e-9)
-        if self.plain and -3 <= exponent <= 4:
+        if self.plain and -3 <= exponent <= 3:
             return f"{x:g}"
         factor = f"{x / 10.0**exponent:.3g}"
         return (f"{factor}×" if factor != "1" else "") + power(exponent)
@@ -93,7 +93,8 @@ def set_log(ax, which, low, high):
         axis.set_major_locator(LogLocator(numticks=7))
         axis.set_major_formatter(PowerFormatter(plain=False))
     else:
-        wide = LogLocator(subs=(1, 2, 5), numticks=20)
+        subs = (1, 2, 5) if n_decades < 1.3 else (1, 3)
+        wide = LogLocator(subs=subs, numticks=20)
         axis.set_major_locator(wide if n_decades > 0.7 else MaxNLocator(4))
         axis.set_major_formatter(PowerFormatter(plain=True))
     axis.set_minor_locator(NullLocator())  # they take longer than all else together

@@ -50,7 +50,10 @@ window.chart = (() => {
     const first = Math.ceil(low / step - 1e-9);
     const last = Math.floor(high / step + 1e-9);
     const values = Array.from({length: last - first + 1}, (_, k) => (first + k) * step);
-    return values.map((value) => ({value, text: number(Number(value.toPrecision(12)))}));
+    // Enough digits to tell neighbours apart.
+    const largest = Math.max(Math.abs(low), Math.abs(high));
+    const digits = Math.max(3, Math.ceil(Math.log10(largest / step)) + 1);
+    return values.map((value) => ({value, text: number(Number(value.toPrecision(12)), digits)}));
   };
 
   const ticks = ({low, high, log}, n) => {
