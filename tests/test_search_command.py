@@ -439,7 +439,7 @@ def refuses_other_searches(folder):
         (with_key("solvers: [SOBA, 3]"), "expected a list of names"),
         (
             with_key("solvers: ['SOBA[step_size=0.3]']"),
-            "has parameters; here are names",
+            "is not the name alone of a solver",
         ),
         (with_key("solvers: [L-BFGS-B]"), "L-BFGS-B has nothing to search"),
         (with_key("transfer_from: [nothere]"), "nothere.parquet is not there"),

@@ -206,10 +206,9 @@ class Specification:
         ]
         for pattern in patterns:
             if "[" in pattern or pattern.endswith(".py"):
-                what = "has parameters" if "[" in pattern else "is a file"
                 raise click.UsageError(
-                    f"{self.path}: solvers: {pattern} {what}; here are names from the "
-                    "folder `solvers`, and parameters of all of them are `fixed`."
+                    f"{self.path}: solvers: {pattern} is not the name alone of a solver in "
+                    "the folder `solvers`; parameters that all share are `fixed`."
                 )
         chosen = {}
         for solver, _ in self.benchmark.check_solver_patterns(patterns):
