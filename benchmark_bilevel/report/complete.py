@@ -20,6 +20,7 @@ from benchmark_bilevel.faults import nearest
 from benchmark_bilevel.parameters import Integer, check
 from benchmark_bilevel.provenance import changed_files
 from benchmark_bilevel.search.child import run_benchopt
+from benchmark_bilevel.search.small import listed
 from benchmark_bilevel.search.store import one_line, whole
 
 CELL = ["dataset_name", "objective_name", "solver_name", "idx_rep"]
@@ -124,7 +125,7 @@ def cells(benchmark, config):
 
 def _listed(config, key):
     patterns = config.get(key)
-    return patterns if isinstance(patterns, list) or patterns is None else [patterns]
+    return None if patterns is None else listed(patterns)
 
 
 def _fits(dataset, objective, solver):

@@ -102,16 +102,14 @@ def _searched(store, solver, end):
         chosen=chosen,
         final=final,
         best=expected_best(ends),
-        within=_share_within(ends) if end == "suboptimality" else np.nan,
+        # What is left at rounding is equal.
+        within=share_within(np.maximum(ends, TIE), WITHIN)
+        if end == "suboptimality"
+        else np.nan,
         diverged=float(first["diverged"].mean()),
         defaults=_summary(defaults, end) if len(defaults) else None,
         transfers=others,
     )
-
-
-def _share_within(ends):
-    """Share of the trials near the best; what is left at rounding is equal."""
-    return share_within(np.maximum(ends, TIE), WITHIN)
 
 
 def _summary(rows, end):

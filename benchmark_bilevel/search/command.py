@@ -1,7 +1,6 @@
 """The loop of ``python -m benchmark_bilevel search``."""
 
 import json
-import subprocess
 import time
 from contextlib import contextmanager
 from functools import partial
@@ -13,6 +12,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from benchmark_bilevel.fingerprint import fingerprint
+from benchmark_bilevel.provenance import _git
 from benchmark_bilevel.search.cells import ends_of, execute, is_run, row_of
 from benchmark_bilevel.search.configuration import WRITTEN, configuration
 from benchmark_bilevel.search.protocol import (
@@ -292,15 +292,9 @@ def _note_divergence_of_report(specification):
 def _is_older(file, final):
     """Whether git says that a run was made before `file` became what it is."""
     file, commit = Path(file), final["provenance"].get("commit") or ""
-    if not commit:
-        return False
-    # "+" is of any file.
-    command = ["git", "diff", "--quiet", commit.removesuffix("+"), "--", file.name]
-    try:
-        answer = subprocess.run(command, cwd=file.parent, capture_output=True)
-    except OSError:
-        return False
-    return answer.returncode == 1
+    commit = commit.removesuffix("+")  # of any file
+    names = ("diff", "--name-only", commit, "--", file.name)
+    return bool(commit and _git(file.parent, *names))
 
 
 def _is_of_this_package(ends):

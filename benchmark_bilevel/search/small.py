@@ -35,7 +35,7 @@ def smaller(content, name):
     """
     dear = any(name in str(content) for name in DEAR)
     option = "exact_evaluations", "never" if dear else 0
-    patterns = _listed(content.get("objective", "*"))
+    patterns = listed(content.get("objective", "*"))
     if not all(isinstance(pattern, str) for pattern in patterns):
         raise click.UsageError(
             f"config/{name}.yml: a small version is made of objectives that are texts, "
@@ -44,13 +44,14 @@ def smaller(content, name):
     return {
         **content,
         "objective": [with_option(pattern, *option) for pattern in patterns],
-        "solver": [_shorter(solver) for solver in _listed(content.get("solver", "*"))],
+        "solver": [_shorter(solver) for solver in listed(content.get("solver", "*"))],
         "n-repetitions": 1,
         "output": f"small_{content.get('output', name)}",
     }
 
 
-def _listed(entries):
+def listed(entries):
+    """What a configuration has under a key: one entry or several."""
     return entries if isinstance(entries, list) else [entries]
 
 
