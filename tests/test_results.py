@@ -676,6 +676,20 @@ def test_costs_that_are_not_counted_take_nothing_from_the_others():
     assert found["SOBA"].budgets == own.budgets == (256.0 * 1e5,)
 
 
+def test_how_far_apart_evaluations_are():
+    """At the points 1, 2, 4, …: a factor of 2, and of 8 where two are missing."""
+    runs = synthetic.cells(("SOBA", "SABA"), n_repetitions=2)
+    runs["objective_oracle_calls"] = 2.0 ** runs["stop_val"]
+    found = targets.resolutions(results.prepare(runs))
+    assert found == {PROBLEM: 2.0}
+    late = runs["stop_val"].max() - runs["stop_val"]
+    gaps = runs["objective_suboptimality"].mask(late.isin([2, 3]))
+    few = runs.assign(objective_suboptimality=gaps)
+    assert targets.resolutions(results.prepare(few)) == {PROBLEM: 8.0}
+    plain = runs.assign(objective_oracle_calls=np.nan)
+    assert targets.resolutions(results.prepare(plain)) == {}
+
+
 def test_the_accuracy_of_a_reference_is_that_of_its_settings():
     settings = {"dataset": "mnist", "problem": "data-hypercleaning"}
     runs = synthetic.cells(("SOBA",), n_repetitions=1, **settings)
@@ -738,7 +752,11 @@ def test_summary(two_problems, diverging):
     """Against plain NumPy."""
     table = tables.summary(two_problems, PROBLEM)
     assert table["median"].is_monotonic_increasing
-    assert table["rank"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert table["rank"].tolist() == [1, 1, 3, 4, 5, 6]
+    assert (
+        table["low"][1] < table["high"][0]
+        and (table["low"][2:].to_numpy() > table["high"][1:-1].to_numpy()).all()
+    ), "only the bands of the first two overlap"
     row = table.set_index("solver").loc["SOBA"]
     runs = two_problems[
         (two_problems["problem"] == PROBLEM) & (two_problems["solver"] == "SOBA")
@@ -785,6 +803,30 @@ def test_equal_ends_share_a_rank_and_the_first_there_leads():
     for table in (tables.summary(runs, PROBLEM), tables.best_rows(runs, PROBLEM)):
         assert table["solver"].tolist() == ["SABA", "SOBA", "AmIGO"]
         assert table["rank"].tolist() == [1, 1, 3]
+
+
+def test_ranks_are_lost_where_seeds_separate_the_ends():
+    """SABA's band reaches into SOBA's, AmIGO's is above both; MRBO's median is between."""
+    ends = {
+        "SOBA": (1.0, 2.0, 3.0, 4.0, 5.0),
+        "MRBO": (3.5, 3.5, 3.5, 3.5, 3.5),
+        "SABA": (3.0, 3.0, 3.6, 6.0, 6.0),
+        "AmIGO": (9.0, 9.0, 9.0, 9.0, 9.0),
+        "BSGM": (0.1, 0.1, 0.1, 0.1, math.nan),
+    }
+    runs = synthetic.cells(tuple(ends))
+    at_end = runs["stop_val"] == runs["stop_val"].max()
+    for solver, own in ends.items():
+        mine = runs["solver_name"].str.startswith(f"{solver}[")
+        for repetition, end in enumerate(own):
+            last = mine & (runs["idx_rep"] == repetition) & at_end
+            runs.loc[last, ["objective_suboptimality", "objective_value"]] = end
+            runs.loc[last, "objective_diverged"] = float(math.isnan(end))
+    expected = {"SOBA": 1, "MRBO": 1, "SABA": 1, "AmIGO": 4, "BSGM": 5}
+    for known in (runs, runs.assign(objective_suboptimality=np.nan)):
+        for table in (tables.summary(known, PROBLEM), tables.best_rows(known, PROBLEM)):
+            assert dict(zip(table["solver"], table["rank"], strict=True)) == expected
+            assert table["solver"].tolist() == list(expected)
 
 
 def test_of_equal_parameters_those_that_get_there_first_are_the_best():

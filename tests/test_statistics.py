@@ -40,6 +40,16 @@ def test_ranks_where_bands_separate():
     }  # fmt: skip
 
 
+def test_what_lies_between_tied_ones_is_tied():
+    """The narrow band of "b" is above that of "a"; the wide one of "c" is not."""
+    summaries = {
+        "c": Summary(3.0, 1.2, 4.0, 10, 0),
+        "b": Summary(2.0, 1.9, 2.1, 10, 0),
+        "a": Summary(1.0, 0.9, 1.3, 10, 0),
+    }
+    assert list(ranks(summaries).items()) == [("a", 1), ("b", 1), ("c", 1)]
+
+
 def test_touching_bands_are_a_tie():
     summaries = {"a": Summary(1, 0.5, 1.5, 5, 0), "b": Summary(2, 1.5, 3.0, 5, 0)}
     assert ranks(summaries) == {"a": 1, "b": 1}

@@ -20,6 +20,7 @@ from benchmark_bilevel.report.targets import (
     reached,
     surviving,
 )
+from benchmark_bilevel.search.statistics import Summary, ranks
 
 
 @remembered
@@ -39,8 +40,9 @@ def summary(results, problem):
         one; then (axis, target) with median costs, and (axis, target, q) with their
         quantiles. Solvers without a diverged
         run come first, then those with any, each by ``median``, or by ``value`` without
-        a reference. Equal ones share a rank, ordered by the calls to the hardest
-        target. Those of which a deadline cut all runs are last and have no rank.
+        a reference, equal ones by the calls to the hardest target. Those that seeds do
+        not separate share a rank (`statistics.ranks`). Those of which a deadline cut
+        all runs are last and have no rank.
     """
     results = prepare(results)
     runs = results[results["problem"] == problem]
@@ -80,17 +82,19 @@ def summary(results, problem):
         rows.append(row)
     key = "median" if has_reference else "value"
     rows.sort(key=lambda row: _order(row, key))
-    for row, rank in zip(
-        rows, ranks([_order(row, key)[:3] for row in rows]), strict=True
-    ):
-        cut = row["ends"].n_cut == row["ends"].n_runs
-        row["rank"] = math.nan if cut else rank
-    return pd.DataFrame(rows)
+    return _ranked(pd.DataFrame(rows))
 
 
-def ranks(keys):
-    """Places of what is sorted by `keys`, from 1; equals share the first of theirs."""
-    return [1 + keys.index(key) for key in keys]
+def _ranked(table):
+    """`table` with ``rank``: NaN where a deadline cut all runs."""
+    end = "median" if "median" in table else "value"
+    bands = table[[end, "low", "high"]].fillna(math.inf).to_numpy()
+    found = {
+        name: Summary(*band, ends.n_runs, ends.n_diverged)
+        for name, band, ends in zip(table["name"], bands, table["ends"], strict=True)
+        if ends.n_cut < ends.n_runs
+    }
+    return table.assign(rank=table["name"].map(ranks(found)))
 
 
 @remembered
@@ -100,8 +104,7 @@ def best_rows(results, problem):
     Ranks are among these.
     """
     table = summary(results, problem).drop_duplicates("solver").reset_index(drop=True)
-    places = pd.Series(ranks(table["rank"].tolist()), dtype=float)
-    return table.assign(rank=places.where(table["rank"].notna()))
+    return _ranked(table)
 
 
 def _costs(table):
@@ -125,7 +128,7 @@ def _costs(table):
 
 
 def _order(row, key):
-    """By what rows are sorted; those that differ in the last alone, the calls, are tied."""
+    """By what rows are sorted: cut or diverged ones last, then the end, then the calls."""
     ends = row["ends"]
     numbers = row[key], row.get(("oracle calls", TARGETS[-1]), math.inf)
     numbers = (math.inf if math.isnan(number) else number for number in numbers)

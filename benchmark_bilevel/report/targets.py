@@ -22,6 +22,7 @@ from benchmark_bilevel.report.results import (
     remembered,
     runs_of,
 )
+from benchmark_bilevel.search.statistics import resolution
 
 TARGETS = tuple(10.0**-k for k in range(1, 7))
 # The distribution over targets wants many, as in COCO.
@@ -150,6 +151,18 @@ def best_variants(results, targets):
     )
     table = reached(results, targets)
     return table[pd.MultiIndex.from_frame(table[["problem", "variant"]]).isin(chosen)]
+
+
+def resolutions(results):
+    """From each problem with a reference to the factor that a cost there is known within.
+
+    The largest of all runs with the best parameters, `statistics.resolution`.
+    """
+    best = best_variants(results, TARGETS[:1])[["problem", "variant"]].drop_duplicates()
+    known = with_reference(results).dropna(subset="objective_suboptimality")
+    runs = known.merge(best).dropna(subset="objective_oracle_calls")
+    factors = runs.groupby(RUN)["objective_oracle_calls"].agg(resolution)
+    return factors.groupby("problem").max().to_dict()
 
 
 class Distribution(NamedTuple):

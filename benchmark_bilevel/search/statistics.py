@@ -5,8 +5,8 @@ All are tested against values computed by hand or by enumeration.
 
 - `summarise(ends)` → `Summary`: median and 20–80 % band of the runs that survived, and
   the share that diverged, which is to stand beside them.
-- `ranks({name: Summary})` → ``{name: rank}``: a rank is lost to those alone whose band
-  is apart; equal ranks are ties, and are to be called so.
+- `ranks({name: Summary})` → ``{name: rank}``, by the median: a rank is lost to those
+  alone whose band is apart; equal ranks are ties, and are to be called so.
 - `expected_best(ends_of_trials)` → mean and quantiles of the best after k = 1, 2, …
 - `share_within(ends_of_trials)` → sensitivity: the share within a factor 2 of the best.
 - `resolution(costs)` → the factor by which a cost read off a run may be wrong.
@@ -61,11 +61,23 @@ def is_better(one, other):
 
 
 def ranks(summaries):
-    """From each name to 1 + the number of those that are better (`is_better`)."""
-    return {
-        name: 1 + sum(is_better(other, own) for other in summaries.values())
-        for name, own in summaries.items()
-    }
+    """From each name, by the median, to 1 + the number of those that are better.
+
+    `is_better` decides. What lies before a tied one shares its rank, though its own
+    band may be narrower.
+    """
+    names = sorted(summaries, key=lambda name: _order(summaries[name]))
+    found, least = {}, math.inf
+    for name in reversed(names):
+        own = summaries[name]
+        better = sum(is_better(other, own) for other in summaries.values())
+        found[name] = least = min(least, 1 + better)
+    return {name: found[name] for name in names}
+
+
+def _order(summary):
+    median = math.inf if math.isnan(summary.median) else summary.median
+    return summary.n_diverged > 0, median
 
 
 class Best(NamedTuple):

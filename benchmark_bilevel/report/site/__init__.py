@@ -40,7 +40,7 @@ from benchmark_bilevel.report.site.standings import ranking, standings
 from benchmark_bilevel.report.site.texts import band, cost, listed, plain, scientific
 from benchmark_bilevel.report.site.viewer import write_curves, write_viewer
 from benchmark_bilevel.report.styles import style
-from benchmark_bilevel.report.targets import TARGETS, target_text
+from benchmark_bilevel.report.targets import TARGETS, resolutions, target_text
 
 MARK = b'<meta name="generator" content="benchmark_bilevel">'  # of all pages
 LIST = ".site-files"  # what a site consists of: the next one replaces these files alone
@@ -183,7 +183,9 @@ def _answer(results, problems, solvers, standing, searches):
 
     order = ranking(results, standing)
     unsearched = [shown[c.name] for c in cases if c.file.name not in searches]
+    factors = [f"{k:.2g} on {shown[name]}" for name, k in resolutions(results).items()]
     return {
+        "resolutions": listed(factors) if factors else "",
         "unsearched": listed(unsearched) if searches and unsearched else "",
         "cases": [(page, case) for page in problems for case in page.cases],
         "rows": matrix(order, names, standing),

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from benchmark_bilevel.report.metrics import AXES
 from benchmark_bilevel.report.site.texts import DASH, cost, listed, plain, scientific
 from benchmark_bilevel.report.targets import TARGETS
+from benchmark_bilevel.search.statistics import Summary, ranks
 
 TARGET = 1e-2  # of the initial gap, at first
 SHADES = 5
@@ -179,10 +180,9 @@ def verdict(problems, standing, link, shown):
 
 
 def winners(bands):
-    """Names of the best: the first by its median, and all that its band does not exclude.
+    """Names of those that no other is better than (`statistics.ranks`), by the median.
 
-    What lies between them is among them, though its own band may be narrower. A solver
-    of which a run diverged is none if there is another.
+    A solver of which a run diverged is none if there is another.
 
     Parameters
     ----------
@@ -194,15 +194,12 @@ def winners(bands):
     tuple of str
         The first one first; empty if nobody got there.
     """
-    known = {name: band for name, band in bands.items() if math.isfinite(band[0])}
-    safe = {name: band for name, band in known.items() if not band[3].n_diverged}
-    known = safe or known
-    ordered = sorted(known, key=lambda name: known[name][0])
-    if not ordered:
-        return ()
-    highest = known[ordered[0]][2]
-    reaching = [k for k, name in enumerate(ordered) if known[name][1] <= highest]
-    return tuple(ordered[: reaching[-1] + 1])
+    known = {
+        name: Summary(*band, ends.n_runs, ends.n_diverged)
+        for name, (*band, ends) in bands.items()
+        if math.isfinite(band[0])
+    }
+    return tuple(name for name, rank in ranks(known).items() if rank == 1)
 
 
 def _clauses(found, link, shown, one, several, nobody):
