@@ -27,9 +27,9 @@ def main():
     columns["sparse data"] = _entries([], _kernel_errors(small_sparse()))
     click.echo(f"| | {' | '.join(columns)} |\n|{'---|' * (1 + len(columns))}")
     for name in NAMES:
-        entries = (column.get(name, "–") for column in columns.values())
+        entries = " | ".join(column.get(name, "–") for column in columns.values())
         name = name.replace("|", "\\|")
-        click.echo(f"| {name} | {' | '.join(entries)} |")
+        click.echo(f"| {name} | {entries} |")
 
 
 def _kernel_errors(problem):

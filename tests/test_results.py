@@ -257,6 +257,24 @@ def test_the_texts_say_which_code_made_each_published_file(published):
         assert line in text, f"docs/publishing.md needs the line\n{line}"
 
 
+def test_the_texts_say_where_h_is_known_at_fewer_points(published):
+    """Four a decade are five from a twentieth of a run on, if it has as many points."""
+    text = (ROOT / "docs" / "publishing.md").read_text()
+    (named,) = re.findall(r"at fewer in ([^.]*)", text)
+    found = set()
+    for name, rows in published.items():
+        runs = results.prepare(rows)
+        runs = runs[(runs["end"] == "budget") & runs["objective_oracle_calls"].notna()]
+        few = []
+        for _, run in runs.groupby(results.RUN):
+            calls = run["objective_oracle_calls"]
+            known = run["objective_value"].notna()[calls >= 0.05 * calls.max()]
+            few.append(known.sum() < min(5, known.size))
+        if np.mean(few) > 0.05:
+            found.add(name)
+    assert found == set(re.findall("`(.*?)`", named))
+
+
 def test_the_texts_have_the_table_of_what_tuning_changes(published):
     text = (ROOT / "results" / "REPRODUCTION.md").read_text()
     for name, rows in published.items():
