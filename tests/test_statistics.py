@@ -74,3 +74,4 @@ def test_resolution_is_the_widest_gap_after_the_early_part():
     assert resolution([0, 1, 4, 6, 30, 60, 100]) == 5.0
     assert resolution([0, 1, 100]) == 20.0
     assert resolution([0, 0, 0, 0.9, 10, 15, 20]) == 10.0
+    assert resolution([0]) == resolution([0, 0]) == 1.0, "nothing was spent"

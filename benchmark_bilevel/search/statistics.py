@@ -155,9 +155,10 @@ def resolution(costs):
     Parameters
     ----------
     costs : array
-        Increasing; of the evaluations of which the metric is known.
+        Increasing; of the evaluations of which the metric is known. If all are 0 the
+        factor is 1.
     """
     costs = np.asarray(costs, float)
     start = EARLY * costs[-1]
     late = np.append(start, costs[costs > start])
-    return float((late[1:] / late[:-1]).max())
+    return float((late[1:] / late[:-1]).max(initial=1.0))
