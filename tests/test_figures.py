@@ -258,6 +258,23 @@ def test_ten_solvers_have_colours_and_names_and_forty_can_be_drawn():
     assert [name.text for name in panel.draw(ax)] == ["S3"]
 
 
+def test_a_solver_that_barely_moves_is_seen_beside_the_best():
+    """Its own picture has the others in, and numbers that stand for themselves."""
+    runs = synthetic.cells([f"S{k}" for k in range(14)], has_reference=False)
+    start = runs["stop_val"] == 0
+    runs["objective_value"] = np.where(start, 0.5112, runs["objective_value"])
+    own = runs["solver_name"].str.startswith("S3")
+    runs.loc[own, "objective_value"] = 0.5112 + 1e-6 * np.sin(runs["stop_val"])
+    panel = curve_panel(prepare(runs), PROBLEM, "value", "seconds", solver="S3")
+    ax = Figure().subplots()
+    panel.draw(ax)
+    low, high = ax.get_ylim()
+    heights = np.concatenate([line.get_ydata() for line in ax.lines])
+    assert len(ax.lines) > 5 and low < heights.min() and heights.max() < high
+    ax.figure.draw_without_rendering()
+    assert ax.yaxis.get_offset_text().get_text() == ""
+
+
 def test_strips_have_ten_rows_and_that_of_the_solver():
     solvers = [f"S{k}" for k in range(14)]
     runs = synthetic.cells(solvers, n_repetitions=1, **POISONING)
@@ -305,6 +322,14 @@ def test_logarithmic_axes_have_some_numbers_and_not_too_many(low, high):
     if high / low > 5:
         assert sum(map(len, texts)) <= 30, "as wide as a small picture"
     assert not ax.xaxis.get_minorticklocs().size
+
+
+def test_linear_axes_have_numbers_without_an_offset():
+    ax = Figure().subplots()
+    look.set_linear(ax, "y", 0.5112165, 0.5112247)
+    ax.figure.draw_without_rendering()
+    values = [float(text.get_text()) for text in ax.get_yticklabels()]
+    np.testing.assert_allclose(values, ax.get_yticks(), atol=1e-9)
 
 
 def test_dots_of_a_strip_without_runs():

@@ -42,7 +42,9 @@ def draw_curves(ax, found, metric, xlabel, *, linear=False, named=None, by_label
     """
     left, right = _set_costs(ax, [curve for curve in found if curve.x.size], linear)
     is_named = [named is None or curve.name in named for curve in found]
-    shown = [curve for curve, own in zip(found, is_named, strict=True) if own] or found
+    # The grey of a problem's many may be far off; a solver's own picture has the best in.
+    fits = [by_label or own for own in is_named]
+    shown = [curve for curve, fit in zip(found, fits, strict=True) if fit] or found
     _set_values(ax, shown, metric.scale in ("loglog", "semilog-y"), left)
     starts = [curve.y[0] for curve in found if curve.x.size]
     if starts and np.ptp(starts) <= 1e-6 * abs(starts[0]):
