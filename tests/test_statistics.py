@@ -20,9 +20,8 @@ def test_quantiles_are_of_the_survivors_and_the_divergences_are_counted():
     # Of 1, …, 6: the position of the quantile q is 5 q.
     found = summarise([3, nan, 1, 2, 6, 5, 4, inf])
     assert found == pytest.approx((3.5, 2.0, 5.0, 8, 2))
-    assert found.share_diverged == 0.25
     nobody = summarise([nan, nan])
-    assert np.isnan(nobody[:3]).all() and nobody.share_diverged == 1.0
+    assert np.isnan(nobody[:3]).all() and nobody.n_diverged == nobody.n_runs == 2
 
 
 def test_ranks_where_bands_separate():

@@ -35,10 +35,6 @@ class Summary(NamedTuple):
     n_runs: int
     n_diverged: int
 
-    @property
-    def share_diverged(self):
-        return self.n_diverged / self.n_runs
-
 
 def summarise(ends, band=BAND):
     """The `Summary` of the ends of at least one run."""
