@@ -10,6 +10,7 @@ import shutil
 import sys
 from contextlib import nullcontext
 from pathlib import Path
+from pickle import PicklingError
 from types import SimpleNamespace
 
 import click
@@ -32,6 +33,7 @@ _describe = dynamic_modules._set_cls_attr_from_ast
 def tame():
     """Put what is here in the place of what benchopt prints, in this process."""
     terminal_output.print_normalize = print_fitting
+    terminal_output.TerminalOutput.__getstate__ = state_of
     dynamic_modules._get_module_from_file = load_plugin
     dynamic_modules._set_cls_attr_from_ast = describe
     if not os.environ.get(TRACEBACK_VARIABLE):
@@ -42,7 +44,30 @@ def tame():
             format_exception=lambda kind, error, *_, **__: [line_of(error)],
         )
         if click.get_current_context(silent=True):  # at a command line, not in a script
-            sys.excepthook = lambda _, error, __: click.echo(line_of(error), err=True)
+            sys.excepthook = print_error
+
+
+def state_of(terminal):
+    """The attributes of benchopt's terminal, with copies of what it counts.
+
+    joblib pickles it in a thread of its own; were the main thread to count a cell
+    meanwhile, "dictionary changed size during iteration" would end the whole run.
+    """
+    state = vars(terminal).copy()
+    return state | {k: v.copy() for k, v in state.items() if isinstance(v, dict)}
+
+
+def print_error(_, error, __):
+    """As `sys.excepthook`, in a line."""
+    click.echo(line_and_cause(error), err=True)
+
+
+def line_and_cause(error):
+    """The line of `error`, and of what kept loky from sending a cell to a worker."""
+    cause = ""
+    if isinstance(error, PicklingError) and error.__cause__ is not None:
+        cause = "; " + str(error.__cause__).strip().rpartition("\n")[2]
+    return line_of(error) + cause
 
 
 def print_line():

@@ -1,6 +1,7 @@
 """Every backend gives what a sequential run gives, and no worker outlives its run."""
 
 import importlib.util
+import pickle
 import re
 import shutil
 import subprocess
@@ -15,8 +16,12 @@ import psutil
 import pytest
 import yaml
 from benchopt.parallel_backends import DISTRIBUTED_BACKENDS
+from benchopt.utils.terminal_output import TerminalOutput
 from command_line import HANGING, command
 from conftest import ROOT, copy_of_the_benchmark
+
+from benchmark_bilevel.faults import line_of
+from benchmark_bilevel.terminal import line_and_cause, tame
 
 PARALLEL = ROOT / "config" / "parallel"
 # A second or two a cell, so that there is a middle of the run, but no end by the clock;
@@ -50,6 +55,38 @@ class Dataset(BaseDataset):
         Path(__file__).with_name(f"{os.getpid()}.pid").touch()
         return random_quadratic()
 """
+
+
+class Counting:
+    """A cell's name; that a cell has ended is counted while it is pickled."""
+
+    def __init__(self, terminal):
+        self.terminal = terminal
+
+    def __reduce__(self):
+        self.terminal.rep[len(self.terminal.rep)] += 1
+        self.terminal.status[len(self.terminal.status)] += "done"
+        return str, ()
+
+
+@pytest.mark.parametrize("counted", ["rep", "status"])
+def test_cells_are_counted_while_others_are_sent_to_the_workers(counted):
+    tame()
+    terminal = TerminalOutput(n_repetitions=1, show_progress=True)
+    getattr(terminal, counted)[Counting(terminal)] = 1
+    getattr(terminal, counted)["SOBA"] = 2
+    sent = pickle.loads(pickle.dumps(terminal))
+    assert getattr(sent, counted)["SOBA"] == 2
+    assert getattr(sent, counted)["SABA"] in (0, ""), "of a cell that none has counted"
+
+
+def test_what_keeps_a_cell_from_the_workers_is_said():
+    error = pickle.PicklingError("Could not pickle the task.")
+    error.__cause__ = Exception("Traceback:\n  File\nTypeError: cannot pickle a lock\n")
+    line = line_and_cause(error)
+    assert "Could not pickle the task." in line
+    assert line.endswith("; TypeError: cannot pickle a lock")
+    assert line_and_cause(ValueError("other")) == line_of(ValueError("other"))
 
 
 def needs(module):
