@@ -261,7 +261,7 @@ def results(config, jobs, benchmark):
 )
 @in_benchmark
 def search(problem, jobs, parallel_config, trials, benchmark):
-    """Tune all solvers on a problem: config/search/PROBLEM.yml, or a file like it.
+    """Tune solvers on a problem: config/search/PROBLEM.yml, or a file like it.
 
     Goes on from results/search/PROBLEM.parquet and writes config/PROBLEM.yml.
     """
