@@ -1,5 +1,6 @@
 import gc
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # a clone is used uninstalled
@@ -16,7 +17,7 @@ from benchmark_bilevel.exact.published import lack_of_reference, reference_value
 from benchmark_bilevel.faults import line_of
 from benchmark_bilevel.fingerprint import fingerprint
 from benchmark_bilevel.folders import move_cache, require_outputs
-from benchmark_bilevel.notices import say_once
+from benchmark_bilevel.notices import Fault, say_once
 from benchmark_bilevel.parameters import CheckedParameters, Integer
 from benchmark_bilevel.problems import PROBLEMS, load_problem, problem_name
 from benchmark_bilevel.provenance import provenance
@@ -156,14 +157,27 @@ class Objective(CheckedParameters, BaseObjective):
     def _set_dataset(self, dataset):
         # benchopt calls get_data where an error would end the whole run.
         arrays_of(dataset)
-        return super()._set_dataset(dataset)
+        skip, reason = super()._set_dataset(dataset)
+        if skip and self._state is not None:
+            # It fitted where the run was sent from, and benchopt would keep a skip.
+            raise Fault(f"in this worker, not where the run comes from: {reason}")
+        return skip, reason
 
     def set_data(self, **data):
         self.bilevel_problem = self._pose(load_problem(self.problem), data)
         self.evaluator = Evaluator(self.bilevel_problem, self.exact_evaluations)
-        if self._state is None:  # not in the workers, which get it
+        if self._state is not None:  # in a worker, which gets it
+            if self._state["fingerprint"] != fingerprint():
+                raise Fault(
+                    "this worker has loaded other code than the process that sends it "
+                    "runs: start the worker again"
+                )
+            # One h* for all runs, also if another is saved meanwhile.
+            vars(self.evaluator)["_reference"] = self._state["reference"]
+        else:
             self._state = {
                 "fingerprint": fingerprint(),
+                "libraries": [version(name) for name in ("scipy", "scikit-learn")],
                 "reference": reference_value(self.bilevel_problem),
                 "data": content_digest(data),
             }

@@ -16,11 +16,12 @@ from benchopt.utils import dynamic_modules
 from command_line import command, run, status_lines
 from conftest import ROOT, copy_of_the_benchmark
 
-from benchmark_bilevel import numba_cache, plugin_files
+from benchmark_bilevel import fingerprint, numba_cache, plugin_files
 from benchmark_bilevel.fingerprint import cached_njit
 from benchmark_bilevel.notices import Fault
 from benchmark_bilevel.problems import load_problem
 from benchmark_bilevel.problems.quadratic.problem import random_quadratic
+from benchmark_bilevel.terminal import digest_when_loaded, load_plugin, tame
 
 
 def write(folder, **texts):
@@ -363,6 +364,18 @@ def test_a_file_beside_a_plugin_with_the_name_of_a_library(tmp_path):
         load_problem(tmp_path / "mine.py")
 
 
+def test_compiled_code_has_the_name_of_what_was_imported(tmp_path):
+    """A file that is edited before its first cell is compiled as it was."""
+    tame()
+    path = shutil.copy(ROOT / "solvers" / "soba.py", tmp_path)
+    load_plugin(path, tmp_path, "solvers")
+    before = fingerprint._edition(path)
+    with open(path, "a") as file:
+        file.write("# edited")
+    assert fingerprint._edition(path) == before == f"-{digest_when_loaded(path)}"
+    assert plugin_files.digest(path) != digest_when_loaded(path)
+
+
 # --- data -----------------------------------------------------------------------------
 
 
@@ -420,3 +433,14 @@ def test_read_only_benchmark(tmp_path):
     assert file.exists()
     said = [line for line in lines if "BENCHOPT_CACHE names another folder" in line]
     assert len(said) == 1 and str(tmp_path) in said[0]
+
+
+def test_no_reference_is_searched_where_it_cannot_be_kept(tmp_path):
+    """Hours later would be too late to say so."""
+    benchmark = copy_of_the_benchmark(tmp_path)
+    tool = (sys.executable, "-m", "benchmark_bilevel", "reference")
+    code, lines = read_only(
+        benchmark, *tool, "-d", "quadratic", "--benchmark", benchmark
+    )
+    assert code == 1
+    assert lines[-1] == f"Error: {benchmark} is read-only: references are kept there."

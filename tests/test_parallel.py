@@ -1,7 +1,6 @@
 """Every backend gives what a sequential run gives, and no worker outlives its run."""
 
 import importlib.util
-import pickle
 import re
 import shutil
 import subprocess
@@ -16,12 +15,8 @@ import psutil
 import pytest
 import yaml
 from benchopt.parallel_backends import DISTRIBUTED_BACKENDS
-from benchopt.utils.terminal_output import TerminalOutput
 from command_line import HANGING, command
 from conftest import ROOT, copy_of_the_benchmark
-
-from benchmark_bilevel.faults import line_of
-from benchmark_bilevel.terminal import line_and_cause, tame
 
 PARALLEL = ROOT / "config" / "parallel"
 # A second or two a cell, so that there is a middle of the run, but no end by the clock;
@@ -55,38 +50,6 @@ class Dataset(BaseDataset):
         Path(__file__).with_name(f"{os.getpid()}.pid").touch()
         return random_quadratic()
 """
-
-
-class Counting:
-    """A cell's name; that a cell has ended is counted while it is pickled."""
-
-    def __init__(self, terminal):
-        self.terminal = terminal
-
-    def __reduce__(self):
-        self.terminal.rep[len(self.terminal.rep)] += 1
-        self.terminal.status[len(self.terminal.status)] += "done"
-        return str, ()
-
-
-@pytest.mark.parametrize("counted", ["rep", "status"])
-def test_cells_are_counted_while_others_are_sent_to_the_workers(counted):
-    tame()
-    terminal = TerminalOutput(n_repetitions=1, show_progress=True)
-    getattr(terminal, counted)[Counting(terminal)] = 1
-    getattr(terminal, counted)["SOBA"] = 2
-    sent = pickle.loads(pickle.dumps(terminal))
-    assert getattr(sent, counted)["SOBA"] == 2
-    assert getattr(sent, counted)["SABA"] in (0, ""), "of a cell that none has counted"
-
-
-def test_what_keeps_a_cell_from_the_workers_is_said():
-    error = pickle.PicklingError("Could not pickle the task.")
-    error.__cause__ = Exception("Traceback:\n  File\nTypeError: cannot pickle a lock\n")
-    line = line_and_cause(error)
-    assert "Could not pickle the task." in line
-    assert line.endswith("; TypeError: cannot pickle a lock")
-    assert line_and_cause(ValueError("other")) == line_of(ValueError("other"))
 
 
 def needs(module):
@@ -254,12 +217,18 @@ def test_what_is_needed_may_not_be_missing_everywhere(
     assert end.value.value.outcome == outcome
 
 
+THREADS = ("inner_max_num_threads", "dask_threads_per_worker", "slurm_cpus_per_task")
+
+
 @pytest.mark.parametrize(
     "path", sorted(PARALLEL.glob("*.yml")), ids=lambda path: path.stem
 )
 def test_every_file_says_how_to_use_it(path):
     config = yaml.safe_load(path.read_text())
     assert config["backend"] in DISTRIBUTED_BACKENDS
+    threads = {key: value for key, value in config.items() if key in THREADS}
+    # Of a scheduler that runs already the file knows nothing.
+    assert list(threads.values()) == [1] or "dask_address" in config
     own = path.relative_to(ROOT).as_posix()
     command = f"benchopt run . --config config/quick.yml --parallel-config {own}"
     assert re.search(rf"^#   {re.escape(command)}$", path.read_text(), re.MULTILINE)
