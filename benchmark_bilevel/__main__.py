@@ -46,10 +46,13 @@ def reference(datasets, objectives, start_from, benchmark):
     """Recompute the reference minimum of h for data sets, named as in benchopt run."""
     from benchmark_bilevel.exact.published import needs_reference, save_reference
     from benchmark_bilevel.exact.reference import find_reference
+    from benchmark_bilevel.folders import is_writable
     from benchmark_bilevel.notices import Fault
     from benchmark_bilevel.report.reading import best_points
 
-    done = 0
+    done, place = 0, benchmark.benchmark_dir
+    if not is_writable(place):
+        raise click.ClickException(f"{place} is read-only: references are kept there.")
     for name, problem in _problems(benchmark, datasets, objectives):
         if not needs_reference(problem):
             continue

@@ -14,7 +14,10 @@ from pyarrow import parquet
 
 from benchmark_bilevel.__main__ import main
 from benchmark_bilevel.provenance import changed_files
+from benchmark_bilevel.report import complete
 from benchmark_bilevel.report.complete import cells, publish, run
+from benchmark_bilevel.report.origins import Code
+from benchmark_bilevel.search.store import alone
 
 BROKEN = """
 from benchmark_bilevel.solver import BilevelSolver
@@ -192,6 +195,55 @@ def test_what_is_no_configuration_is_a_line(tmp_path, text, words):
     message = error.value.message
     assert message.startswith(str(config)) and words in message
     assert "\n" not in message
+
+
+def test_runs_of_uncommitted_files_are_not_published(checkout, monkeypatch):
+    """benchopt's cache has some of before the commit."""
+    monkeypatch.setattr(complete, "PACKAGE", checkout / "benchmark_bilevel")
+    dirty = Code("a" * 40, True, "0123456789abcdef")
+    monkeypatch.setattr(complete, "codes_of", lambda runs: [(dirty, 2)])
+    result = invoke(checkout, "results")
+    assert (
+        result.exit_code == 1 and "2 of the runs in benchopt's cache" in result.output
+    )
+    assert (checkout / "results" / "tiny.parquet").read_bytes() == b"older"
+
+
+@pytest.mark.parametrize("code", [-9, 2])
+def test_a_run_that_was_killed_is_said_to_be(checkout, monkeypatch, code):
+    """Not that none of its cells has a result, many of which are in the cache."""
+    ended = subprocess.CompletedProcess([], code)
+    monkeypatch.setattr(complete, "run_benchopt", lambda arguments: ended)
+    result = invoke(checkout, "run")
+    assert result.exit_code == 1
+    assert result.output.splitlines()[1:] == [
+        f"  benchopt run ended with exit code {code}"
+    ]
+
+
+def test_two_runs_of_a_configuration_do_not_meet(checkout):
+    file = checkout / "outputs" / "tiny.parquet"
+    with alone(file):
+        result = invoke(checkout, "run")
+    assert (
+        result.exit_code == 1 and f"{file}: another process is at it" in result.output
+    )
+
+
+def test_a_configuration_elsewhere_is_not_published(checkout):
+    """One that belongs to reproductions is, beside them."""
+    for name in ("other", "reproductions"):
+        folder = checkout / "config" / name
+        folder.mkdir(exist_ok=True)
+        shutil.copy(checkout / "config" / "tiny.yml", folder / f"{name}.yml")
+    git(checkout, "add", ".")
+    git(checkout, "commit", "--quiet", "-m", "more")
+    result = invoke(checkout, "results", "other/other")
+    assert result.exit_code == 1 and "is not published: results are" in result.output
+    result = invoke(checkout, "results", "reproductions/reproductions")
+    published = checkout / "results" / "reproductions" / "reproductions.parquet"
+    assert result.exit_code == 0 and result.output.strip() == str(published)
+    assert len(pd.read_parquet(published))
 
 
 def test_reproductions_have_a_folder_of_their_own(checkout):

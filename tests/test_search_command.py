@@ -161,6 +161,37 @@ def test_killed_twice_and_continued_in_another_clone(clones, tmp_path, monkeypat
     assert choice(Store(other / table), "SOBA").trial != 4
 
 
+def ended_by(monkeypatch, code, act=lambda: None):
+    """benchopt's runs do nothing, then `act`, and end with that exit code."""
+
+    def run(arguments, **_):
+        act()
+        return subprocess.CompletedProcess(arguments, code, "it has begun", "")
+
+    monkeypatch.setattr(cells, "run_benchopt", run)
+
+
+def test_a_killed_run_is_no_error_of_its_solvers(clones, monkeypatch):
+    """They are searched the next time; a configuration without them would be wrong."""
+    folder = clones("one")
+    ended_by(monkeypatch, -signal.SIGKILL)
+    done = search(folder)
+    assert done.exit_code == 1
+    assert "exit code -9" in done.output and "it has begun" in done.output
+    assert not (folder / "config" / "small.yml").exists()
+
+
+def test_an_edit_ends_the_search(clones, monkeypatch):
+    """Which code a run was of is not known then."""
+    folder = clones("one")
+    solver = folder / "solvers" / "soba.py"
+    edited = solver.read_text() + "# edited\n"
+    ended_by(monkeypatch, 0, lambda: solver.write_text(edited))
+    done = search(folder)
+    assert done.exit_code == 1 and "have changed during the search" in done.output
+    assert not (folder / "config" / "small.yml").exists()
+
+
 def test_a_run_of_its_own_ends_as_benchopt_does():
     ended = run_benchopt(["--help"], capture_output=True, text=True)
     assert (ended.returncode, ended.stderr) == (0, "")
@@ -570,7 +601,7 @@ def test_two_searches_at_one_table(clones, monkeypatch):
     monkeypatch.setattr(command, "execute", meanwhile)
     assert search(folder).exit_code == 0
     assert {result.exit_code for result in seconds} == {1}
-    assert "another search is at it" in seconds[0].output
+    assert "another process is at it" in seconds[0].output
     monkeypatch.setattr(command, "execute", made_up)
     assert search(folder).exit_code == 0
 
@@ -764,6 +795,18 @@ def test_small_configurations_are_those_of_the_large_ones(config):
     small = config.parent / "small" / config.name
     assert small.read_text() == text_of(config)
     assert len(list(small.parent.iterdir())) == len(configurations(ROOT))
+
+
+def test_the_command_writes_them_all(tmp_path):
+    folder = copy_of_the_benchmark(tmp_path)
+    shutil.rmtree(folder / "config" / "small")
+    done = CliRunner().invoke(main, ["small", "--benchmark", str(folder)])
+    assert done.exit_code == 0, done.output
+    small = Path("config", "small")
+    names = sorted(path.name for path in (ROOT / small).iterdir())
+    assert sorted(path.name for path in (folder / small).iterdir()) == names
+    for name in names:
+        assert (folder / small / name).read_text() == (ROOT / small / name).read_text()
 
 
 def test_a_small_configuration_can_be_run(clones):

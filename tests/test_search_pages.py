@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 import synthetic_results as synthetic
 from benchopt.benchmark import Benchmark
-from conftest import copy_of_the_benchmark
+from click.testing import CliRunner
+from conftest import ROOT, copy_of_the_benchmark
 from matplotlib.figure import Figure
 
+from benchmark_bilevel.__main__ import main
+from benchmark_bilevel.report.reading import read
 from benchmark_bilevel.report.results import prepare
 from benchmark_bilevel.report.search_panels import best_panel, plane_panels
 from benchmark_bilevel.report.searches import read_search
@@ -176,6 +179,17 @@ def test_costs_of_tuned_default_and_transferred_parameters(tmp_path):
         "0, 1 of 1",
     ]
     assert tuned_tables(runs.assign(file="other"), tmp_path) == ""
+    file = synthetic.write(runs, tmp_path / "other.parquet")
+    done = CliRunner().invoke(main, ["tuned", str(file)])
+    assert done.exit_code == 1 and "none of these files" in done.output
+
+
+def test_the_command_prints_the_table_of_a_published_file():
+    file = ROOT / "results" / "quadratic.parquet"
+    done = CliRunner().invoke(main, ["tuned", str(file)])
+    expected = tuned_tables(read([file]), ROOT / "results" / "search")
+    assert done.exit_code == 0 and done.output == expected + "\n"
+    assert expected.count("| SOBA") >= 1
 
 
 def test_a_result_file_leads_to_its_search(path, tmp_path):

@@ -412,6 +412,23 @@ def hostile(tmp_path_factory):
     return written(paths, folder / "site", url="https://host.org/me/suite")
 
 
+def test_feed_and_map_lead_to_pages(site, hostile, tmp_path, files):
+    """They are read by machines, whatever the names of files are."""
+    with_map = written(files[:1], tmp_path, site_url="https://me.github.io/suite")
+    found = ElementTree.parse(with_map / "sitemap.xml").getroot()
+    addresses = {text.strip() for text in found.itertext()} - {""}
+    assert addresses == {
+        f"https://me.github.io/suite/{name}" for name in pages(with_map)
+    }
+    for folder in (site, hostile):
+        assert not (folder / "sitemap.xml").exists()
+        feed = ElementTree.parse(folder / "feed.xml").getroot()
+        entries = feed.findall("{*}entry")
+        assert len(entries) == len(list(folder.glob("file-*.html"))) > 0
+        for link in feed.iterfind("{*}entry/{*}link"):
+            assert (folder / link.get("href")).is_file()
+
+
 def test_no_text_of_a_file_becomes_part_of_a_page(hostile):
     found = pages(hostile)
     assert len(found) > 2 * len(list(hostile_results("")))
@@ -549,6 +566,22 @@ def test_files_of_the_earlier_site_go(tmp_path):
     new = {"index.html", "data/b.parquet", ".site-files"}
     assert contents(folder).keys() == new | {"data/mine.csv", "CNAME"}
     assert (tmp_path / "outside").exists() and (tmp_path / "too").exists()
+
+
+def test_a_site_that_was_half_written_is_replaced(tmp_path, monkeypatch):
+    folder, move = tmp_path / "site", shutil.move
+    names = ("index.html", "style.css", "data/a.parquet")
+
+    def interrupted(source, target):
+        if (folder / names[0]).exists() or (folder / names[1]).exists():
+            raise KeyboardInterrupt
+        move(source, target)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(shutil, "move", interrupted)
+        _replace(folder, made(tmp_path / "a", *names))
+    _replace(folder, made(tmp_path / "b", *names))
+    assert contents(folder).keys() == {*names, ".site-files"}
 
 
 @pytest.mark.parametrize("command", ["site", "figures"])

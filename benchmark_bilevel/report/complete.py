@@ -17,11 +17,14 @@ from pyarrow.types import is_floating
 
 from benchmark_bilevel.data.dataset import arrays_of
 from benchmark_bilevel.faults import nearest
+from benchmark_bilevel.fingerprint import PACKAGE
 from benchmark_bilevel.parameters import Integer, check
 from benchmark_bilevel.provenance import changed_files
+from benchmark_bilevel.report.origins import codes_of
+from benchmark_bilevel.report.reading import read
 from benchmark_bilevel.search.child import run_benchopt
 from benchmark_bilevel.search.small import listed
-from benchmark_bilevel.search.store import one_line, whole
+from benchmark_bilevel.search.store import alone, one_line, whole
 
 CELL = ["dataset_name", "objective_name", "solver_name", "idx_rep"]
 
@@ -54,16 +57,18 @@ def run(benchmark, config, n_jobs=1):
     name = Path(str(content.get("output") or config.stem)).stem
     file = benchmark.get_output_folder() / f"{name}.parquet"
     new = file.with_suffix(".new.parquet")
-    new.unlink(missing_ok=True)  # benchopt would take another name
     options = ["--config", str(config), "--output", new.name, "--no-plot"]
     arguments = [str(benchmark.benchmark_dir), *options, "-j", str(n_jobs)]
-    code = run_benchopt(arguments).returncode
     found = set()
-    if new.exists():
-        os.replace(new, file)
-        table = pd.read_parquet(file, columns=CELL)
-        found = set(table.itertuples(index=False, name=None))
-    elif code > 1:  # a mistake in the configuration, which benchopt has named
+    with alone(file):
+        new.unlink(missing_ok=True)  # benchopt would take another name
+        code = run_benchopt(arguments).returncode
+        if code in (0, 1) and new.exists():
+            table = pd.read_parquet(new, columns=CELL)
+            found = set(table.itertuples(index=False, name=None))
+            os.replace(new, file)
+    if not found and code not in (0, 1):
+        # A mistake in the configuration, which benchopt has named, or a kill.
         return file, [f"benchopt run ended with exit code {code}"]
     asked = cells(benchmark, content)
     return file, list(_lines(cell for cell in asked if cell not in found))
@@ -185,6 +190,14 @@ def run_and_publish(benchmark, config, jobs):
     if failures:
         raise click.ClickException(
             f"{published} stays as it is, no result of\n  " + "\n  ".join(failures)
+        )
+    # Of a package that is installed elsewhere the checkout knows nothing.
+    own = PACKAGE.is_relative_to(benchmark.benchmark_dir.resolve())
+    dirty = sum(n for code, n in codes_of(read([file])) if code.dirty)
+    if own and dirty:
+        raise click.ClickException(
+            f"{published} stays as it is: {dirty} of the runs in benchopt's cache are of "
+            f"files that had not been committed; remove {benchmark.get_cache_location()}."
         )
     return publish(file, published.parent)
 

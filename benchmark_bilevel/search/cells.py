@@ -10,6 +10,7 @@ import pandas as pd
 import yaml
 
 from benchmark_bilevel.exact.metrics import EXACT_METRICS, FINAL, NEVER
+from benchmark_bilevel.fingerprint import fingerprint
 from benchmark_bilevel.search.child import run_benchopt
 from benchmark_bilevel.search.spaces import shares_of
 from benchmark_bilevel.search.specification import limits, with_option
@@ -46,6 +47,7 @@ def execute(specification, runs, parallel=()):
         "timeout": "240h",
         "plot": False,
     }
+    code = _code_of(specification, runs)
     with tempfile.TemporaryDirectory() as folder:
         config, output = Path(folder, "config.yml"), Path(folder, "runs.parquet")
         config.write_text(yaml.safe_dump(configuration, sort_keys=False))
@@ -56,6 +58,16 @@ def execute(specification, runs, parallel=()):
         )
         said = finished.stdout + finished.stderr
         ends = ends_of(pd.read_parquet(output)) if output.exists() else None
+    if code != _code_of(specification, runs) or code["fingerprint"] != fingerprint():
+        raise click.ClickException(
+            "files of the package or of a solver have changed during the search: start "
+            "it again, and it goes on with what they are now."
+        )
+    if ends is None and "No output produced" not in said:
+        raise click.ClickException(
+            f"benchopt run ended with exit code {finished.returncode}; start the search "
+            f"again to go on:\n{said[-2000:]}"
+        )
     if ends is not None and first.stage != SAFETY:
         _require_score(specification, ends)
     rows, failures = [], {}
@@ -71,6 +83,12 @@ def execute(specification, runs, parallel=()):
         else:
             rows += [row_of(specification, run, own, end) for end in found.iloc]
     return rows, failures
+
+
+def _code_of(specification, runs):
+    """What is on the disk now, which a child imports."""
+    sources = {run.solver: specification.code_of(run.solver)["source"] for run in runs}
+    return {"fingerprint": fingerprint.__wrapped__(), **sources}
 
 
 def _require_score(specification, ends):

@@ -2,13 +2,11 @@
 
 import json
 import time
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import click
 from benchopt.results import read_results
-from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from benchmark_bilevel.fingerprint import fingerprint
@@ -30,6 +28,7 @@ from benchmark_bilevel.search.store import (
     SAFETY,
     TRANSFER,
     TUNING,
+    alone,
     one_line,
     write_whole,
 )
@@ -72,7 +71,7 @@ def search(specification, jobs=1, parallel_config=None):
             f"{target} is written by hand: move it away, or give the search another name."
         )
     table = folder / "results" / "search" / f"{specification.name}.parquet"
-    with _alone(table):
+    with alone(table):
         failures = _search(specification, jobs, parallel_config)
     if len(failures) < len(specification.solver_classes):
         write_whole(target, configuration(specification, failures))
@@ -85,24 +84,6 @@ def _is_by_hand(config):
     if not config.is_file():
         return config.exists()
     return not config.read_bytes().startswith(f"# {WRITTEN}".encode())
-
-
-@contextmanager
-def _alone(table):
-    """Keep other searches from the file `table` as long as this one goes on."""
-    try:
-        table.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise click.ClickException(f"{table} cannot be written: {error}.") from error
-    lock = FileLock(table.with_name(f".{table.name}.lock"), timeout=0)
-    try:
-        held = lock.acquire()
-    except Timeout:
-        raise click.ClickException(
-            f"{table}: another search is at it; wait for its end, or end it."
-        ) from None
-    with held:
-        yield
 
 
 def _search(specification, jobs, parallel_config):

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import numpy as np
 import pandas as pd
+from filelock import FileLock, Timeout
 
 TUNING, SAFETY = "tuning", "safety"
 REPORT = "report"  # published runs that diverged
@@ -147,3 +148,21 @@ def _read(path):
 def one_line(error):
     """What `error` says, its kind if it says nothing, in one line."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+@contextmanager
+def alone(table):
+    """Keep other processes from the file `table` as long as this one goes on."""
+    try:
+        table.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise click.ClickException(f"{table} cannot be written: {error}.") from error
+    lock = FileLock(table.with_name(f".{table.name}.lock"), timeout=0)
+    try:
+        held = lock.acquire()
+    except Timeout:
+        raise click.ClickException(
+            f"{table}: another process is at it; wait for its end, or end it."
+        ) from None
+    with held:
+        yield

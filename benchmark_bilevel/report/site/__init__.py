@@ -104,7 +104,11 @@ def _replace(folder, beside):
             f"{folder / foreign[0]} is no part of a site and would be replaced: move it "
             "away, or choose another folder."
         )
-    for path in new:
+    # Whatever ends this on its way, the next one knows all of the files.
+    folder.mkdir(exist_ok=True)
+    listed = "".join(f"{path}\n" for path in sorted(earlier | new))
+    (folder / LIST).write_text(listed, "utf-8")
+    for path in sorted(new, key=lambda path: path == Path(LIST)):
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.move(beside / path, folder / path)
     for path in earlier - new:
