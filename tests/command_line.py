@@ -11,7 +11,7 @@ HANGING = 3600  # seconds: only a process that never ends takes longer
 
 
 def command(*arguments, folder=None, check=True, **environment):
-    """Exit code and lines of a command, without colours and progress bars."""
+    """Exit code and lines of a command, without colours."""
     result = subprocess.run(
         list(map(str, arguments)),
         capture_output=True,
@@ -22,7 +22,7 @@ def command(*arguments, folder=None, check=True, **environment):
     )
     output = result.stdout.replace("\r", "\n") + result.stderr
     output = re.sub(r"\x1b\[[0-9;]*m", "", output)
-    lines = [line for line in output.splitlines() if "%" not in line]
+    lines = output.splitlines()
     if check:
         assert result.returncode == 0, "\n".join(lines)
     return result.returncode, lines

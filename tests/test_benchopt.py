@@ -66,14 +66,18 @@ def test_every_metric_is_there(results):
     for name in METRICS:
         assert pd.api.types.is_numeric_dtype(results[f"objective_{name}"]), name
     classification = results[results["dataset_name"] == "breast_cancer"]
+    assert len(classification)
     missing = classification[[f"objective_{name}" for name in METRICS]].isna()
     assert not missing.to_numpy().any()
     assert (results["objective_suboptimality"] >= -1e-10).all()
 
 
 def test_repetitions_differ(results):
-    last = results[results["objective_iterations"] == 30]
-    for _, runs in last.groupby(["dataset_name", "solver_name"]):
+    last = results[results["objective_iterations"] == 30].groupby(
+        ["dataset_name", "solver_name"]
+    )
+    assert len(last) == 2 * 2
+    for _, runs in last:
         assert len(runs) == 2
         assert runs["objective_value"].nunique() == 2
 

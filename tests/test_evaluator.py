@@ -30,15 +30,22 @@ def test_metrics_of_a_diverged_point_are_nan(quadratic):
     assert np.isnan(metrics["value"]) and metrics["diverged"] == 1.0, "‖z‖² is none"
 
 
-def test_metrics_of_a_run_do_not_depend_on_earlier_runs(problem):
+def test_metrics_of_a_run_do_not_depend_on_earlier_runs(problem, monkeypatch):
     z, x = problem.initial_point()
     used, fresh = Evaluator(problem), Evaluator(problem)
     used.metrics(z, x + 1, 0, {}, False)
     used.metrics(z, x - 1, 1, {}, False)
     for iterations, shift in ((0, 0.0), (1, 0.3)):
         first = used.metrics(z, x + shift, iterations, {}, False)
+        if iterations == 0:  # what starts cold is kept for all runs
+            monkeypatch.setattr(metrics_module, "_last_cold_start", {})
         second = fresh.metrics(z, x + shift, iterations, {}, False)
         np.testing.assert_equal(first, second)
+
+
+def test_points_of_a_thousand_numbers_are_kept(problem):
+    assert set(problem.final_results(np.zeros(1000), np.zeros(1001))) == {"z"}
+    assert set(problem.final_results(np.zeros(1001), np.zeros(1000))) == {"x"}
 
 
 def test_first_points_are_evaluated_once_and_others_from_the_last(

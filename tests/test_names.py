@@ -36,7 +36,11 @@ def test_name_has_what_is_not_by_default(solver, parameters, name):
     assert str(instance) == name
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yml")), ids=str)
+@pytest.mark.parametrize(
+    "path",
+    [*(ROOT / "config").glob("*.yml"), *(ROOT / "config").glob("reproductions/*.yml")],
+    ids=lambda path: path.stem,
+)
 def test_names_select_what_they_name(path):
     """Those of all published runs, copied from a page or a terminal to the command."""
     config = yaml.safe_load(path.read_text())

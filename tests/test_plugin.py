@@ -4,9 +4,11 @@ import re
 import sys
 
 import click
+import numpy as np
 import pytest
 from command_line import command
 from conftest import ROOT
+from sklearn.datasets import load_iris
 from test_benchopt import benchmark, benchopt, run  # noqa: F401
 
 from benchmark_bilevel.verification.plugin import checks_of
@@ -28,6 +30,23 @@ def check(path):
     tool = (sys.executable, "-m", "benchmark_bilevel", "check", path)
     code, lines = command(*tool, folder=path.parent, check=False)
     return code, "\n".join(lines)
+
+
+def test_the_guide_begins_with_the_solver_of_the_readme():
+    guide = (ROOT / "docs" / "add-a-solver.md").read_text()
+    assert BLOCK.search(guide)[1] == PLUGIN
+
+
+def test_the_data_set_of_the_guide(tmp_path):
+    table = tmp_path / "table.csv"
+    X, y = load_iris(return_X_y=True)
+    np.savetxt(table, np.column_stack((X, y)), delimiter=",")
+    guide = (ROOT / "docs" / "add-a-data-set.md").read_text()
+    text = BLOCK.search(guide)[1].replace("/path/to/table.csv", str(table))
+    path = tmp_path / "my_data.py"
+    path.write_text(text)
+    code, output = check(path)
+    assert code == 0 and "All checks passed." in output, output
 
 
 def test_check_passes(plugin):
@@ -66,7 +85,8 @@ def test_it_appears_in_the_page(benchmark, plugin):  # noqa: F811
 
 def test_template_is_ignored_by_benchopt(benchmark):  # noqa: F811
     _, lines = benchopt(benchmark, command_name="info")
-    assert not any("template" in line for line in lines)
+    assert any("SOBA" in line for line in lines)
+    assert not any("heavy-ball" in line for line in lines)
 
 
 def test_check_of_the_problem_template():

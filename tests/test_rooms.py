@@ -46,8 +46,12 @@ ROOMS = (
 def imports(path):
     """Rooms that the module at `path` imports from."""
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.level == 0:
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        if isinstance(node, ast.ImportFrom):
+            module = [node.module] if node.module else []
+            if node.level:  # relative to the folder, or to one above it
+                above = path.relative_to(PACKAGE.parent).parts[: -node.level]
+                module = [*above, *module]
+            names = [".".join([*module, alias.name]) for alias in node.names]
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         else:

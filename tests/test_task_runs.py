@@ -10,6 +10,13 @@ from conftest import ROOT, load_plugin, load_solver, task_run
 from benchmark_bilevel.exact.metrics import Evaluator
 from benchmark_bilevel.methods.variance_reduction import empty_memory
 from benchmark_bilevel.notices import Fault
+from benchmark_bilevel.oracles import (
+    COUNTS,
+    HESSIAN_VECTOR,
+    INNER_GRADIENTS,
+    JACOBIAN_VECTOR,
+    OUTER_GRADIENTS,
+)
 from benchmark_bilevel.problems import fault_of
 from benchmark_bilevel.problems.tasks.equilibrium import Equilibrium
 from benchmark_bilevel.problems.tasks.few_shot import FewShot
@@ -106,6 +113,44 @@ def test_predictions_differ(ridge):
         for other in points[:k]:
             assert np.linalg.norm(point - other) > 1e-3
     np.testing.assert_allclose(rest(ridge, STEP, None, None), ridge.minimiser())
+
+
+def test_rsvrb_in_numpy(ridge):
+    """Once more, from the paper's updates: iterates and counts on the same tasks."""
+    own = {"batch_size": 4, "step_size": 0.3, "outer_ratio": 0.2, "convexity": 1.2}
+    run = load_solver("rsvrb").get_instance(**own).make_runtime(ridge)
+    run.start(3)
+    (A, y), (B, t) = ridge.inner_samples, ridge.outer_samples
+    z, x, means = np.zeros((N_TASKS, DIM)), np.zeros(DIM), np.zeros((3, DIM))
+    counts, drawn, n_clipped = np.zeros(len(COUNTS), int), set(), 0
+    for i in range(12):
+        run.advance(i + 1)
+        drawn.add(block := run.inner.block)
+        tasks = range(4 * block, min(4 * block + 4, N_TASKS))
+        means[block] = 0
+        decrease, gradients = (i + 1) ** (-1 / 3), {}
+        for k in tasks:
+            H = A[k].T @ A[k] / N_ROWS + ridge.ridge * np.eye(DIM)
+            gradients[k] = H @ z[k] - A[k].T @ y[k] / N_ROWS - ridge.ridge * x
+            values, vectors = np.linalg.eigh(H)
+            n_clipped += np.sum(values < 1.2)
+            H = (vectors * values.clip(min=1.2)) @ vectors.T
+            fz = B[k].T @ (B[k] @ z[k] - t[k]) / N_ROWS
+            # ∇²xz g_k = −λ I and ∇x f_k = 0; three blocks hold nine tasks.
+            means[block] += 3 / N_TASKS * ridge.ridge * np.linalg.solve(H, fz)
+        x = x - 0.3 / 0.2 * decrease * means.mean(0)
+        for k in tasks:
+            z[k] -= 0.3 * decrease * gradients[k]
+        for kind, times in (
+            *((OUTER_GRADIENTS, 1), (INNER_GRADIENTS, 1), (JACOBIAN_VECTOR, 1)),
+            (HESSIAN_VECTOR, DIM),
+        ):
+            counts[kind] += times * N_ROWS * len(tasks)
+        found_z, found_x = run.variables()
+        np.testing.assert_allclose(found_z, z.ravel(), atol=1e-12)
+        np.testing.assert_allclose(found_x, x, atol=1e-12)
+        np.testing.assert_array_equal(run.counts, counts)
+    assert drawn == {0, 1, 2} and n_clipped > 0
 
 
 @pytest.mark.parametrize("name, n_iterations", [("soba", 1200), ("rsvrb", 200)])

@@ -5,7 +5,9 @@ import pytest
 import torch
 from conftest import task_run
 from scipy.linalg import svdvals
+from scipy.special import softmax
 from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
 from torch.nn.functional import pad
 
 from benchmark_bilevel.data.glyphs import draw_tasks
@@ -115,22 +117,44 @@ def test_projection_clips_the_spectrum(equilibrium, generator):
     nearest = (U * s.clip(max=RADIUS)) @ Vt
     np.testing.assert_allclose(equilibrium.parts(projected)[0], nearest, atol=1e-12)
     inside = equilibrium.initial_outer()
-    assert equilibrium.project(torch.from_numpy(inside)).numpy() is not None
     np.testing.assert_array_equal(
         equilibrium.project(torch.from_numpy(inside.copy())).numpy(), inside
     )
 
 
+def test_tests_of_an_equilibrium_are_of_states_after_twenty_picard_steps(
+    equilibrium, generator
+):
+    x = feasible(equilibrium, generator, 0.3)
+    A, B, c, D, beta = equilibrium.parts(x)
+    data = equilibrium.data
+    _, X, _, y = train_test_split(
+        *(data["X_train"], data["y_train"]),
+        test_size=1 / 3,
+        stratify=data["y_train"],
+        random_state=equilibrium.split_seed,
+    )
+    z = np.zeros((len(X), len(c)))
+    for _ in range(20):
+        z = np.tanh(z @ A + X / 16 @ B + c)  # digits have 16 levels of grey
+    p = softmax(z @ D + beta, axis=1)
+    found = equilibrium.outer_metrics(x)
+    assert found["test_accuracy"] == np.mean(p.argmax(1) == y)
+    loss = -np.mean(np.log(p[np.arange(len(y)), y]))
+    np.testing.assert_allclose(found["test_loss"], loss, rtol=1e-10)
+
+
 # --- few-shot learning ----------------------------------------------------------------
 
 
-def few_shot(kind, normalisation="per-task"):
+def few_shot(kind, normalisation="per-task", n_tasks=None):
     if kind == "sinusoid":
-        data = sinusoid_tasks(n_tasks=6, n_test_tasks=13, n_shots=5)
+        data = sinusoid_tasks(n_tasks=n_tasks or 6, n_test_tasks=13, n_shots=5)
     else:
         generator = np.random.default_rng(5)
         images = generator.random((12, 4, 16, 16), dtype=np.float32)
-        data = draw_tasks(images, 3, 2, 2, n_tasks=4, n_test_tasks=2, seed=0)
+        n_tasks = n_tasks or 4
+        data = draw_tasks(images, 3, 2, 2, n_tasks=n_tasks, n_test_tasks=2, seed=0)
     return FewShot(data, normalisation=normalisation)
 
 
@@ -224,11 +248,51 @@ def test_tests_of_curves_are_gradient_descent_on_heads():
     assert set(found) == {"test_loss"}
 
 
-def test_metrics_of_images():
+def test_tests_of_images_are_gradient_descent_on_heads():
+    """In float32, on the query; features by the network, all else in NumPy."""
     problem = few_shot("images")
+    x = torch.from_numpy(problem.initial_outer()).float()
+    support, targets, query, query_targets = (
+        problem.data[f"test_{name}"]
+        for name in ("support", "support_targets", "query", "query_targets")
+    )
+    losses, accuracies = [], []
+    for k in range(len(support)):
+        a, b = (
+            problem.represent_inner(x, torch.from_numpy(part[k : k + 1]), None)[0][0]
+            for part in (support, query)
+        )
+        a, b, head = a.detach().numpy(), b.detach().numpy(), np.zeros((3, a.shape[1]))
+        for _ in range(10):
+            residual = (softmax(a @ head.T, axis=1) - np.eye(3)[targets[k]]) / len(a)
+            head = head - 0.2 * (residual.T @ a + problem.ridge * head)
+        p = softmax(b @ head.T, axis=1)
+        losses.append(-np.mean(np.log(p[np.arange(len(b)), query_targets[k]])))
+        accuracies.append(np.mean(p.argmax(1) == query_targets[k]))
     found = problem.outer_metrics(problem.initial_outer())
-    assert 0 <= found["test_accuracy"] <= 1
-    assert found["test_accuracy_deviation"] >= 0
+    assert found == pytest.approx(
+        {
+            "test_loss": np.mean(losses),
+            "test_accuracy": np.mean(accuracies),
+            "test_accuracy_deviation": np.std(accuracies, ddof=1),
+        },
+        rel=1e-4,
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "normalisation", "n_evaluated"),
+    [
+        ("sinusoid", "per-task", 100),
+        ("images", "per-task", 25),
+        ("images", "coupled", 10),
+    ],
+)
+def test_exact_metrics_are_of_the_first_tasks(kind, normalisation, n_evaluated):
+    problem = few_shot(kind, normalisation, n_tasks=120)
+    assert problem.n_evaluated == n_evaluated
+    z = TaskExact(problem).evaluate(problem.initial_outer()).z
+    assert z.size == n_evaluated * problem.dim_task
 
 
 def test_coupled_tasks_are_evaluated_together():
