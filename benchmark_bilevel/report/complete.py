@@ -193,8 +193,8 @@ def run_and_publish(benchmark, config, jobs):
         )
     # Of a package that is installed elsewhere the checkout knows nothing.
     own = PACKAGE.is_relative_to(benchmark.benchmark_dir.resolve())
-    dirty = sum(n for code, n in codes_of(read([file])) if code.dirty)
-    if own and dirty:
+    dirty = own and sum(n for code, n in codes_of(read([file])) if code.dirty)
+    if dirty:
         raise click.ClickException(
             f"{published} stays as it is: {dirty} of the runs in benchopt's cache are of "
             f"files that had not been committed; remove {benchmark.get_cache_location()}."

@@ -101,7 +101,7 @@ def set_log(ax, which, low, high):
 
 
 def set_linear(ax, which, low, high):
-    """A linear axis from `low` to `high`, with few numbers on it, less no offset."""
+    """A linear axis from `low` to `high`, with few numbers on it and no offset."""
     getattr(ax, f"set_{which}lim")(low, high)
     getattr(ax, f"{which}axis").set_major_locator(MaxNLocator(5))
     ax.ticklabel_format(axis=which, useOffset=False)

@@ -151,18 +151,18 @@ def one_line(error):
 
 
 @contextmanager
-def alone(table):
-    """Keep other processes from the file `table` as long as this one goes on."""
+def alone(file):
+    """Keep other processes from `file` as long as this one goes on."""
     try:
-        table.parent.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise click.ClickException(f"{table} cannot be written: {error}.") from error
-    lock = FileLock(table.with_name(f".{table.name}.lock"), timeout=0)
+        raise click.ClickException(f"{file} cannot be written: {error}.") from error
+    lock = FileLock(file.with_name(f".{file.name}.lock"), timeout=0)
     try:
         held = lock.acquire()
     except Timeout:
         raise click.ClickException(
-            f"{table}: another process is at it; wait for its end, or end it."
+            f"{file}: another process is at it; wait for its end, or end it."
         ) from None
     with held:
         yield

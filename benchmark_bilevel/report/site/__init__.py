@@ -108,11 +108,12 @@ def _replace(folder, beside):
     folder.mkdir(exist_ok=True)
     listed = "".join(f"{path}\n" for path in sorted(earlier | new))
     (folder / LIST).write_text(listed, "utf-8")
-    for path in sorted(new, key=lambda path: path == Path(LIST)):
+    for path in new - {Path(LIST)}:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.move(beside / path, folder / path)
     for path in earlier - new:
         (folder / path).unlink(missing_ok=True)
+    shutil.move(beside / LIST, folder / LIST)
 
 
 def _write_all(results, paths, folder, benchmark, url, site_url, log):
