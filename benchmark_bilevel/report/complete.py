@@ -15,7 +15,6 @@ from benchopt.cli.main import run as benchopt_run
 from pyarrow import parquet
 from pyarrow.types import is_floating
 
-from benchmark_bilevel.data.dataset import arrays_of
 from benchmark_bilevel.faults import nearest
 from benchmark_bilevel.fingerprint import PACKAGE
 from benchmark_bilevel.parameters import Integer, check
@@ -23,7 +22,8 @@ from benchmark_bilevel.provenance import changed_files
 from benchmark_bilevel.report.origins import codes_of
 from benchmark_bilevel.report.reading import read
 from benchmark_bilevel.search.child import run_benchopt
-from benchmark_bilevel.search.small import listed
+from benchmark_bilevel.search.data import data_of
+from benchmark_bilevel.search.options import by_option, listed
 from benchmark_bilevel.search.store import alone, one_line, whole
 
 CELL = ["dataset_name", "objective_name", "solver_name", "idx_rep"]
@@ -54,7 +54,7 @@ def run(benchmark, config, n_jobs=1):
         If `config` is no configuration: a line that says where and why.
     """
     content = read_config(config)
-    name = Path(str(content.get("output") or config.stem)).stem
+    name = Path(str(content.get("output") or config.stem)).name.removesuffix(".parquet")
     file = benchmark.get_output_folder() / f"{name}.parquet"
     new = file.with_suffix(".new.parquet")
     options = ["--config", str(config), "--output", new.name, "--no-plot"]
@@ -70,7 +70,9 @@ def run(benchmark, config, n_jobs=1):
     if not found and code not in (0, 1):
         # A mistake in the configuration, which benchopt has named, or a kill.
         return file, [f"benchopt run ended with exit code {code}"]
-    asked = cells(benchmark, content)
+    asked = list(cells(benchmark, content))
+    if not asked:
+        return file, [f"{config}: no data set fits a problem and a solver of it"]
     return file, list(_lines(cell for cell in asked if cell not in found))
 
 
@@ -87,12 +89,12 @@ def read_mapping(path):
 
 def read_config(path):
     """The options of ``benchopt run`` in the file at `path`; else `click.UsageError`."""
-    config = read_mapping(path)
+    config = by_option(read_mapping(path))
     known = [option.name.replace("_", "-") for option in benchopt_run.params]
     for name in config:
-        if str(name).replace("_", "-") not in known:
+        if name not in known:
             raise click.UsageError(
-                f"{path}: {name} is no option of `benchopt run`{nearest(str(name), known)}."
+                f"{path}: {name} is no option of `benchopt run`{nearest(name, known)}."
             )
     for kind in ("objective", "dataset", "solver"):
         for entry in _listed(config, kind) or ():
@@ -135,7 +137,7 @@ def _listed(config, key):
 
 def _fits(dataset, objective, solver):
     try:
-        if arrays_of(dataset).get("missing"):
+        if data_of(dataset).get("missing"):
             return True
         if objective._set_dataset(dataset)[0]:
             return False

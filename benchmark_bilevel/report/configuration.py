@@ -4,6 +4,7 @@ import yaml
 from benchopt.benchmark import _list_parametrized_classes
 
 from benchmark_bilevel.report.names import parameter_text, parameters_of
+from benchmark_bilevel.search.options import by_option
 
 # Limits so high that they are none.
 NO_LIMIT = {"max_iterations": 1e12, "max_oracle_calls": 1e15, "max_seconds": 1e9}
@@ -34,7 +35,7 @@ def differences(benchmark, text, rows):
         A line each.
     """
     try:
-        config = yaml.safe_load(text)
+        config = by_option(yaml.safe_load(text))
         lines = []
         for key, column, prefix, check in PARTS:
             patterns = config.get(key)

@@ -13,8 +13,8 @@ from benchmark_bilevel.report.results import (
     remembered,
     runs_of,
 )
+from benchmark_bilevel.report.tables import QUANTILES, summary
 
-QUANTILES = (0.2, 0.8)
 BAND = "median, 20–80 % of the runs that did not diverge (of all if each did)"
 # Fewer known points of a run draw a line where nothing is known.
 MIN_POINTS = 4
@@ -47,7 +47,7 @@ class Curve(NamedTuple):
     label: str
     solver: str
     name: str
-    rank: tuple  # among the variants of this solver: (index, number)
+    rank: tuple  # among the variants of this solver, the best first: (index, number)
     x: np.ndarray  # the first is 0, the start
     y: np.ndarray
     low: np.ndarray
@@ -109,8 +109,9 @@ def curves(results, problem, metric, axis):
     first = rows.drop_duplicates("variant").set_index("variant")
     label, solver = first["label"].to_dict(), first["solver"].to_dict()
     siblings = {}
-    for name in runs:
-        siblings.setdefault(solver[name], []).append(name)
+    for name in summary(results, problem)["name"]:
+        if name in runs:
+            siblings.setdefault(solver[name], []).append(name)
     found = []
     for name, (x, y, low, high) in points.items():
         if ends[problem, name].all_failed:
@@ -120,7 +121,7 @@ def curves(results, problem, metric, axis):
         curve = Curve(
             *(label[name], solver[name], name),
             (siblings[solver[name]].index(name), len(siblings[solver[name]])),
-            *(x, y, low, np.minimum(high, np.maximum(y, highest))),
+            *(x, y, low, high),
             np.sort(stops),
             ends[problem, name],
             len(counted[name]) - len(drawn[name]),
@@ -233,5 +234,9 @@ def _highest(points, usual):
     """Far above all starts and the medians of the `usual` variants."""
     tops = [y[0] for _, y, *_ in points.values() if y.size]
     tops += [points[name][1].max() for name in usual if points[name][1].size]
-    top = max(tops)
+    return far_above(max(tops))
+
+
+def far_above(top):
+    """`HEADROOM` times as far up as `top`, which may be negative."""
     return top + (HEADROOM - 1) * abs(top)

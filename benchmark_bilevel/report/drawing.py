@@ -11,7 +11,8 @@ from benchmark_bilevel.report.labels import Name
 from benchmark_bilevel.report.look import set_linear, set_log
 from benchmark_bilevel.report.styles import style
 
-DASHES = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}
+# Dots are for what is unknown.
+DASHES = {"solid": "-", "dash": "--", "longdash": (0, (8, 2)), "dashdot": "-."}
 AGAIN = (0, (5, 1.5))  # there are fewer colours than solvers
 GREY = "#b8bec5"
 # Before some curve has gone this share of its way, nothing happens.
@@ -45,7 +46,7 @@ def draw_curves(ax, found, metric, xlabel, *, linear=False, named=None, by_label
     # The grey of a problem's many may be far off; a solver's own picture has the best in.
     fits = [by_label or own for own in is_named]
     shown = [curve for curve, fit in zip(found, fits, strict=True) if fit] or found
-    _set_values(ax, shown, metric.scale in ("loglog", "semilog-y"), left)
+    _set_values(ax, shown, metric.scale == "loglog", left)
     starts = [curve.y[0] for curve in found if curve.x.size]
     if starts and np.ptp(starts) <= 1e-6 * abs(starts[0]):
         ax.axhline(starts[0], color="#6e7781", linewidth=0.7, linestyle=":", zorder=1)
@@ -59,7 +60,9 @@ def draw_curves(ax, found, metric, xlabel, *, linear=False, named=None, by_label
         dash = AGAIN if look.color in colors else DASHES[look.dash]
         colors.add(look.color)
         ax.plot(*unknown, color=look.color, linewidth=0.7, linestyle=":", zorder=3)
-        ax.fill_between(x, low, high, color=look.color, alpha=0.18, linewidth=0)
+        # What is far beyond the picture has no place in a file of it.
+        band = low, np.minimum(high, ax.get_ylim()[1])
+        ax.fill_between(x, *band, color=look.color, alpha=0.18, linewidth=0)
         (line,) = ax.plot(
             *(x, y),
             color=look.color,
@@ -132,9 +135,10 @@ def _moves(curve):
 
 def _set_values(ax, found, log, left):
     """The axis of values, which holds all medians that are in the picture."""
+    found = [curve for curve in found if curve.x.size]
     usual = [curve for curve in found if not curve.diverged] or found
-    values = [curve.y[curve.x >= left] for curve in usual if curve.x.size]
-    values += [curve.y[:1] for curve in usual if curve.x.size]
+    values = [curve.y[curve.x >= left] for curve in usual]
+    values += [curve.y[:1] for curve in usual]
     values = np.concatenate(values) if values else np.ones(1)
     positive = values[values > 0]  # a zero has no place on a logarithmic axis
     log = log and positive.size > 0
@@ -247,7 +251,7 @@ def draw_sensitivity(ax, points):
         (line,) = ax.plot(
             steps[alive], y[alive], marker=look.symbol, markeredgecolor="white", **color
         )
-        band = low[alive], high[alive]
+        band = low[alive], np.minimum(high[alive], ax.get_ylim()[1])
         ax.fill_between(steps[alive], *band, alpha=0.18, linewidth=0, **color)
         _cross(ax, steps[~alive], look.color)
         height = y[alive][-1] if alive.any() and alive[-1] else np.nan

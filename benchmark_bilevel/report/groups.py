@@ -37,8 +37,8 @@ def estimate_of(solver):
         return None
     known = {**defaults(solver.parameters), "t": 0}
     step = known.get("linear_step") or known.get("step_size")
-    names = inspect.signature(estimate).parameters
     try:
+        names = inspect.signature(estimate).parameters
         return estimate(**{**{n: known[n] for n in names}, **_given(names, step)})
     except Exception:  # whatever a plugin's declaration leads to
         return None

@@ -26,14 +26,10 @@ def repeat_command(runs):
     ):
         for name in selectors(runs, column, prefix).unique():
             command += [flag, name]
-    command += ["-r", str(runs["idx_rep"].max() + 1)]
-    seeds = seeds_of(runs)
-    return [*command, "--seed", seeds[0]] if seeds else command
-
-
-def seeds_of(runs):
-    """Texts of the seeds that `runs` started from; none where no seed was written."""
-    return [f"{seed:.0f}" for seed in prepare(runs)["base_seed"].dropna().unique()]
+    command += ["-r", str(runs["idx_rep"].max() + 1), "--no-timeout"]
+    for seed in prepare(runs)["base_seed"].dropna().unique():  # one, or not written
+        command += ["--seed", f"{seed:.0f}"]
+    return command
 
 
 class Code(NamedTuple):

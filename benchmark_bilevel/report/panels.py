@@ -5,6 +5,10 @@ from functools import partial
 from typing import NamedTuple
 
 from benchmark_bilevel.report.curves import curves
+from benchmark_bilevel.report.distributions import (
+    empirical_distribution,
+    performance_profile,
+)
 from benchmark_bilevel.report.drawing import (
     draw_curves,
     draw_sensitivity,
@@ -16,12 +20,7 @@ from benchmark_bilevel.report.metrics import AXES, FURTHER, METRICS, known, metr
 from benchmark_bilevel.report.names import FileNames
 from benchmark_bilevel.report.results import problems, titles
 from benchmark_bilevel.report.tables import best_rows, sensitivity, summary
-from benchmark_bilevel.report.targets import (
-    TARGETS,
-    empirical_distribution,
-    performance_profile,
-    target_text,
-)
+from benchmark_bilevel.report.targets import TARGETS, target_text
 
 # Solvers in colour; further ones are grey, as their names would have no room.
 LEADERS = 10

@@ -5,21 +5,16 @@ import math
 import numpy as np
 from benchopt import BasePlot
 
-from benchmark_bilevel.report.curves import BAND, curves
+from benchmark_bilevel.report.curves import BAND, curves, far_above
+from benchmark_bilevel.report.distributions import (
+    empirical_distribution,
+    performance_profile,
+)
 from benchmark_bilevel.report.metrics import AXES, metric_on
 from benchmark_bilevel.report.results import prepare, problems, titles
 from benchmark_bilevel.report.styles import style
 from benchmark_bilevel.report.tables import sensitivity, summary
-from benchmark_bilevel.report.targets import (
-    TARGETS,
-    empirical_distribution,
-    performance_profile,
-    target_text,
-    with_reference,
-)
-
-# Five significant digits are more than a screen has, and keep the pages small.
-DIGITS = 7
+from benchmark_bilevel.report.targets import TARGETS, target_text, with_reference
 
 
 def trace(
@@ -30,37 +25,36 @@ def trace(
     low=None,
     high=None,
     rank=(0, 1),
-    diverged=False,
+    crosses=(),
     shape="linear",
     name=None,
 ):
     """A curve as benchopt wants it, with what our pages draw and say besides.
 
-    ``symbol``, ``dash``, ``shape`` and ``diverged`` (the curve ends with a cross),
-    ``solver`` and ``name`` (with all parameters) are for `site`; benchopt's own page does
-    without.
+    ``symbol``, ``dash``, ``shape`` and ``crosses`` (where runs diverged), ``solver`` and
+    ``name`` (with all parameters) are for `site`; benchopt's own page does without.
     """
     look = style(solver, *rank)
     found = {
         "label": label,
-        "x": _rounded(x),
-        "y": _rounded(y),
+        "x": _numbers(x),
+        "y": _numbers(y),
         "color": (*look.color, 1.0),
         "marker": look.marker,
         "symbol": look.symbol,
         "dash": look.dash,
         "shape": shape,
-        "diverged": bool(diverged),
+        "crosses": _numbers(crosses),
         "solver": solver,
         "name": name or solver,
     }
     if low is not None:
-        found.update(y_low=_rounded(low), y_high=_rounded(high))
+        found.update(y_low=_numbers(low), y_high=_numbers(high))
     return found
 
 
-def _rounded(values):
-    return [float(f"{value:.{DIGITS}g}") for value in np.asarray(values, float)]
+def _numbers(values):
+    return np.asarray(values, float).tolist()
 
 
 def describe(problem, text):
@@ -76,16 +70,19 @@ class CurvePlot(BasePlot):
     options = {"problem": problems, "x_axis": list(AXES)}
 
     def plot(self, df, problem, x_axis):
+        found = curves(df, problem, self.metric, x_axis)
+        # plotly.js fits its axes to bands, too.
+        highest = far_above(max((c.y.max() for c in found if c.y.size), default=0))
         return [
             trace(
                 curve.title,
                 curve.solver,
-                *(curve.x, curve.y, curve.low, curve.high),
+                *(curve.x, curve.y, curve.low, np.minimum(curve.high, highest)),
                 rank=curve.rank,
-                diverged=curve.diverged,
+                crosses=curve.crosses[np.isfinite(curve.crosses)],
                 name=curve.name,
             )
-            for curve in curves(df, problem, self.metric, x_axis)
+            for curve in found
         ]
 
     def get_metadata(self, df, problem, x_axis):
@@ -167,11 +164,13 @@ class SensitivityPlot(BasePlot):
     def plot(self, df, problem):
         found = sensitivity(df, problem)
         traces = []
+        medians = [own.median[np.isfinite(own.median)] for own in found.values()]
+        highest = far_above(max(map(max, filter(len, medians)), default=0))
         for solver, (steps, *values, ends) in found.items():
-            # Where all runs diverged, the curve is at the top.
-            y, low, high = (np.minimum(part, _top_of(found)) for part in values)
-            label, diverged = ends.title(solver), np.isinf(values[0][-1])
-            traces.append(trace(label, solver, steps, y, low, high, diverged=diverged))
+            alive = np.isfinite(values[0])
+            own = (np.minimum(part[alive], highest) for part in values)
+            label, crosses = ends.title(solver), steps[~alive]
+            traces.append(trace(label, solver, steps[alive], *own, crosses=crosses))
         return traces
 
     def get_metadata(self, df, problem):
@@ -224,12 +223,6 @@ class SummaryPlot(BasePlot):
             ],
             "default_order_column": "Rank",
         }
-
-
-def _top_of(points):
-    """Where to draw what diverged, above all medians of `tables.sensitivity`."""
-    medians = np.concatenate([solver.median for solver in points.values()])
-    return 10 * max(medians[np.isfinite(medians)], default=1.0)
 
 
 def _log10(value):

@@ -42,22 +42,24 @@ def read(paths):
     frames = [_rows(path).assign(file=path.stem) for path in paths]
     results = prepare(pd.concat(frames, ignore_index=True))
     for problem, runs in results.groupby("problem", sort=False):
-        _say_what_is_below(problem, runs)
+        if line := what_is_below(problem, runs):
+            say_once(line)
     return results
 
 
-def _say_what_is_below(problem, runs):
-    """Say where a run is below the reference minimum by more than errors explain."""
+def what_is_below(problem, runs):
+    """Which run is below the reference minimum by more than errors explain; "" if none."""
     gaps = runs["objective_suboptimality"]
     error = VALUE_TOLERANCE * np.maximum(1, runs["objective_value"].abs())
     below = gaps + error + accuracy_of_reference(runs) < 0
-    if below.any():
-        lowest = runs.loc[gaps[below].idxmin()]
-        say_once(
-            f"{lowest['file']}: {lowest['solver']} is {-gaps.min():.1e} below the "
-            f"reference minimum of {problem}, which is of other data or a higher one: "
-            "`python -m benchmark_bilevel reference --start-from` this file looks again."
-        )
+    if not below.any():
+        return ""
+    lowest = runs.loc[gaps[below].idxmin()]
+    return (
+        f"{lowest['file']}: {lowest['solver']} is {-gaps.min():.1e} below the "
+        f"reference minimum of {problem}, which is of other data or a higher one: "
+        "`python -m benchmark_bilevel reference --start-from` this file looks again."
+    )
 
 
 def best_points(path, problem, dataset):

@@ -235,4 +235,4 @@ def accuracy_of_reference(runs):
         numbers = [n for n in found.get("settings", ()) if isinstance(n, int | float)]
         if all(number in settings.values() for number in numbers):
             own.append(found["accuracy"])
-    return max(own or accuracies)
+    return max(ROUNDING, *(own or accuracies))

@@ -100,7 +100,7 @@ def draw_best(ax, search):
     known = np.concatenate([y[np.isfinite(y)].clip(least) for y in medians])
     values = known if known.size else np.ones(1)
     set_range(ax, "y", values, log=search.by_factors)
-    set_log(ax, "x", 0.9, 1.1 * max(search.n_trials, 2))
+    set_log(ax, "x", 0.9, 1.1 * max(*search.n_trials, 2))
     names = []
     for rank, one in enumerate(search.solvers):
         k = np.arange(1, len(one.ends) + 1)

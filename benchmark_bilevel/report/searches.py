@@ -41,7 +41,7 @@ class Search(NamedTuple):
     name: str
     has_reference: bool
     budget: float  # oracle calls of a run
-    n_trials: int  # the most of any solver
+    n_trials: tuple  # the fewest and the most of any solver
     solvers: list  # the lowest choice first
 
     @property
@@ -63,11 +63,12 @@ def read_search(path):
     end = "suboptimality" if has_reference else "score"
     found = [_searched(store, name, end) for name in tuning["solver"].unique()]
     found.sort(key=lambda one: (np.isnan(one.final), one.final))
+    lengths = [len(one.ends) for one in found]
     return Search(
         name=store.path.stem,
         has_reference=has_reference,
         budget=tuning["budget"].max(),
-        n_trials=max(len(one.ends) for one in found),
+        n_trials=(min(lengths), max(lengths)),
         solvers=found,
     )
 

@@ -25,7 +25,7 @@ MARKERS = (
     (8, ">"),
     (14, "h"),
 )
-DASHES = ("solid", "dash", "dot", "dashdot")
+DASHES = ("solid", "dash", "longdash", "dashdot")
 # The order gives the styles and never changes: new solvers go to the end.
 SOLVERS = (
     *("SOBA", "SABA", "AmIGO", "stocBiO", "BSGM", "MRBO", "VRBO"),

@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from benchmark_bilevel.report.curves import QUANTILES
 from benchmark_bilevel.report.metrics import AXES, FURTHER, known
 from benchmark_bilevel.report.results import (
     Ends,
@@ -20,6 +19,7 @@ from benchmark_bilevel.report.targets import (
     reached,
     surviving,
 )
+from benchmark_bilevel.search.statistics import BAND as QUANTILES
 from benchmark_bilevel.search.statistics import Summary, ranks
 
 
@@ -42,7 +42,7 @@ def summary(results, problem):
         run come first, then those with any, each by ``median``, or by ``value`` without
         a reference, equal ones by the calls to the hardest target. Those that seeds do
         not separate share a rank (`statistics.ranks`). Those of which a deadline cut
-        all runs are last and have no rank.
+        all runs are last, and have no rank as those whose h nobody knows.
     """
     results = prepare(results)
     runs = results[results["problem"] == problem]
@@ -74,7 +74,8 @@ def summary(results, problem):
             finals = own.drop_duplicates("idx_rep")["final"]
             row["median"] = surviving(finals) if len(finals) else math.nan
             row["low"], row["high"] = (surviving(finals, q) for q in QUANTILES)
-            row["gap"] = surviving(own["final"] / own["initial"])
+            gaps = own["final"] / own["initial"]
+            row["gap"] = surviving(gaps.where(np.isfinite(own["initial"])))
             row |= {
                 (axis, target, *q): found[axis].get((name, target), math.nan)
                 for (q, found), axis, target in product(costs.items(), AXES, TARGETS)
@@ -86,13 +87,13 @@ def summary(results, problem):
 
 
 def _ranked(table):
-    """`table` with ``rank``: NaN where a deadline cut all runs."""
+    """`table` with ``rank``: NaN where a deadline cut all runs, or h is unknown."""
     end = "median" if "median" in table else "value"
     bands = table[[end, "low", "high"]].fillna(math.inf).to_numpy()
     found = {
         name: Summary(*band, ends.n_runs, ends.n_diverged)
         for name, band, ends in zip(table["name"], bands, table["ends"], strict=True)
-        if ends.n_cut < ends.n_runs
+        if ends.n_cut < ends.n_runs and (ends.n_diverged or math.isfinite(band[0]))
     }
     return table.assign(rank=table["name"].map(ranks(found)))
 

@@ -12,7 +12,8 @@ from markupsafe import Markup
 from matplotlib.colors import to_hex
 
 import benchmark_bilevel
-from benchmark_bilevel.report.curves import BAND, MIN_POINTS, QUANTILES
+from benchmark_bilevel.report.curves import BAND, MIN_POINTS
+from benchmark_bilevel.report.distributions import resolutions
 from benchmark_bilevel.report.groups import GROUPS
 from benchmark_bilevel.report.names import FileNames
 from benchmark_bilevel.report.origins import blob_address
@@ -40,7 +41,7 @@ from benchmark_bilevel.report.site.standings import ranking, standings
 from benchmark_bilevel.report.site.texts import band, cost, listed, plain, scientific
 from benchmark_bilevel.report.site.viewer import write_curves, write_viewer
 from benchmark_bilevel.report.styles import style
-from benchmark_bilevel.report.targets import TARGETS, resolutions, target_text
+from benchmark_bilevel.report.targets import TARGETS, target_text
 
 MARK = b'<meta name="generator" content="benchmark_bilevel">'  # of all pages
 LIST = ".site-files"  # what a site consists of: the next one replaces these files alone
@@ -214,7 +215,6 @@ def _templates(url, solver_paths):
         doc=as_html,
         inline=inline,
         math=partial(from_latex, display="block"),
-        plain=plain,
         scientific=scientific,
         target=target_text,
     )
@@ -230,7 +230,6 @@ def _templates(url, solver_paths):
         plain=plain,
         scientific=scientific,
         policy=POLICY,
-        quantiles=QUANTILES,
         rounding=ROUNDING,
         solver_paths=solver_paths,
         target_at_first=TARGET,

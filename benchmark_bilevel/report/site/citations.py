@@ -27,7 +27,7 @@ def suite_bibtex(folder, url):
 
 
 def cited(pages):
-    """Pairs (paper, the `pages` whose texts cite it), by authors.
+    """Pairs (paper, the `pages` whose texts cite it), by the first author's surname.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def cited(pages):
     for page in pages:
         for paper in papers(_references(page.text)):
             found.setdefault(paper.key, (paper, []))[1].append(page)
-    return sorted(found.values(), key=lambda pair: pair[0].authors.split()[-1:])
+    return sorted(found.values(), key=lambda pair: pair[0].surname)
 
 
 def _references(text):

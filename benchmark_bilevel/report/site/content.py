@@ -19,7 +19,8 @@ from benchmark_bilevel.report.groups import group_of
 from benchmark_bilevel.report.metrics import FURTHER, METRICS, known, metric_on
 from benchmark_bilevel.report.names import title
 from benchmark_bilevel.report.panels import LEADERS, main_metric
-from benchmark_bilevel.report.results import accuracy_of_reference
+from benchmark_bilevel.report.reading import what_is_below
+from benchmark_bilevel.report.results import ROUNDING, accuracy_of_reference
 from benchmark_bilevel.report.settings import Settings, settings_of, settings_on
 from benchmark_bilevel.report.site.drawings import (
     Picture,
@@ -45,9 +46,9 @@ class Case:
     file: File
     table: pd.DataFrame  # of all parameters
     best: pd.DataFrame  # each solver with its best parameters
-    n_runs: int  # repetitions
     has_reference: bool
     accuracy: float
+    below: str  # which run is below h*, as a sentence; "" if none is
     metric: str | None  # of the curves; None: the figures are the ends of the runs
     metrics: dict  # `Metric` by column of the table, but suboptimality
     targets: list  # those that some solver reaches
@@ -63,6 +64,20 @@ class Case:
     def short(self):
         """Without the class of problems where most data sets belong to it."""
         return self.title.removeprefix(f"{title('hyperparameter-selection')} · ")
+
+    @property
+    def is_found(self):
+        """Whether h* is the lowest of what was found, not from a closed form."""
+        return self.accuracy > ROUNDING
+
+    @property
+    def repetitions(self):
+        """How many there are, in words."""
+        n_runs = [ends.n_runs for ends in self.best["ends"]]
+        if max(n_runs) == 1:
+            return "one repetition"
+        more = f"{min(n_runs)} to " if min(n_runs) < max(n_runs) else ""
+        return f"{more}{max(n_runs)} repetitions"
 
     @property
     def thumbnail(self):
@@ -113,7 +128,7 @@ class SolverPage:
         """Pairs of a rank and the cases where it has it, the best first."""
         found = {}
         for row in self.rows:
-            if row["standing"].rank:
+            if row["standing"].rank and row["standing"].n_solvers > 1:
                 found.setdefault(row["standing"].rank, []).append(row["case"])
         return sorted(found.items())
 
@@ -149,9 +164,9 @@ def _case(case, file, folder, names):
         file=file,
         table=table,
         best=best_rows(results, case),
-        n_runs=runs["idx_rep"].nunique(),
         has_reference=has_reference,
         accuracy=accuracy_of_reference(runs),
+        below=what_is_below(case, runs),
         metric=main_metric(results, case),
         metrics={name: metric_on(results, case, name) for name in shown},
         targets=[

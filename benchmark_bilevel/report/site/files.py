@@ -14,6 +14,7 @@ from benchmark_bilevel.report.origins import codes_of, made_by, repeat_command
 from benchmark_bilevel.report.results import RUN, Ends
 
 OPTIONS = ("-d", "-o", "-s", "-r")
+RUN_TOGETHER = ["problem", "base_seed"]  # by one command
 
 
 @dataclass
@@ -28,7 +29,7 @@ class File:
     date: str
     made_by: str  # which code, in one line
     current: bool  # whether it was this code alone
-    commands: list  # that repeat the runs, one a problem
+    commands: list  # that repeat the runs, one a problem and seed
     config: str  # text of the configuration that is committed under this name
     differences: list  # lines: what that configuration asks for and the runs are not
     facts: list
@@ -82,7 +83,7 @@ def _file(name, rows, benchmark, slug):
         current={code.fingerprint for code, _ in codes_of(rows)} == {fingerprint()},
         commands=[
             _command(repeat_command(runs))
-            for _, runs in first.groupby("problem", sort=False)
+            for _, runs in first.groupby(RUN_TOGETHER, sort=False, dropna=False)
         ],
         config=config,
         differences=differences(benchmark, config, first) if config else [],

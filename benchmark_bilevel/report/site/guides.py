@@ -4,6 +4,7 @@ import posixpath
 import re
 from dataclasses import dataclass
 from html import unescape
+from pathlib import Path
 
 import mistune
 from markupsafe import Markup
@@ -12,7 +13,7 @@ from mistune.plugins.table import table
 
 from benchmark_bilevel.report.names import file_name
 from benchmark_bilevel.report.site.code import code
-from benchmark_bilevel.report.site.mathematics import from_latex, with_scripts
+from benchmark_bilevel.report.site.mathematics import SCROLLED, from_latex, with_scripts
 
 TITLE = re.compile(r"# (.+)\n+")
 # Texts at the repository's root that have a page of another name.
@@ -88,11 +89,12 @@ def pages_of(folder):
 def _guide(folder, source, pages, url):
     text = (folder / source).read_text(encoding="utf-8")
     title = TITLE.match(text)
-    body = text[title.end() :]
+    name, start = (title[1], title.end()) if title else (Path(source).stem, 0)
+    body = text[start:]
     renderer = PageRenderer(source, pages, url)
     html = mistune.create_markdown(renderer=renderer, plugins=[table, math])(body)
     first = re.sub(r"[`*\[\]\\]|\(\S+\)", "", body.partition("\n\n")[0])
-    return Guide(title[1], pages[source], source, " ".join(first.split()), html)
+    return Guide(name, pages[source], source, " ".join(first.split()), html)
 
 
 def _begun_with_a_letter(anchor):
@@ -126,7 +128,7 @@ class PageRenderer(mistune.HTMLRenderer):
     def block_code(self, text, info=None):
         if info == "math":
             formula = from_latex(text, "block")
-            return f'<div class="formula" tabindex="0">{formula}</div>'
+            return f"{SCROLLED.format('formula', 'Formula')}{formula}</div>"
         return f"{code(text, info or 'text')}\n"
 
     def block_math(self, text):
@@ -136,7 +138,7 @@ class PageRenderer(mistune.HTMLRenderer):
         return str(from_latex(text))
 
     def table(self, text):
-        return f'<div class="scroll" tabindex="0"><table>{text}</table></div>\n'
+        return f"{SCROLLED.format('scroll', 'Table')}<table>{text}</table></div>\n"
 
     def table_cell(self, text, align=None, head=False):
         tag = 'th scope="col"' if head and text else "td"

@@ -5,6 +5,8 @@ import re
 from latex2mathml.converter import convert
 from markupsafe import Markup, escape
 
+# What may be wider than the window is moved by keyboard, too.
+SCROLLED = Markup('<div class="{}" tabindex="0" role="group" aria-label="{}">')
 # What formulas in docstrings consist of; a text with anything else stays a text.
 FORMULA = re.compile(r"[\w\s()\[\]|=+−·/.,;'*^<>≤≥←→∈∞∇ΣΠ√½‖ᵀ²³⁻¹×:…-]+")
 LATEX = (
@@ -77,8 +79,8 @@ def from_text(text):
     if not FORMULA.fullmatch(text):
         return Markup('<pre class="formula" tabindex="0">{}</pre>').format(text)
     lines = (from_latex(_latex(line), "block") for line in text.splitlines())
-    return Markup('<div class="formula" tabindex="0">{}</div>').format(
-        Markup("").join(lines)
+    return Markup("{}{}</div>").format(
+        SCROLLED.format("formula", "Formula"), Markup("").join(lines)
     )
 
 

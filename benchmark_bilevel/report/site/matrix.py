@@ -40,12 +40,13 @@ def matrix(names, problems, standing):
     standing : dict
         Of `standings`.
     """
-    lowest = {problem: _lowest(_on(standing, problem)) for problem in problems}
+    own = {problem: _on(standing, problem) for problem in problems}
+    lowest = {problem: _lowest(own[problem]) for problem in problems}
     return [
         (
             name,
             [
-                _cell(standing.get((problem, name)), lowest[problem])
+                _cell(standing.get((problem, name)), lowest[problem], len(own[problem]))
                 for problem in problems
             ],
         )
@@ -67,17 +68,17 @@ def _on(standing, problem):
     return [found for (name, _), found in standing.items() if name == problem]
 
 
-def _cell(found, lowest):
+def _cell(found, lowest, n_solvers):
     if found is None:
         return None
     if found.gap is None:
         known = math.isfinite(found.value)
-        best = known and found.rank == 1
+        best = known and found.rank == 1 and n_solvers > 1
         level = SHADES if best else 0
         value = found.value if known else ""
         small = f"h, from {plain(found.start)}"
         return Cell(plain(found.value), small, level, best, value, found.ends, "")
-    safe = not found.ends.n_diverged
+    safe = not found.ends.n_diverged and n_solvers > 1  # alone it is the best of none
     choices = {
         axis: [
             _choice(found.costs[axis, target][0], lowest[axis, target], axis, safe)
@@ -124,6 +125,8 @@ def verdict(problems, standing, link, shown):
     first, end, without, unsafe = {}, {}, {}, []
     for problem in problems:
         own = _on(standing, problem)
+        if len(own) < 2:
+            continue  # nothing is compared
         if any(found.gap is not None for found in own):
             key = "seconds", TARGET
             bands = {f.solver: (*f.costs[key], f.ends) for f in own if f.costs}
@@ -173,9 +176,9 @@ def verdict(problems, standing, link, shown):
         for found, lead in ((end, ""), (without, "where h* is unknown, "))
         if found
     ]
-    sentences.append(
-        Markup("With the whole budget, {}.").format(Markup("; ").join(parts))
-    )
+    if parts:
+        whole = Markup("With the whole budget, {}.").format(Markup("; ").join(parts))
+        sentences.append(whole)
     return sentences
 
 

@@ -2,6 +2,8 @@
 
 import re
 
+import click
+
 from benchmark_bilevel.report.site.records import site_map
 from benchmark_bilevel.report.site.scripts import as_script_text
 from benchmark_bilevel.report.site.searching import parts_of
@@ -25,6 +27,10 @@ class Pages:
 
     def add(self, path, template, **content):
         """Render the page at `path`; links lead to its headings."""
+        if path in self.html:
+            raise click.ClickException(
+                f"two pages would be {path}: give the text in docs/ another name."
+            )
         render = self.templates.get_template(template).render
         html = render(address=path, **self.shared, **content)
         self.html[path] = HEADING.sub(_with_link, html)

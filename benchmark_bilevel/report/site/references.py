@@ -34,11 +34,16 @@ class Paper(NamedTuple):
         return f"https://dblp.org/search?q={quote(words)}"
 
     @property
+    def surname(self):
+        """Of the first author."""
+        return self.authors.split(", ")[0].split()[-1]
+
+    @property
     def key(self):
         """Such as ``"dagreou2022framework"``."""
-        first = self.authors.split(", ")[0].split()[-1]
-        words = [word for word in re.findall(r"\w+", self.title) if len(word) > 3]
-        text = unicodedata.normalize("NFKD", f"{first}{self.year}{words[0]}".lower())
+        words = re.findall(r"\w+", self.title)
+        word = next((word for word in words if len(word) > 3), "".join(words))
+        text = unicodedata.normalize("NFKD", f"{self.surname}{self.year}{word}".lower())
         return re.sub(r"[^a-z0-9]", "", text)
 
     @property

@@ -105,7 +105,8 @@ def _pooled(plots, pool, looks):
 
 def _indices(traces, pool, looks):
     digits = digits_of([value for trace in traces for value in trace["y"]])
-    digits_of_lists = {"x": DIGITS, "y": digits, "y_low": digits, "y_high": digits}
+    digits_of_lists = {"x": DIGITS, "crosses": DIGITS}
+    digits_of_lists |= dict.fromkeys(("y", "y_low", "y_high"), digits)
     found = []
     for trace in traces:
         lists = {

@@ -5,22 +5,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmark_bilevel.report.curves import QUANTILES
+from benchmark_bilevel.report.distributions import best_variants
 from benchmark_bilevel.report.metrics import AXES
 from benchmark_bilevel.report.results import Ends, ends_by_variant
-from benchmark_bilevel.report.tables import best_rows
-from benchmark_bilevel.report.targets import (
-    FINE_TARGETS,
-    TARGETS,
-    best_variants,
-)
+from benchmark_bilevel.report.tables import QUANTILES, best_rows
+from benchmark_bilevel.report.targets import FINE_TARGETS, TARGETS
 
 
 class Standing(NamedTuple):
     """A solver on a problem, with its best parameters there."""
 
     solver: str
-    rank: int | None  # by the end; None if a deadline cut all runs
+    rank: int | None  # by the end; None if it is unknown, as where a deadline cut all
     n_solvers: int
     name: str  # with all parameters
     ends: Ends
@@ -42,11 +38,11 @@ def standings(results):
         variants = runs.groupby("solver", sort=False)["variant"].unique()
         at_start = runs.loc[runs["objective_iterations"] == 0, "objective_value"]
         for row in table.to_dict("records"):
-            cut = np.isnan(row["rank"])
+            cut = row["ends"].n_cut == row["ends"].n_runs
             names = variants[row["solver"]]
             found[problem, row["solver"]] = Standing(
                 solver=row["solver"],
-                rank=None if cut else int(row["rank"]),
+                rank=None if np.isnan(row["rank"]) else int(row["rank"]),
                 n_solvers=len(table),
                 name=row["name"],
                 ends=Ends.sum([all_ends[problem, name] for name in names])

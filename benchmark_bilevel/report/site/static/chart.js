@@ -9,7 +9,7 @@ window.chart = (() => {
     P: [4, 0, 0.4], X: [4, 45, 0.35], d: [4, 0, 0.6],
   };
 
-  const DASHES = {solid: "none", dash: "7 4", dot: "2 3", dashdot: "7 3 2 3"};
+  const DASHES = {solid: "none", dash: "7 4", longdash: "12 4", dashdot: "7 3 2 3"};
 
   const element = (name, attributes, ...children) => {
     const made = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -59,7 +59,7 @@ window.chart = (() => {
   const ticks = ({low, high, log}, n) => {
     const decades = log ? Math.log10(high / low) : 0;
     if (decades < 0.7) return linearTicks(low, high, n);
-    const factors = decades < 2.5 ? [1, 2, 5] : [1];
+    const factors = 3 * decades <= n ? [1, 2, 5] : 2 * decades <= n ? [1, 3] : [1];
     const every = Math.max(1, Math.ceil(decades / n));
     const found = [];
     for (let e = Math.floor(Math.log10(low)); e <= Math.log10(high); e++) {
@@ -112,7 +112,7 @@ window.chart = (() => {
   };
 
   const ranges = (curves, {logX, logY}) => {
-    const xs = curves.flatMap(({x}) => x);
+    const xs = curves.flatMap(({x, crosses}) => [...x, ...crosses]).filter(Number.isFinite);
     const ys = curves.flatMap(({y}) => y).filter((value) => !logY || value > 0);
     if (!xs.length || !ys.length) return null;
     const end = Math.max(...xs);
@@ -173,7 +173,7 @@ window.chart = (() => {
     }
     group.append(element("path", {d: path(drawn(line)), ...stroke}));
     line.forEach(([a, b], k) => {
-      if (k && curve.marker) group.append(marker(curve.marker, a, b, 3.5, {fill: curve.color}));
+      if (curve.marker && curve.x[k] > 0) group.append(marker(curve.marker, a, b, 3.5, {fill: curve.color}));
     });
     for (const value of curve.crosses) {
       const place = Math.min(x.at(value), edge.right);
@@ -199,7 +199,8 @@ window.chart = (() => {
     const along = scale(...range.x, MARGIN.left, right, logX);
     // What is before the range is at its edge: curves start there, level.
     const x = {...along, at: (value) => Math.max(MARGIN.left, along.at(value))};
-    const y = scale(...range.y, bottom, MARGIN.top, logY);
+    const up = scale(...range.y, bottom, MARGIN.top, logY);
+    const y = {...up, at: (value) => Math.max(-size.height, up.at(value))};
     axes(svg, x, y, size, titles);
     const name = `inside-${svg.dataset.name}`;
     svg.append(element("clipPath", {id: name}, element("rect", {

@@ -5,6 +5,7 @@ for (const block of navigator.clipboard ? document.querySelectorAll("pre:not(.fo
   const button = document.createElement("button");
   button.type = "button";
   button.textContent = "Copy";
+  button.ariaLive = "polite";
   button.addEventListener("click", async () => {
     await navigator.clipboard.writeText(block.textContent);
     button.textContent = "Copied";

@@ -12,7 +12,7 @@
       if (type !== "scatter") continue;
       for (const curve of data) {
         Object.assign(curve, window._looks[curve.look]);
-        for (const key of ["x", "y", "y_low", "y_high"]) {
+        for (const key of ["x", "y", "y_low", "y_high", "crosses"]) {
           if (key in curve) curve[key] = window._lists[curve[key]];
         }
       }
@@ -31,7 +31,6 @@
     low: curve.y_low,
     high: curve.y_high,
     marker: curve.shape === "hv" ? null : curve.symbol,
-    crosses: curve.diverged ? curve.x.slice(-1) : [],
   });
 
   const svg = element("svg", {"data-name": "figure", role: "img"});
@@ -47,14 +46,15 @@
     const [logX, logY] = SCALES[state().scale];
     div.prepend(svg, tip);
     tip.hidden = true;
-    document.getElementById("plot-title").textContent = title.replace(/<br ?\/?>/g, "; ");
-    svg.setAttribute("aria-label", `${title}: ${ylabel} against ${xlabel}`);
+    const plain = title.replace(/<br ?\/?>/g, "; ");
+    document.getElementById("plot-title").textContent = plain;
+    svg.setAttribute("aria-label", `${plain}: ${ylabel} against ${xlabel}`);
     curves = data.filter(({label}) => isVisible(label)).map(asDrawn);
     const titles = {x: xlabel, y: ylabel};
     places = draw(svg, curves, {titles, logX, logY, bands: state().with_quantiles, focus: null});
   };
 
-  svg.addEventListener("pointermove", ({clientX, clientY}) => {
+  const point = ({clientX, clientY}) => {
     const {left, top, width} = svg.getBoundingClientRect();
     const [x, y] = [clientX - left, clientY - top];
     const all = places.flatMap((line, curve) => line.map(([a, b], point) => (
@@ -71,8 +71,13 @@
     tip.style.left = x > width / 2 ? "auto" : `${x + 14}px`;
     tip.style.right = x > width / 2 ? `${width - x + 14}px` : "auto";
     tip.style.top = `${Math.max(0, y - 20)}px`;
+  };
+  svg.addEventListener("pointermove", point);
+  svg.addEventListener("pointerdown", point);
+  // A finger leaves when it is lifted: what it has pointed at stays to be read.
+  svg.addEventListener("pointerleave", ({pointerType}) => {
+    if (pointerType === "mouse") tip.hidden = true;
   });
-  svg.addEventListener("pointerleave", () => (tip.hidden = true));
 
   window.Plotly = {
     purge: () => {},

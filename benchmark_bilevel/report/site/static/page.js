@@ -46,7 +46,8 @@
     element.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" && event.key !== " ") return;
       event.preventDefault();
-      element.click();
+      if (event.shiftKey && name !== undefined) handleCurveDoubleClick(name);
+      else element.click();
     });
   };
   const whenAdded = new MutationObserver((changes) => {
@@ -54,6 +55,19 @@
     for (const item of added) asButton(item.querySelector(":scope > .bg-white") ?? item);
   });
   for (const id of ["plot_legend", "view-tabs"]) whenAdded.observe(byId(id), {childList: true});
+
+  // Which view is shown benchopt says by a class alone.
+  new MutationObserver(() => {
+    for (const view of document.querySelectorAll(".view")) {
+      view.ariaPressed = String(view.classList.contains("active"));
+    }
+  }).observe(byId("view-tabs"), {attributeFilter: ["class"], childList: true, subtree: true});
+  // It makes a table anew whenever a column is hidden: the focus stays.
+  byId("table_container").addEventListener("change", ({target}) => {
+    const boxes = () => [...byId("table_container").querySelectorAll("label input")];
+    const at = boxes().indexOf(target);
+    if (at >= 0) setTimeout(() => boxes()[at]?.focus());
+  }, true);
 
   // --- what is chosen is in the address, so that a link leads there ----------------------
 
@@ -72,7 +86,8 @@
     get: () => chosen,
     set: (value) => {
       chosen = value;
-      history.replaceState(null, "", permalink());
+      // benchopt chooses the scale right after it.
+      queueMicrotask(() => history.replaceState(null, "", permalink()));
     },
   });
   const wanted = new URLSearchParams(location.hash.slice(1));

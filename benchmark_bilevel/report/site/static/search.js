@@ -45,8 +45,13 @@
 
   input.addEventListener("focus", load);
   input.addEventListener("input", search);
-  box.addEventListener("keydown", ({key}) => {
-    const links = [...found.querySelectorAll("a")];
+  box.addEventListener("focusout", ({relatedTarget}) => {
+    if (relatedTarget && !box.contains(relatedTarget)) found.hidden = true;
+  });
+  box.addEventListener("keydown", (event) => {
+    const {key} = event;
+    if (key === "ArrowDown" || key === "ArrowUp") event.preventDefault();
+    const links = found.hidden ? [] : [...found.querySelectorAll("a")];
     const at = links.indexOf(document.activeElement);
     if (key === "ArrowDown") links[Math.min(at + 1, links.length - 1)]?.focus();
     if (key === "ArrowUp") (links[at - 1] ?? input).focus();

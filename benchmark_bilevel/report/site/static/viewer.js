@@ -77,11 +77,16 @@ window.Viewer = (() => {
         const label = box.parentElement;
         label.addEventListener("pointerenter", () => this.redraw(box.value));
         label.addEventListener("pointerleave", () => this.redraw());
+        box.addEventListener("focus", () => this.redraw(box.value));
+        box.addEventListener("blur", () => this.redraw());
       }
       save.addEventListener("click", () => this.download());
       frame.addEventListener("pointermove", (event) => this.point(event));
       frame.addEventListener("pointerdown", (event) => this.point(event));
-      frame.addEventListener("pointerleave", () => this.select(null));
+      // A finger leaves when it is lifted: what it has pointed at stays to be read.
+      frame.addEventListener("pointerleave", ({pointerType}) => {
+        if (pointerType === "mouse") this.select(null);
+      });
       frame.addEventListener("blur", () => this.select(null));
       frame.addEventListener("keydown", (event) => {
         if (this.press(event.key)) event.preventDefault();

@@ -31,7 +31,7 @@ window.viewerParts = (() => {
     const canvas = element("svg", {"aria-hidden": "true", "data-name": name});
     const tip = make("div", {className: "viewer-tip", hidden: true});
     const frame = make("div", {className: "viewer-chart", tabIndex: 0}, canvas, tip);
-    frame.setAttribute("role", "group");
+    frame.setAttribute("role", "application");
     frame.setAttribute("aria-label", `Curves on ${problem}: left and right arrows go along ` +
       "a curve, up and down arrows to another one");
     return {canvas, tip, frame};
