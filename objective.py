@@ -142,15 +142,11 @@ class Objective(CheckedParameters, BaseObjective):
         return problem(problem.admit(data), split_seed=self.split_seed, **options)
 
     def _unused_parameter(self, problem):
-        for name in (
-            "corruption",
-            "protocol",
-            "parametrisation",
-            "constraint",
-            "normalisation",
-        ):
-            value, default = getattr(self, name), self.parameters[name][0]
-            if name not in problem.options and value != default:
+        for name, (default, *_) in self.parameters.items():
+            value = getattr(self, name)
+            # Those with a range are of all problems.
+            unused = name not in self.ranges and name not in problem.options
+            if unused and value != default:
                 return f"{problem.name} does not use {name}={value}"
         return None
 

@@ -94,12 +94,14 @@ def check(file):
 
 def _problems(benchmark, datasets, objectives):
     """Pairs (data set's name, problem) of the combinations that fit."""
-    from benchmark_bilevel.data.dataset import arrays_of
+    from benchmark_bilevel.search.data import data_of
 
     dataset_classes = benchmark.check_dataset_patterns(list(datasets))
     objective_classes = benchmark.check_objective_filters(list(objectives))
-    for dataset, _ in _list_parametrized_classes(*dataset_classes):
-        data = arrays_of(dataset)
+    for dataset, is_installed in _list_parametrized_classes(*dataset_classes):
+        if not is_installed:  # benchopt has said why
+            continue
+        data = data_of(dataset)
         for objective, _ in _list_parametrized_classes(*objective_classes):
             skipped, reason = objective.skip(**data)
             if skipped:
@@ -277,7 +279,10 @@ def search(problem, jobs, parallel_config, trials, benchmark):
     if not path.is_file():
         path = folder / f"{problem}.yml"
     if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in folder.glob("*.yml")))
+        files = sorted(folder.rglob("*.yml"))
+        known = ", ".join(
+            file.relative_to(folder).with_suffix("").as_posix() for file in files
+        )
         raise click.UsageError(f"no search is called {problem}: {known}, or a file.")
     if parallel_config is not None:
         read_mapping(parallel_config)

@@ -12,8 +12,8 @@ import yaml
 from benchmark_bilevel.exact.metrics import EXACT_METRICS, FINAL, NEVER
 from benchmark_bilevel.fingerprint import fingerprint
 from benchmark_bilevel.search.child import run_benchopt
+from benchmark_bilevel.search.options import limits, with_option
 from benchmark_bilevel.search.spaces import shares_of
-from benchmark_bilevel.search.specification import limits, with_option
 from benchmark_bilevel.search.store import SAFETY
 
 

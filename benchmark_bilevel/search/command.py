@@ -1,6 +1,7 @@
 """The loop of ``python -m benchmark_bilevel search``."""
 
 import json
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -95,10 +96,11 @@ def _search(specification, jobs, parallel_config):
     known = store.rows.loc[store.rows["stage"] == TUNING, "trial"]
     specification.trials = max([specification.trials, *(1 + known)])
     _require_same_trials(specification)
-    parallel = ("-j", str(jobs)) if jobs > 1 else ()
-    if parallel_config:
-        parallel = ("--parallel-config", str(parallel_config))
-    failures, size = {}, jobs
+    _require_legal(specification)
+    parallel, least = (("-j", str(jobs)) if jobs > 1 else ()), jobs
+    if parallel_config:  # of as many workers as it has: a whole stage at a time
+        parallel, least = ("--parallel-config", str(parallel_config)), sys.maxsize
+    failures, size = {}, least
     expected = {name: _expected(specification, name) for name in names}
 
     def n_done():
@@ -116,7 +118,7 @@ def _search(specification, jobs, parallel_config):
             started = time.monotonic()
             rows, failed = execute(specification, batch, parallel)
             quick = time.monotonic() - started < BATCH_SECONDS
-            size = max(size, 2 * len(batch)) if quick else max(size // 2, jobs)
+            size = max(size, 2 * len(batch)) if quick else max(size // 2, least)
             store.append(rows)
             failures |= failed
             for message in failed.values():
@@ -201,8 +203,8 @@ def _require_same_search(specification):
         ours, theirs = json.loads(specification.made_of), json.loads(text)
         differing = "runs with " + ", ".join(
             f"{name}: {theirs.get(name)}"
-            for name in ours
-            if theirs.get(name) != ours[name]
+            for name in ours | theirs
+            if theirs.get(name) != ours.get(name)
         )
     if budgets - {specification.oracle_calls}:
         differing = f"budgets of {', '.join(f'{budget:g}' for budget in budgets)}"
@@ -219,6 +221,23 @@ def _require_same_trials(specification):
             if not _agree(store.parameters(name, trial)[0], trials[trial]):
                 differing = differing or f"other parameters of {name}, trial {trial}"
     _refuse(store, differing)
+
+
+def _require_legal(specification):
+    """Refuse parameters that a solver would, before anything runs."""
+    for name, solver in specification.solver_classes.items():
+        stages = specification.further_stages(name)
+        others = [Run(name, NO_TRIAL, stage, range(1), 0.0, 0) for stage in stages]
+        for parameters in (
+            *specification.trials_of(name),
+            *map(specification.parameters_of, others),
+        ):
+            try:
+                solver.get_instance(**specification.fixed_of(solver) | parameters)
+            except click.UsageError as error:
+                raise click.UsageError(
+                    f"{specification.path}: what is searched is not valid: {error.message}"
+                ) from None
 
 
 def _refuse(store, differing):

@@ -5,8 +5,8 @@ import textwrap
 
 import yaml
 
+from benchmark_bilevel.search.options import limits, with_option
 from benchmark_bilevel.search.protocol import N_FINALISTS, choice
-from benchmark_bilevel.search.specification import limits, with_option
 
 EDGE = 0.03  # of a range, at either end
 NUMERALS = {1: "one", 2: "two", 3: "three", 4: "four"}
@@ -16,8 +16,9 @@ HEADER = """\
 {comment}
 {trials} scrambled Sobol trials a solver ({file}), {calls:.3g} oracle
 calls each; the lowest {score} at the end, median of three seeds over the {best} best, won;
-winners do not diverge on 20 further seeds. After each of them stand the solver with its
-defaults and with what won other searches, at the end yardsticks. All trials:
+winners do not diverge on 20 further seeds in a tenth of the calls. After each of them
+stand the solver with its defaults and with what won other searches, at the end
+yardsticks. All trials:
 results/search/{name}.parquet, of code {fingerprints}.
 1/L = {scale.inner:.3g}, 1/‖∇h(x0)‖∞ = {scale.outer:.3g}, {scale.epoch:.4g} batches a pass.
 """

@@ -3,7 +3,7 @@
 import click
 import yaml
 
-from benchmark_bilevel.search.specification import with_option
+from benchmark_bilevel.search.options import by_option, listed, with_option
 from benchmark_bilevel.search.store import write_whole
 
 # Where one evaluation of h, or retraining at the end, takes many seconds.
@@ -33,6 +33,7 @@ def smaller(content, name):
     -------
     dict
     """
+    content = by_option(content)
     dear = any(name in str(content) for name in DEAR)
     option = "exact_evaluations", "never" if dear else 0
     patterns = listed(content.get("objective", "*"))
@@ -48,11 +49,6 @@ def smaller(content, name):
         "n-repetitions": 1,
         "output": f"small_{content.get('output', name)}",
     }
-
-
-def listed(entries):
-    """What a configuration has under a key: one entry or several."""
-    return entries if isinstance(entries, list) else [entries]
 
 
 def _shorter(solver):

@@ -77,6 +77,8 @@ def units_of(problem, batch_size):
 
 def _largest_eigenvalue(exact, z, x):
     """Of ∇²zz g at (z, x), to three digits."""
+    if z.size == 1:  # ARPACK wants two variables
+        return exact.losses.hvp(z, x, np.ones(1))[0]
     hessian = LinearOperator(
         (z.size, z.size),
         matvec=lambda v: exact.losses.hvp(z, x, np.ascontiguousarray(v.ravel())),

@@ -1,7 +1,6 @@
 """What is searched: a file in ``config/search/``, the problem and its solvers."""
 
 import json
-import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
@@ -10,14 +9,16 @@ from pathlib import Path
 import click
 import yaml
 from benchopt.benchmark import Benchmark, _list_parametrized_classes
+from benchopt.utils.dynamic_modules import FailedImport
 
-from benchmark_bilevel.data.dataset import arrays_of
 from benchmark_bilevel.exact_solver import ExactSolver
-from benchmark_bilevel.faults import nearest
+from benchmark_bilevel.faults import line_of, nearest
 from benchmark_bilevel.fingerprint import fingerprint
 from benchmark_bilevel.parameters import defaults
 from benchmark_bilevel.plugin_files import digest
+from benchmark_bilevel.search.data import data_of
 from benchmark_bilevel.search.fields import read_fields
+from benchmark_bilevel.search.options import limits
 from benchmark_bilevel.search.protocol import choice
 from benchmark_bilevel.search.ranges import OUTER_STEP, ranges_of
 from benchmark_bilevel.search.spaces import (
@@ -27,29 +28,10 @@ from benchmark_bilevel.search.spaces import (
     trials,
     units_of,
 )
-from benchmark_bilevel.search.store import (
-    DEFAULTS,
-    TRANSFER,
-    TUNING,
-    Store,
-    one_line,
-)
+from benchmark_bilevel.search.store import DEFAULTS, TRANSFER, TUNING, Store, one_line
 from benchmark_bilevel.solver import BilevelSolver
 
 BATCHES = ("batch_size", "outer_batch_size")
-
-
-def limits(oracle_calls):
-    """Parameters of a run that ends by its calls, never by its seconds."""
-    return {"max_oracle_calls": max(1, int(oracle_calls)), "max_seconds": 1e9}
-
-
-def with_option(pattern, name, value):
-    """A pattern of ``benchopt run`` with the parameter `name`, in place of any it has."""
-    old = re.compile(rf",?\b{name}=(\[[^\]]*\]|[^,\]]*)")
-    pattern = old.sub("", pattern).replace("[,", "[")
-    base, _, options = pattern.removesuffix("]").partition("[")
-    return f"{base}[{','.join(filter(None, (options, f'{name}={value}')))}]"
 
 
 @dataclass
@@ -78,14 +60,14 @@ class Specification:
         names of parameters to ``[low, high]``, the edges of a logarithmic range in
         absolute units, to the name of another one, whose value it takes, or to a value.
     solvers : list of str
-        All of the folder ``solvers`` if empty.
+        All of the folder ``solvers`` if none is named.
     units : dict
         ``inner`` and ``outer`` of `spaces.Units`, where h cannot be computed.
     transfer_from : list of str
         Names of other searches, whose winners are run here too.
     repetitions : int
         Of the configuration that is written.
-    exact_evaluations : int or None
+    exact_evaluations : int, "final", "never" or None
         Of each run of it; None leaves it to the problem.
     comment : str
         For its header.
@@ -161,12 +143,8 @@ class Specification:
             raise click.UsageError(
                 f"{self.path}: {self.objective} on {self.dataset}: {one_line(error)}"
             ) from error
-        pairs = list(
-            product(
-                _list_parametrized_classes(*datasets),
-                _list_parametrized_classes(*objectives),
-            )
-        )
+        plugins = (_list_parametrized_classes(*each) for each in (datasets, objectives))
+        pairs = list(product(*plugins))
         if len(pairs) != 1:
             raise click.UsageError(
                 f"{self.path}: a search is on one problem, here are {len(pairs)}."
@@ -178,7 +156,7 @@ class Specification:
                     "`benchopt install .` brings it."
                 )
         (dataset, _), (objective, _) = pairs[0]
-        data = arrays_of(dataset)
+        data = data_of(dataset)
         skipped, reason = objective.skip(**data)
         if skipped:
             raise click.ClickException(f"{self.path}: {reason}")
@@ -194,6 +172,11 @@ class Specification:
             batch_size = self.problem.n_inner
         if self.units:
             return Units(**self.units, epoch=self.problem.n_inner / batch_size)
+        if self.problem.h_unknown is not None:
+            raise click.UsageError(
+                f"{self.path}: units: of {self.problem.name} {self.problem.h_unknown}: "
+                "give them, as in `units: {inner: 0.1, outer: 1.0}`."
+            )
         return units_of(self.problem, batch_size)
 
     @cached_property
@@ -212,6 +195,10 @@ class Specification:
                 )
         chosen = {}
         for solver, _ in self.benchmark.check_solver_patterns(patterns):
+            if isinstance(solver, FailedImport):
+                raise click.UsageError(
+                    f"{self.path}: solvers: {solver.name}: {line_of(solver._exc)}"
+                )
             solver = self.with_space(solver)
             try:
                 self._require_searchable(solver)
@@ -266,13 +253,21 @@ class Specification:
             else:
                 continue
             raise click.UsageError(f"{key}: {name} {reason}.")
+        given = OUTER_STEP in ranges and ("step_size" in {name for _, name in names})
+        if given or OUTER_STEP in own.ties.values():
+            raise click.UsageError(
+                f"space: {solver.name}: {OUTER_STEP} is step_size / outer_ratio, of a "
+                "step_size that is searched or the default; search outer_ratio."
+            )
 
     @cached_property
     def yardsticks(self):
         """Names of the solvers of h itself, which have nothing to search."""
         found = []
         for solver in self.benchmark.get_solvers():
-            if issubclass(solver, ExactSolver):
+            if isinstance(solver, FailedImport):  # of whichever kind it is
+                click.echo(f"{solver.name}: left out, {line_of(solver._exc)}")
+            elif issubclass(solver, ExactSolver):
                 skipped, reason = solver.get_instance().skip(self.problem)
                 if skipped:
                     click.echo(f"{solver.name}: skipped, {reason}")
@@ -340,11 +335,15 @@ class Specification:
                 if winner is None:
                     continue
                 _, shares = store.parameters(name, winner.trial)
-                if shares.keys() == ranges_of(solver).keys():
+                made_of = json.loads(store.of(name)["search"].iloc[0] or "{}")
+                space = made_of.get("space", {}).get(name)
+                if (shares.keys(), space) == (
+                    ranges_of(solver).keys(), self.space.get(name),
+                ):  # fmt: skip
                     places[name] = shares
                 else:
                     click.echo(
                         f"{name}: what won {source} is no transfer, other parameters "
-                        "were searched there."
+                        "or ranges were searched there."
                     )
         return found

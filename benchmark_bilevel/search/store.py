@@ -23,7 +23,7 @@ COLUMNS = {
     "solver": "str",
     "trial": "int64",
     "stage": "str",
-    "seed": "int64",
+    "seed": "int64",  # of one stage; those of two are other random numbers
     "budget": "float64",  # oracle calls
     "parameters": "str",  # JSON
     "shares": "str",  # JSON: where they are in their ranges, from 0 to 1
@@ -153,16 +153,15 @@ def one_line(error):
 @contextmanager
 def alone(file):
     """Keep other processes from `file` as long as this one goes on."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise click.ClickException(f"{file} cannot be written: {error}.") from error
     lock = FileLock(file.with_name(f".{file.name}.lock"), timeout=0)
     try:
+        file.parent.mkdir(parents=True, exist_ok=True)
         held = lock.acquire()
     except Timeout:
         raise click.ClickException(
             f"{file}: another process is at it; wait for its end, or end it."
         ) from None
+    except OSError as error:
+        raise click.ClickException(f"{file} cannot be written: {error}.") from error
     with held:
         yield

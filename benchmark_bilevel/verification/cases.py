@@ -165,7 +165,7 @@ def small_instance(problem):
     data = fitting_data(problem)
     if data is None:
         return None
-    return problem(data, **{name: _OPTIONS[name] for name in problem.options})
+    return problem(data, **options_of(problem))
 
 
 @cache
@@ -200,6 +200,11 @@ _OPTIONS = {
     "constraint": "l2-box",  # of which `project` is the nearest point
     "normalisation": "per-task",
 }
+
+
+def options_of(problem):
+    """Values of the parameters of the objective that the class `problem` uses."""
+    return {name: _OPTIONS[name] for name in problem.options}
 
 
 def relative(value, right):

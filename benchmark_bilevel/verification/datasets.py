@@ -1,27 +1,21 @@
 """What the gate and each problem make of a data set."""
 
 import numpy as np
-from benchopt.benchmark import Benchmark
 from benchopt.utils import product_param
-from benchopt.utils.run_context import RunContext
 from scipy.sparse import issparse
 
 from benchmark_bilevel.data import Inadmissible, admit
-from benchmark_bilevel.data.dataset import arrays_of
-from benchmark_bilevel.fingerprint import PACKAGE
 from benchmark_bilevel.problems import PROBLEMS
+from benchmark_bilevel.search.data import data_of
 from benchmark_bilevel.verification import Result
+from benchmark_bilevel.verification.cases import options_of
 
 
 def dataset_findings(dataset_class):
     """Pairs (name, results) of a data set with each of its parameters' defaults."""
     for parameters in product_param(dataset_class.parameters):
         dataset = dataset_class.get_instance(**parameters)
-        # get_data may ask for the seeds of a run.
-        RunContext(None, False, "0", "", str(dataset), "", 0).attach(
-            None, dataset, None
-        )
-        yield f"data set {dataset}", _findings(arrays_of(dataset))
+        yield f"data set {dataset}", _findings(data_of(dataset))
 
 
 def _findings(data):
@@ -37,17 +31,14 @@ def _findings(data):
     except Inadmissible as refusal:
         yield Result(title, "FAIL", str(refusal))
         return
-    Objective = Benchmark(PACKAGE.parent).get_benchmark_objective()
     n_fitting = 0
-    for name in PROBLEMS:
-        objective = Objective.get_instance(problem=name)
-        skipped, reason = objective.skip(**data)
-        if skipped:
-            yield Result(name, "skipped", reason)
+    for name, Problem in PROBLEMS.items():
+        try:
+            problem = Problem(Problem.admit(data), **options_of(Problem))
+        except Inadmissible as refusal:
+            yield Result(name, "skipped", str(refusal))
             continue
         n_fitting += 1
-        objective.set_data(**data)
-        problem = objective.bilevel_problem
         yield Result(
             name,
             "ok",

@@ -84,6 +84,12 @@ def checks_of(path, announce=lambda *title: None):
                 run_checks(SOLVER_CHECKS, Subject(item), announce),
             )
         elif issubclass(item, Problem):
+            problems = [each for each in defined if issubclass(each, Problem)]
+            if len(problems) > 1:
+                names = ", ".join(each.__name__ for each in problems)
+                raise click.UsageError(
+                    f"{path} has to define one subclass of Problem; it has {names}."
+                )
             fault = fault_of(item)
             if fault is not None:
                 raise click.UsageError(f"{path}: {fault}.")
