@@ -77,6 +77,8 @@ LONG_FILES = (
     "site",
     "data",
     "kinds",
+    "selection",
+    "hypercleaning",
 )
 
 
@@ -97,7 +99,7 @@ def pytest_runtest_makereport(item, call):
     return report
 
 
-SMALL_PROBLEMS = ("quadratic", "simulated", "breast_cancer")
+SMALL_PROBLEMS = ("quadratic", "simulated")
 
 
 @pytest.fixture(scope="session", params=SMALL_PROBLEMS)
@@ -130,12 +132,21 @@ def ijcnn1():
     return real_selection("ijcnn1")
 
 
-def copy_of_the_benchmark(folder):
-    """A copy of the benchmark's plugins, so that runs leave no trace in the checkout."""
+def copy_of_the_benchmark(folder, compiled=True):
+    """A copy of the benchmark's plugins, so that runs leave no trace in the checkout.
+
+    With what numba has compiled of them, where runs need it.
+    """
     folder = folder / "benchmark_bilevel"
     folder.mkdir()
     for name in ("objective.py", "config.yml"):
         shutil.copy(ROOT / name, folder)
     for name in ("solvers", "datasets", "plots", "config"):
-        shutil.copytree(ROOT / name, folder / name)
+        ignored = None if compiled else shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, folder / name, ignore=ignored)
     return folder
+
+
+@pytest.fixture(scope="module")
+def benchmark(tmp_path_factory):
+    return copy_of_the_benchmark(tmp_path_factory.mktemp("run"))

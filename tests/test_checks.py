@@ -174,6 +174,13 @@ def test_files_that_are_no_plugins(tmp_path, text, line):
         list(checks_of(path))
 
 
+def test_a_file_has_one_problem(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(f"{EXAMPLE}\n\nclass Other(Mine):\n    name = 'other'\n")
+    with pytest.raises(click.UsageError, match=r"one subclass .*; it has Mine, Other"):
+        list(checks_of(path))
+
+
 def test_a_table_is_no_plugin(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("1,2")

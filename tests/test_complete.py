@@ -15,7 +15,7 @@ from pyarrow import parquet
 from benchmark_bilevel.__main__ import main
 from benchmark_bilevel.provenance import changed_files
 from benchmark_bilevel.report import complete
-from benchmark_bilevel.report.complete import cells, publish, run
+from benchmark_bilevel.report.complete import cells, publish, read_config, run
 from benchmark_bilevel.report.origins import Code
 from benchmark_bilevel.search.store import alone
 
@@ -54,7 +54,7 @@ def git(folder, *arguments):
 @pytest.fixture
 def checkout(tmp_path):
     """The benchmark in a repository of its own, everything committed."""
-    folder = copy_of_the_benchmark(tmp_path)
+    folder = copy_of_the_benchmark(tmp_path, compiled=False)
     shutil.copy(ROOT / ".gitignore", folder)
     (folder / "config" / "tiny.yml").write_text(TINY.format(""))
     (folder / "results").mkdir()
@@ -73,7 +73,7 @@ def invoke(folder, command, config="tiny"):
 
 def test_cells_that_are_asked_for(tmp_path):
     """Only problems that fit; data that are missing are no reason."""
-    benchmark = Benchmark(copy_of_the_benchmark(tmp_path))
+    benchmark = Benchmark(copy_of_the_benchmark(tmp_path, compiled=False))
     gone = tmp_path / "gone.py"
     gone.write_text(
         "from benchopt import BaseDataset\n"
@@ -195,6 +195,23 @@ def test_what_is_no_configuration_is_a_line(tmp_path, text, words):
     message = error.value.message
     assert message.startswith(str(config)) and words in message
     assert "\n" not in message
+
+
+def test_options_are_written_with_hyphens_or_without(tmp_path):
+    config = tmp_path / "mine.yml"
+    config.write_text("n_repetitions: 3\nn-jobs: 2")
+    assert read_config(config) == {"n-repetitions": 3, "n-jobs": 2}
+
+
+def test_a_configuration_of_which_nothing_fits(checkout, monkeypatch):
+    """Nothing ran; and its name is its own, dots and all."""
+    ended = subprocess.CompletedProcess([], 1)
+    monkeypatch.setattr(complete, "run_benchopt", lambda arguments: ended)
+    config = checkout / "config" / "tiny.v2.yml"
+    config.write_text(TINY.format("").replace("problem=quadratic", "problem=few-shot"))
+    file, failures = run(Benchmark(checkout), config)
+    assert file.name == "tiny.v2.parquet"
+    assert failures == [f"{config}: no data set fits a problem and a solver of it"]
 
 
 def test_runs_of_uncommitted_files_are_not_published(checkout, monkeypatch):

@@ -4,7 +4,6 @@ import bz2
 import gc
 import gzip
 import hashlib
-import importlib.util
 import io
 import json
 import os
@@ -20,12 +19,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import joblib
 import numpy as np
 import pytest
 from command_line import HANGING
+from conftest import ROOT, load_plugin
 from scipy import sparse
 from sklearn.datasets import _covtype, _twenty_newsgroups
 from sklearn.datasets._base import RemoteFileMetadata
@@ -35,7 +34,6 @@ from test_gate import assert_passes_as_it_is
 from benchmark_bilevel import data
 from benchmark_bilevel.data import cache, pickles, sources
 
-ROOT = Path(__file__).resolve().parents[1]
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 FETCHED = ("ijcnn1", "covtype", "20newsgroups", "mnist", "fashion_mnist")
@@ -99,8 +97,17 @@ def server():
     server.server_close()
 
 
+@pytest.fixture(scope="module")
+def old_objects():
+    """What was there before these tests, where nothing is to be collected after each."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.fixture
-def home(tmp_path, monkeypatch):
+def home(tmp_path, monkeypatch, old_objects):
     """An empty data home, and nothing remembered from other tests."""
     monkeypatch.setenv("BENCHOPT_DATA_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -517,11 +524,7 @@ def test_two_processes_fetch_once(mnist, server, home):
 
 
 def plugin(name):
-    path = ROOT / "datasets" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"plugin_{name}", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.Dataset
+    return load_plugin(ROOT / "datasets" / f"{name}.py").Dataset
 
 
 @pytest.mark.parametrize("name", data.NAMES)
@@ -577,14 +580,14 @@ def test_unknown_name():
 
 def test_import_is_cheap():
     """Plugins are imported to list them: no library of a source may come with it."""
-    code = "import sys; before = set(sys.modules); import benchmark_bilevel.data.{}; "
+    code = "import sys; before = set(sys.modules)\n"
+    code += "from benchmark_bilevel.data import cache, home, sources\n"
     code += "print(*(set(sys.modules) - before))"
-    modules = set()
-    for name in ("home", "cache", "sources"):
-        command = [sys.executable, "-c", code.format(name)]
-        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-        assert result.returncode == 0, result.stderr
-        modules.update(result.stdout.split())
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    modules = set(result.stdout.split())
+    assert "benchmark_bilevel.data.sources" in modules
     assert modules.isdisjoint({"sklearn", "libsvmdata", "pooch", "benchopt"})
 
 

@@ -3,12 +3,14 @@
 import click
 import numpy as np
 import pytest
+from benchopt import BaseDataset
+from command_line import run
 from conftest import ROOT, copy_of_the_benchmark, dataset, load_plugin
 from scipy import sparse
-from test_benchopt import run
 from test_gate import admitted, assert_same, plain, same_bits
 
 from benchmark_bilevel.data.dataset import arrays_of
+from benchmark_bilevel.search.data import data_of
 from benchmark_bilevel.verification.plugin import checks_of
 
 
@@ -98,9 +100,22 @@ def test_a_data_set_that_fails_is_a_line_and_asked_once(faulty, kind):
     assert Dataset.calls == 1
 
 
+def test_seeds_of_a_data_set_outside_of_a_run():
+    """`search`, `results`, `reference` and `check` ask for its arrays, too."""
+
+    class Dataset(BaseDataset):
+        name = "seeded"
+
+        def get_data(self):
+            return {"seed": self.get_seed(use_repetition=True)}
+
+    assert data_of(Dataset.get_instance()) == data_of(Dataset.get_instance())
+    assert "missing" not in data_of(Dataset.get_instance())
+
+
 def test_a_run_goes_on(faulty, tmp_path):
     """Each fault is a skip with its line, and the good data set's cell runs."""
-    benchmark = copy_of_the_benchmark(tmp_path)
+    benchmark = copy_of_the_benchmark(tmp_path, compiled=False)
     lines, results = run(
         benchmark,
         "faults",

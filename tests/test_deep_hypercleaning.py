@@ -117,6 +117,7 @@ def test_wrong_labels_are_found():
     run = load_solver("amigo").get_instance(
         step_size=0.3, outer_ratio=0.01, linear_step=0.1, dtype="float32"
     )
+    assert problem.dim_z == 64 * 128 + 128 + 128 * 10 + 10
     run = run.make_runtime(problem)
     run.advance(100)
     z, x = (y.astype(float) for y in run.variables())

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from benchopt.callback import _Callback
 from benchopt.config import DEFAULT_GLOBAL_CONFIG
+from command_line import run, status_lines
 from conftest import ROOT, load_solver, make_problem
-from test_benchopt import benchmark, run, status_lines  # noqa: F401
 
 from benchmark_bilevel.ends import PATIENCE, AnyEnds
 from benchmark_bilevel.exact.metrics import Evaluator
@@ -117,6 +117,12 @@ def test_ends(a_run, parameters, fake, timeout, end):
         assert 30_000 <= runtime.t <= 30_000 * (1 + CHUNK_SECONDS / 3) + 1
 
 
+def test_without_limits_a_run_takes_the_seconds_of_its_problem(a_run):
+    curve, _, runtime = a_run()
+    assert curve[-1][1] == "budget"
+    assert 100_000 <= runtime.t <= 100_000 * (1 + CHUNK_SECONDS / 10) + 1
+
+
 def test_the_clock_is_that_of_the_solver(monkeypatch):
     """Looks at a diverging run, and at large tables, are not among its work."""
     clock = Clock()
@@ -130,13 +136,17 @@ def test_the_clock_is_that_of_the_solver(monkeypatch):
             return False
 
     solver = load_solver("soba").get_instance(max_iterations=1000)
-    solver.problem, solver._runtime = make_problem("quadratic"), Slow(clock, 100)
-    criterion = solver.stopping_criterion.get_runner_instance(solver=solver)
+    solver.problem, solver._runtime = make_problem("quadratic"), Slow(clock, 200)
+    criterion = solver.stopping_criterion.get_runner_instance(
+        solver=solver, max_runs=100, timeout=None
+    )
     callback = _Callback(Objective(clock), solver, {}, criterion)
     callback.start()
     solver.run(callback)
-    for row in callback.get_results()[0]:
-        assert math.isclose(row["time"], row["t"] / 100, abs_tol=1e-9)
+    rows = callback.get_results()[0]
+    assert rows[-1]["t"] == 1000
+    for row in rows:
+        assert math.isclose(row["time"], row["t"] / 200, abs_tol=1e-9)
 
 
 class Terminal:
@@ -329,6 +339,7 @@ def test_exact_points_are_spread_over_those_that_a_run_will_have(n_points, limit
     [
         ({"max_iterations": 100}, 100),
         ({"max_oracle_calls": 40_000}, 100),
+        ({"max_oracle_calls": 40_001}, 101),
         ({"max_oracle_calls": 40_000, "max_iterations": 10}, 10),
         ({"max_seconds": 3.0}, None),
     ],
@@ -394,7 +405,10 @@ def test_an_iterated_solver_ends_when_h_falls_no_more(strategy, patience):
     given = criterion(strategy, max_runs=100)
     falling = [2.0**-k for k in range(20)]
     flat = [2.0**-19] * patience
-    for values in (falling, [*falling, np.nan], [np.nan] * 20, [1.0] * 20, flat[1:]):
+    risen = [1.0, *[2.0] * 20]
+    for values in (
+        *(falling, [*falling, np.nan], [np.nan] * 20, [1.0] * 20, flat[1:], risen),
+    ):
         assert given.should_stop(3, rows(*values))[:2] == (False, "running")
     assert given.should_stop(3, rows(*falling, *flat))[:2] == (True, "done")
 
@@ -443,7 +457,7 @@ class Solver(BaseSolver):
 """
 
 
-def test_plain_solvers_of_every_strategy_run(benchmark, tmp_path):  # noqa: F811
+def test_plain_solvers_of_every_strategy_run(benchmark, tmp_path):
     """The one with a callback is that of the guide."""
     guide = (ROOT / "docs" / "add-a-solver.md").read_text()
     blocks = re.findall("```python\n(.*?)```", guide, re.S)

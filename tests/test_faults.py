@@ -6,8 +6,8 @@ import re
 import numba
 import pytest
 from benchopt.benchmark import Benchmark
+from command_line import benchopt, status_lines
 from conftest import ROOT, load_plugin, make_problem
-from test_benchopt import benchmark, benchopt, status_lines  # noqa: F401
 
 from benchmark_bilevel.exact.losses import full_losses
 from benchmark_bilevel.faults import line_of
@@ -323,7 +323,7 @@ def test_every_solver_of_the_benchmark_is_faultless():
 
 
 @pytest.fixture(scope="module")
-def a_run_of_faults(benchmark, tmp_path_factory):  # noqa: F811
+def a_run_of_faults(benchmark, tmp_path_factory):
     """Lines of one run of two repetitions with many plugins, of which one is right."""
     folder = tmp_path_factory.mktemp("faults")
     faults = {
@@ -402,7 +402,7 @@ def test_each_fault_is_a_line(a_run_of_faults, words):
     assert len(found) == (2 if words.startswith("Reason") else 1)
 
 
-def test_the_traceback_can_be_had(benchmark, tmp_path):  # noqa: F811
+def test_the_traceback_can_be_had(benchmark, tmp_path):
     path = plugin(tmp_path, "verb", (PASS, "        decsend(z, 0.1, v)"))
     arguments = ("-d", "quadratic", "-o", "*[problem=quadratic]", "-s", str(path))
     _, lines = benchopt(
@@ -422,7 +422,7 @@ def test_the_traceback_can_be_had(benchmark, tmp_path):  # noqa: F811
         ("SOBA[step_size=", "ValueError: Invalid name (missing bracket): SOBA[step_"),
     ],
 )
-def test_a_wrong_selector_is_a_line(benchmark, selector, line):  # noqa: F811
+def test_a_wrong_selector_is_a_line(benchmark, selector, line):
     code, lines = benchopt(benchmark, "-s", selector, check=False)
     assert code == 1 and lines[-1].startswith(line)
     assert not [text for text in lines if "Traceback" in text]
@@ -498,7 +498,7 @@ def test_unknown_problem_names_the_nearest():
         load_problem("quadratics")
 
 
-def test_benchopt_runs_a_problem_by_path(benchmark, my_problem):  # noqa: F811
+def test_benchopt_runs_a_problem_by_path(benchmark, my_problem):
     arguments = ("-d", "breast_cancer", "-s", "SOBA[max_iterations=2]", "--no-plot")
     _, lines = benchopt(benchmark, *arguments, "-o", f"*[problem={my_problem}]")
     assert f"  |--Bilevel[problem={my_problem}]" in [line.rstrip() for line in lines]

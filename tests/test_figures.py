@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from benchmark_bilevel.__main__ import main
 from benchmark_bilevel.report import figures, labels, look, styles
 from benchmark_bilevel.report.curves import curves
-from benchmark_bilevel.report.drawing import draw_curves, draw_strips
+from benchmark_bilevel.report.drawing import DASHES, draw_curves, draw_strips
 from benchmark_bilevel.report.metrics import METRICS, metric_on
 from benchmark_bilevel.report.panels import (
     all_panels,
@@ -24,7 +24,7 @@ from benchmark_bilevel.report.panels import (
     main_metric,
 )
 from benchmark_bilevel.report.results import prepare
-from benchmark_bilevel.report.site.viewer import curves_of
+from benchmark_bilevel.report.site.viewer import STATIC, curves_of
 
 PROBLEM = "ijcnn1, hyperparameter-selection"
 POISONING = {"dataset": "mnist", "problem": "data-poisoning", "has_reference": False}
@@ -67,6 +67,11 @@ def test_markers_are_on_measurements_and_the_start_is_at_the_edge(runs):
         assert x[0] == left and y[0] == curve.y[0]
         assert line.get_drawstyle() == "default"
     assert right >= max(curve.x[-1] for curve in found)
+    top = ax.get_ylim()[1]
+    for curve, band in zip(found, ax.collections, strict=True):
+        heights = band.get_paths()[0].vertices[:, 1]
+        assert heights.min() == curve.low[1:].min()
+        assert heights.max() == min(curve.high[1:].max(), top)
 
 
 def test_a_curve_is_dotted_from_its_start_to_the_first_measurement(runs):
@@ -83,6 +88,26 @@ def test_a_curve_is_dotted_from_its_start_to_the_first_measurement(runs):
     unknown, straight = lines_of(drawn([curve], linear=True), curve.solver)[:2]
     assert not len(unknown.get_xdata())
     np.testing.assert_array_equal(straight.get_xdata(), curve.x)
+
+
+def test_the_best_parameters_have_the_colour_of_the_solver():
+    """Whatever the order of the file; dots are kept for what is unknown."""
+    cells = [
+        synthetic.cell("SOBA", rate, k) for rate in (0.1, 0.01, 0.5) for k in range(3)
+    ]
+    runs = prepare(pd.concat(cells, ignore_index=True))
+    found = curves(runs, PROBLEM, "suboptimality", "seconds")
+    assert {curve.label: curve.rank for curve in found} == {
+        "SOBA step_size=0.5": (0, 3),
+        "SOBA step_size=0.1": (1, 3),
+        "SOBA step_size=0.01": (2, 3),
+    }
+    [line] = [one for one in lines_of(drawn(found), "SOBA") if len(one.get_xdata()) > 3]
+    assert line.get_linestyle() == "-"
+    assert "dot" not in styles.DASHES
+    chart = (STATIC / "chart.js").read_text()
+    for dash in styles.DASHES:
+        assert dash in DASHES and f"{dash}:" in chart
 
 
 def test_solvers_of_one_colour_differ_by_their_dashes():
@@ -295,7 +320,14 @@ def test_names_do_not_overlap():
     places = labels.spread(ends, heights)
     assert (np.diff(places) >= 0.1 - 1e-12).all()
     np.testing.assert_allclose(places, [0.11, 0.21, 0.31, 0.85, 0.95])
-    assert (np.diff(labels.spread(np.zeros(30), np.full(30, 0.1))) > 0.09).all()
+    crowded = labels.spread(np.zeros(30), np.full(30, 0.1))
+    assert (np.diff(crowded) > 0.09).all()
+    np.testing.assert_allclose(crowded.mean(), 0.5)
+
+
+def test_contrast_is_that_of_the_guidelines():
+    for color, expected in (((1, 0, 0), 3.998), ((0, 0, 0), 21), ((1, 1, 1), 1)):
+        np.testing.assert_allclose(labels.contrast(color), expected, rtol=1e-3)
 
 
 @pytest.mark.parametrize("name", [*styles.SOLVERS, "Mine"])
@@ -304,6 +336,15 @@ def test_marks_and_names_stand_out_from_white(name):
         color = styles.style(name, rank, 4).color
         assert labels.contrast(color) >= 3, "marks"
         assert labels.contrast(labels.legible(color)) >= 4.5, "text"
+
+
+def number_in(text):
+    """Such as 2e-5 of ``"2×10⁻⁵"``."""
+    factor, _, power = (
+        text.rpartition("10") if text[-1] in "⁰¹²³⁴⁵⁶⁷⁸⁹" else (text, "", "")
+    )
+    exponent = power.translate(str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-"))
+    return float(factor.rstrip("×") or 1) * 10.0 ** int(exponent or 0)
 
 
 @pytest.mark.parametrize(
@@ -318,6 +359,7 @@ def test_logarithmic_axes_have_some_numbers_and_not_too_many(low, high):
     look.set_log(ax, "x", low, high)
     ticks = [tick for tick in ax.get_xticks() if low <= tick <= high]
     texts = [ax.xaxis.get_major_formatter()(tick) for tick in ticks]
+    np.testing.assert_allclose([number_in(text) for text in texts], ticks, rtol=5e-3)
     assert 2 <= len(texts) <= 8 and len(set(texts)) == len(texts)
     if high / low > 5:
         assert sum(map(len, texts)) <= 30, "as wide as a small picture"
@@ -402,8 +444,12 @@ def test_publication_options(runs, tmp_path):
 def test_no_legend_and_names_at_the_ends(runs):
     panel = curve_panel(runs, PROBLEM, "suboptimality", "seconds")
     [ax] = figures.compose([panel], legend="ends").axes
-    texts = [text.get_text() for text in ax.texts]
-    assert sorted(texts) == ["AmIGO\n(1 of 5 diverged)", "SABA", "SOBA"]
+    by_height = sorted(ax.texts, key=lambda text: text.xyann[1])
+    texts = [text.get_text() for text in by_height]
+    assert texts == ["SABA", "SOBA", "AmIGO\n(1 of 5 diverged)"], "as their curves end"
+    panels = figures.compose([panel] * 4, (2, 2)).axes
+    first, right, below, _ = (one.get_position() for one in panels)
+    assert first.x1 < right.x0 and first.y0 == right.y0 and below.y1 < first.y0
     figure = figures.compose([panel], legend="none")
     assert not figure.legends and not figure.axes[0].texts
     below = figures.compose([panel], legend="below")

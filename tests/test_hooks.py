@@ -4,6 +4,7 @@ On a quadratic, against dense linear algebra on its samples; what the oracles of
 problem return is looked at by the checks of the problems (`verification.probe`).
 """
 
+from functools import cache
 from types import ModuleType
 
 import numpy as np
@@ -255,12 +256,17 @@ def test_counts():
 # --- matrices -------------------------------------------------------------------------
 
 
-def in_both(function, *matrices):
-    """What `function` returns or makes of the first argument, in both runtimes."""
+@cache
+def compiled(verb):
+    return njit(lambda *arguments: verb(*arguments))
+
+
+def in_both(verb, *matrices):
+    """What `verb` returns or makes of the first argument, in both runtimes."""
     results = []
-    for convert, verb in ((np.array, njit(function)), (torch.tensor, function)):
+    for convert, own in ((np.array, compiled(verb)), (torch.tensor, verb)):
         arguments = [convert(m) if isinstance(m, np.ndarray) else m for m in matrices]
-        result = verb(*arguments)
+        result = own(*arguments)
         results.append(np.asarray(arguments[0] if result is None else result))
     return results
 
@@ -273,11 +279,11 @@ def random_symmetric(generator, values):
 def test_solve_spd(generator):
     H, _ = random_symmetric(generator, np.logspace(-3, 1, 9))
     b = generator.standard_normal(9)
-    for found in in_both(lambda H, b: solve_spd(H, b), H, b):
+    for found in in_both(solve_spd, H, b):
         np.testing.assert_allclose(found, np.linalg.solve(H, b), rtol=1e-11)
     indefinite, _ = random_symmetric(generator, np.array([-1.0, 2, 3]))
     for matrix in (indefinite, np.full((3, 3), np.nan)):
-        for found in in_both(lambda H, b: solve_spd(H, b), matrix, np.ones(3)):
+        for found in in_both(solve_spd, matrix, np.ones(3)):
             assert np.isnan(found).all()
 
 
@@ -286,11 +292,9 @@ def test_clip_spectrum(generator):
     H, Q = random_symmetric(generator, values)
     for floor in (0.3, -5.0):
         expected = (Q * np.maximum(values, floor)) @ Q.T
-        for found in in_both(lambda H, a: clip_spectrum(H, a), H, floor):
+        for found in in_both(clip_spectrum, H, floor):
             np.testing.assert_allclose(found, expected, atol=1e-14)
-    for found in in_both(
-        lambda H, a: clip_spectrum(H, a), np.full((3, 3), np.nan), 0.1
-    ):
+    for found in in_both(clip_spectrum, np.full((3, 3), np.nan), 0.1):
         assert np.isnan(found).all()
 
 
@@ -298,14 +302,14 @@ def test_balls_of_matrices(generator):
     J = generator.standard_normal((4, 6))
     U, s, V = np.linalg.svd(J, full_matrices=False)
     for radius in (1.0, 100.0):
-        for found in in_both(lambda J, r: project_spectral_ball(J, r), J, radius):
+        for found in in_both(project_spectral_ball, J, radius):
             np.testing.assert_allclose(
                 found, (U * np.minimum(s, radius)) @ V, atol=1e-14
             )
         size = min(1, radius / np.linalg.norm(J))
-        for found in in_both(lambda J, r: project_ball(J, r), J, radius):
+        for found in in_both(project_ball, J, radius):
             np.testing.assert_allclose(found, J * size, rtol=1e-14)
-    for found in in_both(lambda J, r: project_spectral_ball(J, r), J * np.nan, 1.0):
+    for found in in_both(project_spectral_ball, J * np.nan, 1.0):
         assert np.isnan(found).all()
 
 

@@ -122,11 +122,13 @@ def test_closed_forms_equal_finite_differences(digits, point, generator):
     check_finite_differences(digits, point, generator)
 
 
-@pytest.mark.parametrize("name", ["soba", "saba", "amigo"])
+@pytest.mark.parametrize(
+    "name", ["soba", "saba", pytest.param("amigo", marks=pytest.mark.exhaustive)]
+)
 def test_runtimes_give_the_same_iterates(digits, name):
     settings = {"step_size": 0.1, "outer_ratio": 1e-3, "batch_size": BATCH_SIZE}
-    compiled = run(digits, name, 200, runtime="numba", **settings)
-    eager = run(digits, name, 200, runtime="torch", **settings)
+    compiled = run(digits, name, 60, runtime="numba", **settings)
+    eager = run(digits, name, 60, runtime="torch", **settings)
     assert_array_equal(compiled.counts, eager.counts)
     start = digits.initial_point()
     for *both, y0 in zip(compiled.variables(), eager.variables(), start, strict=True):
@@ -146,7 +148,12 @@ def test_cleaning_finds_wrong_labels(digits):
 
 
 @pytest.mark.parametrize(
-    ("corruption", "gap"), [(0.5, 0.012), (0.7, 0.025), (0.9, 0.045)]
+    ("corruption", "gap"),
+    [
+        (0.5, 0.012),
+        pytest.param(0.7, 0.025, marks=pytest.mark.exhaustive),
+        pytest.param(0.9, 0.045, marks=pytest.mark.exhaustive),
+    ],
 )
 def test_soba_on_mnist_comes_near_the_reference(mnist, corruption, gap):
     """100 epochs with the published steps, and never below the reference."""

@@ -84,9 +84,11 @@ class Environment:
         """Metrics of a small run of the benchmark in `folder`, which makes a page too."""
         self.benchopt("run", folder, *CELLS, "--output", "small", *arguments)
         file = folder / "outputs" / "small.parquet"
-        assert list(file.parent.glob("*small.html"))
+        pages = list(file.parent.glob("*small.html"))
+        assert pages
         results = pd.read_parquet(file).sort_values(["idx_rep", "stop_val"])
-        file.unlink()
+        for written in (file, *pages):
+            written.unlink()
         assert set(results["idx_rep"]) == {0, 1}
         metrics = results.filter(like="objective_").reset_index(drop=True)
         assert metrics["objective_suboptimality"].notna().all()
@@ -136,14 +138,12 @@ def test_a_clone_is_a_benchopt_benchmark(clone, environment, tmp_path):
     assert not [line for line in lines if "Traceback" in line]
 
     environment.install(*pip_requirements(), "pytest")
-    metrics = environment.run(clone)
+    metrics = environment.run(clone, "-j", "2")
     assert len(metrics) > 10
-    parallel = environment.run(clone, "-j", "2", "--no-cache")
-    pd.testing.assert_frame_equal(parallel, metrics)
     assert environment.benchopt("prepare", clone, "-d", "breast_cancer")[-1].startswith(
         "Summary: 1/1"
     )
-    lines = environment.benchopt("test", clone, "--skip-install", "-k", "SOBA")
+    lines = environment.benchopt("test", clone, "--skip-install", "-k", "Random")
     assert "passed" in lines[-1] and "failed" not in lines[-1]
 
     clone.rename(clone.with_name("original"))

@@ -174,7 +174,10 @@ def undeclared(solver, **attributes):
     return Subject(type(solver.__name__, (solver,), {"estimate": None, **attributes}))
 
 
-def test_undeclared_adam_is_judged_by_where_it_rests():
+def test_undeclared_adam_is_judged_by_where_it_rests(monkeypatch):
+    """On the compiled quadratic: its cycle is long, and the bent one has no kernels."""
+    bent = "benchmark_bilevel.verification.settled.bent_quadratic"
+    monkeypatch.setattr(bent, small_quadratic)
     subject = undeclared(Adam)
     assert "in each coordinate a positive" in settled_hypergradient(subject)
     assert "the minimum" in limit(subject)

@@ -12,11 +12,9 @@ from test_solvers import TEXTS, solver
 from benchmark_bilevel.exact import Exact
 from benchmark_bilevel.methods import Unrolled, draw_subset
 from benchmark_bilevel.problems import PROBLEMS
-from benchmark_bilevel.runtimes import arrays
 from benchmark_bilevel.verification.cases import (
     CONSTANT,
     FULL,
-    RAGGED,
     model_of,
     small_problems,
     small_quadratic,
@@ -29,76 +27,6 @@ def torch_runtime(name, problem=None, **parameters):
     return subject.runtime(problem or small_quadratic(), **CONSTANT, **parameters)
 
 
-# Settings by which no estimate forgets, and by file.
-REMEMBERING = {
-    "fsla": {"weight": 1e-12},
-    "mrbo": {"inner_momentum": 0.0, "outer_momentum": 0.0},
-    "spaba": {"probability": 1e-12},
-    "srba": {"period": 100},
-    "stable": {"weight": 1e-12},
-    "sustain": {"inner_weight": 1e-12, "outer_weight": 1e-12},
-    "svrb": {"weight": 1e-12},
-    "vr_biadam": {"weight": 1e-12, "memory": 1 - 1e-12},
-    "vrbo": {"period": 100, "large_fraction": 0.3},
-}
-
-
-def remembers(subject, **settings):
-    """Whether at a frozen point all estimates stay what their first samples said.
-
-    They do if the samples of each are the same at the old and at the new point.
-    """
-    runtime = subject.runtime(small_quadratic(), **settings, **RAGGED)
-    runtime.schedule = runtime.schedule._replace(inner=0.0, linear=0.0, outer=0.0)
-    runtime.advance(1)
-    before = [runtime._to_numpy(y) for y in arrays(runtime.state)]
-    for t in range(1, 8):
-        runtime.advance(t + 1)
-        after = [runtime._to_numpy(y) for y in arrays(runtime.state)]
-        if not all(map(np.allclose, after, before)):
-            return False
-    return True
-
-
-def mrbo_weights_are_right(subject):
-    """At a frozen point, with full batches, errors of u and d shrink by 1 − weight.
-
-    The weights are β t^(−2/3) and α t^(−2/3).
-    """
-    weights = {"inner_momentum": 0.8, "outer_momentum": 0.3}
-    runtime = subject.runtime(small_quadratic(), **weights, **FULL)
-    runtime.schedule = runtime.schedule._replace(inner=0.0, outer=0.0)
-    runtime.advance(1)
-    estimates = runtime.state[2:4]
-    right = [runtime._to_numpy(y) for y in estimates]
-    for y in estimates:
-        y += 1
-    expected = np.ones(2)
-    for t in range(1, 9):
-        runtime.advance(t + 1)
-        expected *= 1 - np.array([*weights.values()]) * t ** (-2 / 3)
-        for y, end, error in zip(estimates, right, expected, strict=True):
-            if not np.allclose(runtime._to_numpy(y) - end, error, atol=1e-12):
-                return False
-    return True
-
-
-def first_calls(subject, **settings):
-    """Oracle calls of iteration 0, on 60 samples of g and 40 of f."""
-    batches = {"batch_size": 10, "outer_batch_size": 8}
-    runtime = subject.runtime(small_quadratic(), **settings, **batches)
-    runtime.advance(1)
-    return runtime.counts.tolist()
-
-
-# Of the methods with lengths that scale with others: settings and their first calls.
-LENGTHS = {
-    "bsgm": ({"n_steps": 4, "mean_ratio": 0.5}, [16, 40, 0, 40, 20, 0]),
-    "vrbo": (
-        {"n_inner": 3, "n_neumann": 3, "large_fraction": 0.5},
-        [88, 110, 0, 330, 110, 0],
-    ),
-}
 # Steps fall as (t + 1)^−exponent: of z and v, and of x. All others are constant.
 EXPONENTS = {
     **dict.fromkeys(
@@ -122,83 +50,16 @@ def default_exponents(*solvers):
     return {s.name: (s.step_exponent, s.outer_exponent) for s in instances}
 
 
-def biadam_averages(subject):
-    """Whether w ← (w + h) / 2, h being ∇x f + J u at (z, x), with full batches."""
-    settings = {"n_terms": 1, "linear_step": 0.4, "weight": 0.5}
-    problem = small_quadratic()
-    runtime = subject.runtime(problem, **settings, **CONSTANT, **FULL)
-    runtime.advance(1)
-    _, w, _, _ = runtime.state[2]
-    for t in range(1, 5):
-        expected = w.numpy() / 2
-        runtime.advance(t + 1)
-        now = model_of(problem).at(*runtime.variables())
-        expected = expected + (now.fx - 0.4 * now.J @ now.fz) / 2
-        if not np.allclose(w, expected, atol=1e-12):
-            return False
-    return True
+@pytest.mark.parametrize("smoothing", [0.01, 1.0, 100.0])
+def test_pzobo_is_itd_in_the_mean(smoothing):
+    """Along √q times orthogonal directions, whose mean of u uᵀ is the identity.
 
-
-def averages_start_along_fx(subject, **settings):
-    """Whether the first average of x's directions is along ∇x f, as v starts at 0."""
-    runtime = subject.runtime(small_quadratic(), **settings, **CONSTANT, **FULL)
-    fx = model_of(small_quadratic()).at(*runtime.variables()).fx
-    runtime.advance(1)
-    d = runtime.state[3].numpy()
-    return np.allclose(d / np.linalg.norm(d), fx / np.linalg.norm(fx))
-
-
-def stable_projects(subject):
-    """Whether Ĥ has eigenvalues ≥ μ and Ĵ singular values ≤ C, where that matters."""
-    problem = small_quadratic()
-    now = model_of(problem).at(*problem.initial_point())
-    values, vectors = np.linalg.eigh(now.H)
-    floor = np.median(values)
-    left, sizes, right = np.linalg.svd(now.J, full_matrices=False)
-    bound = np.median(sizes)
-    settings = {"convexity": floor, "cross_bound": bound, "step_size": 0.1}
-    runtime = subject.runtime(problem, outer_ratio=1.0, **settings, **FULL)
-    _, x = runtime.variables()
-    runtime.advance(1)
-    H = (vectors * values.clip(floor)) @ vectors.T
-    J = (left * sizes.clip(max=bound)) @ right
-    right = now.fx - J @ np.linalg.solve(H, now.fz)
-    return np.allclose((x - runtime.variables()[1]) / 0.1, right)
-
-
-def keeps_v_in_a_ball(subject, radius=0.01):
-    """Whether the first v is along −∇z f, and as long as `radius`."""
-    problem = small_quadratic()
-    runtime = subject.runtime(problem, radius=radius, **FULL)
-    fz = model_of(problem).at(*runtime.variables()).fz
-    runtime.advance(1)
-    return np.allclose(runtime.state[2], -radius * fz / np.linalg.norm(fz))
-
-
-def bome_descends_both(subject):
-    """Whether its first step is that of the formulas, ∇x f included."""
-    problem, step = small_quadratic(), 0.2
-    settings = {"n_inner": 2, "barrier": 0.5, "linear_step": 0.1, "outer_ratio": 2.0}
-    runtime = subject.runtime(problem, step_size=step, **settings, **FULL)
-    z, x = runtime.variables()
-    model = model_of(problem)
-    now, end = model.at(z, x), model.at(model.inner_descent(z, x, 0.1, 2), x)
-    qz, qx = now.gz, now.gx - end.gx
-    multiplier = 0.5 - (now.fz @ qz + now.fx @ qx) / (qz @ qz + qx @ qx)
-    multiplier = max(multiplier, 0.0)
-    runtime.advance(1)
-    z_end, x_end = runtime.variables()
-    return np.allclose(z_end, z - step * (now.fz + multiplier * qz)) and np.allclose(
-        x_end, x - step / 2 * (now.fx + multiplier * qx)
-    )
-
-
-def pzobo_is_itd(subject, smoothing):
-    """Whether along √q times orthogonal directions it makes ITD's step, on a quadratic."""
+    z_T is affine in x: for any μ.
+    """
     problem, step = small_quadratic(), 0.2
     settings = {"step_size": step, "outer_ratio": 1.0, "n_inner": 3}
     settings |= {"n_perturbations": problem.dim_x, "smoothing": smoothing}
-    runtime = subject.runtime(problem, **settings, **CONSTANT, **FULL)
+    runtime = torch_runtime("PZOBO", **settings, **FULL)
     generator = np.random.default_rng(0)
     rows, _ = np.linalg.qr(generator.standard_normal((problem.dim_x, problem.dim_x)))
     rows = iter(torch.tensor(np.sqrt(problem.dim_x) * rows))
@@ -208,28 +69,16 @@ def pzobo_is_itd(subject, smoothing):
         Unrolled(3), model_of(problem), z, np.zeros_like(z), x, x, step
     )
     runtime.advance(1)
-    return np.allclose((x - runtime.variables()[1]) / step, expected, atol=1e-9)
-
-
-def pzobo_shares_samples(subject):
-    """Whether differences of runs on z are as small as the perturbation of x."""
-    runtime = subject.runtime(small_quadratic(), smoothing=1e-6, **RAGGED)
-    _, x = runtime.variables()
-    runtime.advance(1)
-    return np.abs(runtime.variables()[1] - x).max() < 100
-
-
-@pytest.mark.parametrize("smoothing", [0.01, 1.0, 100.0])
-def test_pzobo_is_itd_in_the_mean(smoothing):
-    """z_T is affine in x: for any μ, and directions whose mean of u uᵀ is the identity."""
-    assert pzobo_is_itd(solver("PZOBO", runtime="torch"), smoothing)
+    found = (x - runtime.variables()[1]) / step
+    np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
 def test_slip_ends_in_a_ball_as_large_as_its_step():
     """Its steps of x do not become shorter on their own."""
     distances = []
     for size in (0.02, 0.005):
-        runtime = torch_runtime("SLIP", step_size=0.2, outer_ratio=0.2 / size, **FULL)
+        steps = {"step_size": 0.2, "outer_ratio": 0.2 / size}
+        runtime = solver("SLIP").runtime(small_quadratic(), **CONSTANT, **FULL, **steps)
         runtime.advance(round(40 / size))
         _, x = runtime.variables()
         distances.append(np.linalg.norm(x - small_quadratic().minimiser()))
@@ -279,21 +128,6 @@ def test_nystrom_of_some_columns(rank):
         if np.allclose(found, right, rtol=1e-9):
             return
     pytest.fail("no choice of columns makes that step")
-
-
-@pytest.mark.parametrize("name", REMEMBERING)
-def test_estimates_remember(name):
-    assert remembers(solver(name, runtime="torch"), **REMEMBERING[name])
-
-
-def test_mrbo_weights():
-    assert mrbo_weights_are_right(solver("MRBO", runtime="torch"))
-
-
-@pytest.mark.parametrize("name", LENGTHS)
-def test_lengths_follow_others(name):
-    settings, calls = LENGTHS[name]
-    assert first_calls(solver(name, runtime="torch"), **settings) == calls
 
 
 def test_default_exponents_are_those_of_the_papers():
@@ -359,48 +193,6 @@ def test_growing_bsa():
         calls = runtime.counts - counts
         counts = runtime.counts.copy()
         assert calls[3] < estimate.truncations * problem.n_inner
-
-
-def test_vr_biadam_telescopes():
-    """With full batches and one term its estimates are the full ones at (z, x)."""
-    runtime = torch_runtime("vr_biadam", n_terms=1, linear_step=0.4, **FULL)
-    for t in range(6):
-        runtime.advance(t + 1)
-        v, w, _, _ = (y.numpy() for y in runtime.state[2])
-        now = model_of(small_quadratic()).at(*runtime.variables())
-        np.testing.assert_allclose(v, now.gz, atol=1e-12)
-        np.testing.assert_allclose(w, now.fx - 0.4 * now.J @ now.fz, atol=1e-12)
-
-
-def test_vr_biadam_forgets_as_the_square_of_the_step_that_it_made():
-    """At a frozen point errors of v and w shrink by 1 − weight · η_t²."""
-    subject = solver("vr_biadam", runtime="torch")
-    runtime = subject.runtime(small_quadratic(), n_terms=1, weight=0.8, **FULL)
-    runtime.schedule = runtime.schedule._replace(inner=0.0, outer=0.0)
-    runtime.advance(1)
-    averages = runtime.state[2][:2]
-    right = [y.numpy().copy() for y in averages]
-    for y in averages:
-        y += 1
-    expected = 1.0
-    for t in range(1, 9):
-        runtime.advance(t + 1)
-        expected *= 1 - 0.8 * (t + 1) ** (-2 / 3)
-        for y, end in zip(averages, right, strict=True):
-            np.testing.assert_allclose(y.numpy() - end, expected, atol=1e-12)
-
-
-def test_v_pbgd_keeps_its_step_while_its_penalty_grows():
-    """z moves by ρ / γ (∇z f + γ_t ∇z g), however small the first γ_t are."""
-    given = {"step_size": 0.1, "penalty": 5.0, "ramp": 1000}
-    runtime = torch_runtime("v_pbgd", **given, **FULL)
-    for t in range(3):
-        z, x = runtime.variables()
-        now = model_of(small_quadratic()).at(z, x)
-        runtime.advance(t + 1)
-        z_end, _ = runtime.variables()
-        expected = 0.1 / 5 * (now.fz + 5 * (t + 1) / 1000 * now.gz)
-        np.testing.assert_allclose(z - z_end, expected, atol=1e-12)
 
 
 def test_a_subset_has_no_number_twice():

@@ -10,8 +10,8 @@ import click
 import pytest
 import yaml
 from benchopt.benchmark import Benchmark, _list_parametrized_classes
+from command_line import benchopt
 from conftest import ROOT, load_solver
-from test_benchopt import benchmark, benchopt  # noqa: F401
 
 from benchmark_bilevel.solver import BilevelSolver
 
@@ -88,7 +88,7 @@ def on_a_terminal(command, **options):
     return output.decode().replace("\r\n", "\n")
 
 
-def test_a_log_has_no_line_a_point(benchmark):  # noqa: F811
+def test_a_log_has_no_line_a_point(benchmark):
     _, lines = benchopt(benchmark, "-d", "quadratic", "-s", "SOBA[max_iterations=20]")
     assert len([line for line in lines if "SOBA" in line]) == 2
     assert any("compiling" in line for line in lines)
@@ -96,7 +96,7 @@ def test_a_log_has_no_line_a_point(benchmark):  # noqa: F811
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
-def test_a_line_a_solver_on_a_terminal_of_80_columns(benchmark, jobs):  # noqa: F811
+def test_a_line_a_solver_on_a_terminal_of_80_columns(benchmark, jobs):
     options = "step_size=0.03,outer_ratio=0.03,linear_step=0.1,max_iterations=15"
     command = [
         *(sys.executable, "-m", "benchopt", "run", ".", "-d", "quadratic", "--no-plot"),
@@ -200,7 +200,7 @@ def test_defaults_are_in_their_ranges():
 
 
 def test_a_wrong_value_late_in_a_configuration_ends_it_before_it_starts(
-    benchmark,  # noqa: F811
+    benchmark,
 ):
     config = {
         "objective": ["Bilevel[problem=quadratic]"],

@@ -153,8 +153,6 @@ def test_closed_forms_equal_finite_differences(problem, point):
 
 
 def test_hessian_matrix_equals_its_products(problem, point):
-    if not hasattr(problem.kernels, "HAS_HESSIAN"):
-        pytest.skip("the kernels have no Hessian as a matrix: products are used")
     z, x, _ = point
     inner = Side(problem, inner=True)
     products = [inner.closed("hvp", z, x, unit, 1) for unit in np.eye(z.size)]

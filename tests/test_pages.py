@@ -60,6 +60,7 @@ def suite():
         (plain(1e30), "1.0·10³⁰"),
         (plain(-0.0), "0.0000"),
         (cost(0.04567, "seconds"), "0.046 s"),
+        (cost(0.0, "seconds"), "< 10 µs"),
         (cost(4.567, "seconds"), "4.6 s"),
         (cost(45.67, "seconds"), "46 s"),
         (cost(4567.0, "seconds"), "4600 s"),
@@ -140,6 +141,32 @@ def test_the_verdict_follows_the_results():
         "With the whole budget, where h* is unknown, S0 ends lowest on ijcnn1 "
         "(h from 1.3000 to 0.3000)."
     )
+
+
+def test_solvers_that_reach_more_targets_come_first():
+    runs = prepare(results_of(0.1, 1.0))
+    assert ranking(runs, standings(runs)) == ["S1", "S0"]
+
+
+def test_many_ties_are_counted():
+    first, _ = verdict_of(results_of(*[1.0] * 6))
+    assert "and 3 others tie" in first
+
+
+def test_one_solver_wins_nothing():
+    assert verdict_of(results_of(1.0)) == []
+    standing = standings(prepare(results_of(1.0)))
+    [(_, [cell])] = matrix(["S0"], [PROBLEM], standing)
+    assert math.isfinite(cell.value) and not cell.best
+    both = [results_of(1.0, 0.1), results_of(1.0, dataset="covtype")]
+    for sentence in verdict_of(pd.concat(both, ignore_index=True)):
+        assert sentence.endswith("on ijcnn1.")
+
+
+def test_what_nobody_knows_has_no_rank():
+    unknown = dict.fromkeys(("objective_value", "objective_suboptimality"), np.nan)
+    standing = standings(prepare(results_of(1.0, 0.1).assign(**unknown)))
+    assert [found.rank for found in standing.values()] == [None, None]
 
 
 def test_a_diverged_solver_is_no_winner_and_is_named():
@@ -314,6 +341,9 @@ def test_what_was_found_beside_the_curves_has_pages_where_it_is(tmp_path):
     assert evidence(tmp_path, "") == []
     (tmp_path / "results").mkdir()
     table = "| paper | verdict |\n|---|---|\n| A | [yes](ijcnn1.parquet) |\n"
+    (tmp_path / "results" / "REPRODUCTION.md").write_text("No title.")
+    [page] = evidence(tmp_path, "")
+    assert (page.title, page.summary) == ("REPRODUCTION", "No title.")
     text = f"# Claims of papers\n\nWhat holds.\n\n{table}"
     (tmp_path / "results" / "REPRODUCTION.md").write_text(text)
     [page] = evidence(tmp_path, "https://host.org/blob")
@@ -324,10 +354,13 @@ def test_what_was_found_beside_the_curves_has_pages_where_it_is(tmp_path):
 
 
 def test_links_of_published_texts_lead_to_their_parts():
-    for page in evidence(ROOT, ""):
+    pages, links = evidence(ROOT, ""), []
+    for page in pages:
         ids = re.findall(r' id="([^"]+)"', page.html)
         own = re.findall(r'href="#([^"]+)"', page.html)
         assert set(own) <= set(ids), page.path
+        links += own
+    assert len(pages) == 2 and links
 
 
 # --- how results were made ------------------------------------------------------------
@@ -388,6 +421,7 @@ def configuration(**changes):
         ),
         ({"solver": [{"SOBA": {"step_size": 0.1}}]}, ["SABA is not in it"]),
         ({"n-repetitions": 7}, ["n-repetitions is 7, and 5 were run"]),
+        ({"n-repetitions": 5, "n_repetitions": 7}, ["n-repetitions is 7, and 5 were"]),
         ({"dataset": ["covtype"]}, ["ijcnn1 is not in it"]),
         (
             {"objective": ["Bilevel[problem=data-hypercleaning]"]},
@@ -419,3 +453,12 @@ def test_a_command_has_an_option_a_line(suite):
     assert first == "benchopt run ."
     assert [line[:2] for line in lines] == ["-d", "-o", "-s", "-s", "-r"]
     assert lines[2] == "-s 'SOBA[batch_size=64,step_size=0.1]'"
+    assert lines[-1] == "-r 5 --no-timeout --seed 0"
+
+
+def test_runs_of_several_seeds_have_a_command_each(suite):
+    runs = synthetic.cells(("SOBA",), n_repetitions=2)
+    other = synthetic.cells(("SABA",), n_repetitions=2).assign(base_seed=7)
+    both = pd.concat([runs, other], ignore_index=True)
+    [file] = result_files(prepare(both), suite)
+    assert [line.rpartition(" ")[2] for line in file.commands] == ["0", "7"]

@@ -27,7 +27,7 @@ PROBLEMS = sorted({problem for _, problem in PAIRS | TASK_PAIRS})
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory):
     """Lines, and rows with what is kept of each run."""
-    benchmark = copy_of_the_benchmark(tmp_path_factory.mktemp("pairs"))
+    benchmark = copy_of_the_benchmark(tmp_path_factory.mktemp("pairs"), compiled=False)
     lines, _ = run(
         benchmark,
         "pairs",

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from benchopt.parallel_backends import DISTRIBUTED_BACKENDS
 from command_line import HANGING, command
-from conftest import ROOT, copy_of_the_benchmark
+from conftest import ROOT
 
 PARALLEL = ROOT / "config" / "parallel"
 # A second or two a cell, so that there is a middle of the run, but no end by the clock;
@@ -64,11 +64,6 @@ def until(condition, process):
         time.sleep(0.05)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return copy_of_the_benchmark(tmp_path_factory.mktemp("run"))
-
-
 def arguments(folder, name, *options, program=BENCHOPT):
     """The command of a run of `CELLS` with the output called `name`."""
     run = ("run", folder, *CELLS, "--output", name, *options)
@@ -85,27 +80,31 @@ def metrics(folder, name):
 
 
 @pytest.fixture(scope="module")
-def sequential(folder):
-    command(*arguments(folder, "sequential", "--no-cache"), folder=folder)
-    results = metrics(folder, "sequential")
+def sequential(benchmark):
+    command(*arguments(benchmark, "sequential", "--no-cache"), folder=benchmark)
+    results = metrics(benchmark, "sequential")
     assert len(results) > 80
     return results
 
 
-@pytest.mark.parametrize(
-    "name, module", [("loky", "joblib"), ("dask", "distributed"), ("slurm", "submitit")]
-)
-def test_backends_give_the_metrics_of_a_sequential_run(
-    folder, sequential, name, module
-):
-    """dask with two worker processes; submitit on this machine, where SLURM is not."""
-    needs(module)
-    if name == "slurm" and shutil.which("sbatch"):
+def test_dask_gives_the_metrics_of_a_sequential_run(benchmark, sequential):
+    """With two worker processes; those of loky are in test_benchopt.py."""
+    needs("distributed")
+    options = ("--no-cache", "--parallel-config", PARALLEL / "dask.yml")
+    command(*arguments(benchmark, "dask", *options), folder=benchmark)
+    pd.testing.assert_frame_equal(metrics(benchmark, "dask"), sequential)
+
+
+def test_slurm_gives_the_metrics_of_a_sequential_run(benchmark, sequential):
+    """submitit on this machine, where SLURM is not; one repetition a cell."""
+    needs("submitit")
+    if shutil.which("sbatch"):
         pytest.skip("would submit jobs to this machine's SLURM")
-    options = ("--no-cache", "--parallel-config", PARALLEL / f"{name}.yml")
-    program = PATIENT_BENCHOPT if name == "slurm" else BENCHOPT
-    command(*arguments(folder, name, *options, program=program), folder=folder)
-    pd.testing.assert_frame_equal(metrics(folder, name), sequential)
+    options = ("--no-cache", "--parallel-config", PARALLEL / "slurm.yml", "-r", "1")
+    program = PATIENT_BENCHOPT
+    command(*arguments(benchmark, "slurm", *options, program=program), folder=benchmark)
+    first = sequential[sequential["idx_rep"] == 0].reset_index(drop=True)
+    pd.testing.assert_frame_equal(metrics(benchmark, "slurm"), first)
 
 
 @contextmanager
@@ -122,7 +121,7 @@ def process(*arguments):
         started.wait()
 
 
-def test_dask_goes_on_when_a_worker_is_killed(folder, sequential, tmp_path):
+def test_dask_goes_on_when_a_worker_is_killed(benchmark, sequential, tmp_path):
     """A scheduler and two workers, as on two machines; one is lost half way."""
     needs("distributed")
     from distributed import Client
@@ -148,20 +147,21 @@ def test_dask_goes_on_when_a_worker_is_killed(folder, sequential, tmp_path):
             yaml.dump({**config, "dask_address": address})
         )
         options = ("--parallel-config", tmp_path / "dask.yml")
-        with process(*arguments(folder, "killed", *options)[1:]) as run:
-            done = folder / "__cache__" / "benchopt" / "runner"
+        with process(*arguments(benchmark, "killed", *options)[1:]) as run:
+            done = benchmark / "__cache__" / "benchopt" / "runner"
             until(lambda: any(done.rglob("output.pkl")), run)
             workers[0].kill()
+            assert run.poll() is None, "the run was over before"
             assert run.wait(HANGING) == 0
     assert len(list(done.rglob("output.pkl"))) == 4
-    pd.testing.assert_frame_equal(metrics(folder, "killed"), sequential)
+    pd.testing.assert_frame_equal(metrics(benchmark, "killed"), sequential)
 
 
-def test_workers_end_with_a_killed_run(folder, tmp_path):
+def test_workers_end_with_a_killed_run(benchmark, tmp_path):
     (tmp_path / "signs.py").write_text(DATASET)
     solver = "SOBA[max_seconds=3000,runtime=torch]"
     cells = ("-d", tmp_path / "signs.py", "-s", solver, "-r", 2, "--timeout", HANGING)
-    run = ("run", folder, "-j", 2, *cells, "--no-plot", "--no-cache")
+    run = ("run", benchmark, "-j", 2, *cells, "--no-plot", "--no-cache")
     with process("-c", BENCHOPT, *run) as front:
 
         def workers():

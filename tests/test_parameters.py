@@ -68,6 +68,7 @@ def test_taken(expected, value, result):
         (SHARE, 1.5, "a number ≥ 0 and ≤ 1"),
         (Number(above=-1, below=1), 1, "a number > -1 and < 1"),
         (Integer(), "x", "an integer"),
+        (Integer(), -(2**63), "an integer below 2**63"),
         (Boolean(), 1, "True or False"),
         (Choice("numba", "torch"), "jax", "one of numba, torch"),
         (Choice(1, 2), True, "one of 1, 2"),

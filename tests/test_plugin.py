@@ -6,11 +6,13 @@ import sys
 import click
 import numpy as np
 import pytest
-from command_line import command
+from benchopt.benchmark import Benchmark
+from click.testing import CliRunner
+from command_line import command, run
 from conftest import ROOT
 from sklearn.datasets import load_iris
-from test_benchopt import benchmark, benchopt, run  # noqa: F401
 
+from benchmark_bilevel.__main__ import main
 from benchmark_bilevel.verification.plugin import checks_of
 
 BLOCK = re.compile("```python\n(.*?)```", re.DOTALL)
@@ -26,10 +28,16 @@ def plugin(tmp_path_factory):
     return path
 
 
-def check(path):
-    tool = (sys.executable, "-m", "benchmark_bilevel", "check", path)
-    code, lines = command(*tool, folder=path.parent, check=False)
-    return code, "\n".join(lines)
+def findings(path):
+    """Every `Result` of the checks of a file, in this process."""
+    return [result for _, results in checks_of(path) for result in results]
+
+
+def assert_passes(path):
+    found = findings(path)
+    assert found
+    assert not [result for result in found if result.status == "FAIL"]
+    return found
 
 
 def test_the_guide_begins_with_the_solver_of_the_readme():
@@ -45,15 +53,15 @@ def test_the_data_set_of_the_guide(tmp_path):
     text = BLOCK.search(guide)[1].replace("/path/to/table.csv", str(table))
     path = tmp_path / "my_data.py"
     path.write_text(text)
-    code, output = check(path)
-    assert code == 0 and "All checks passed." in output, output
+    assert_passes(path)
 
 
 def test_check_passes(plugin):
-    code, output = check(plugin)
-    assert code == 0, output
-    assert "All checks passed." in output
-    assert "not declared" in output  # the formula of the oracle calls
+    tool = (sys.executable, "-m", "benchmark_bilevel", "check", plugin)
+    _, lines = command(*tool, folder=plugin.parent)
+    assert lines[-1] == "All checks passed."
+    # The formula of the oracle calls.
+    assert [line for line in lines if line.startswith("  not declared")]
 
 
 def test_check_finds_the_flipped_sign(tmp_path):
@@ -65,10 +73,14 @@ def test_check_finds_the_flipped_sign(tmp_path):
 
 
 @pytest.mark.parametrize("parallel", [(), ("-j", "2")], ids=["sequential", "parallel"])
-def test_benchopt_runs_it(benchmark, plugin, parallel):  # noqa: F811
+def test_benchopt_runs_it(benchmark, plugin, parallel):
     solvers = ("-s", f"{plugin}[max_iterations=30]", "-s", "SOBA[max_iterations=30]")
     name = f"plugin{len(parallel)}"
-    _, results = run(benchmark, name, "-d", "quadratic", "-r", "2", *solvers, *parallel)
+    cells = ("-d", "quadratic", "-r", "2", *solvers, *parallel)
+    page = () if parallel else ("--plot", "--no-display")
+    _, results = run(benchmark, name, *cells, *page)
+    pages = list((benchmark / "outputs").glob("*plugin0.html"))
+    assert any("heavy-ball SOBA" in page.read_text() for page in pages) or parallel
     mine = results[results["solver_name"].str.startswith("heavy-ball SOBA")]
     assert mine["idx_rep"].nunique() == 2
     last = mine[mine["objective_iterations"] == 30]["objective_value"]
@@ -76,24 +88,13 @@ def test_benchopt_runs_it(benchmark, plugin, parallel):  # noqa: F811
     assert last.max() < mine["objective_value"].max()
 
 
-def test_it_appears_in_the_page(benchmark, plugin):  # noqa: F811
-    arguments = ("-d", "quadratic", "-s", f"{plugin}[max_iterations=30]")
-    benchopt(benchmark, *arguments, "--no-display", "--output", "page")
-    pages = list((benchmark / "outputs").glob("*.html"))
-    assert any("heavy-ball SOBA" in page.read_text() for page in pages)
-
-
-def test_template_is_ignored_by_benchopt(benchmark):  # noqa: F811
-    _, lines = benchopt(benchmark, command_name="info")
-    assert any("SOBA" in line for line in lines)
-    assert not any("heavy-ball" in line for line in lines)
+def test_template_is_ignored_by_benchopt():
+    names = Benchmark(ROOT).get_solver_names()
+    assert "SOBA" in names and "heavy-ball SOBA" not in names
 
 
 def test_check_of_the_problem_template():
-    code, output = check(
-        ROOT / "benchmark_bilevel" / "problems" / "template_problem.py"
-    )
-    assert code == 0, output
+    assert_passes(ROOT / "benchmark_bilevel" / "problems" / "template_problem.py")
 
 
 def test_check_of_the_kernel_template(tmp_path):
@@ -106,10 +107,9 @@ def test_check_of_the_kernel_template(tmp_path):
     assert name in problem
     problem = problem.replace(name, f"{name}\n    kernels = ridge_kernels")
     (tmp_path / "my_problem.py").write_text(f"import ridge_kernels\n{problem}")
-    code, output = check(tmp_path / "my_problem.py")
-    assert code == 0, output
-    (line,) = (line for line in output.splitlines() if "closed forms" in line)
-    assert line.split()[0] == "ok", line
+    found = assert_passes(tmp_path / "my_problem.py")
+    (result,) = (result for result in found if "closed forms" in result.title)
+    assert result.status == "ok", result
 
 
 def test_check_finds_a_wrong_kernel(tmp_path, monkeypatch):
@@ -143,17 +143,9 @@ def test_the_exit_code_says_that_a_check_failed(tmp_path):
         "    def get_data(self):\n"
         "        return None\n"
     )
-    code, output = check(path)
-    assert code == 1
-    assert "FAIL" in output and "returned NoneType" in output
-
-
-def test_check_of_something_else(tmp_path):
-    path = tmp_path / "nothing.py"
-    path.write_text("x = 1\n")
-    code, output = check(path)
-    assert code == 2
-    assert "defines no subclass" in output
+    done = CliRunner().invoke(main, ["check", str(path)])
+    assert done.exit_code == 1
+    assert "FAIL" in done.output and "returned NoneType" in done.output
 
 
 def test_check_of_a_plain_benchopt_solver():

@@ -11,7 +11,6 @@ from sklearn.model_selection import train_test_split
 
 from benchmark_bilevel.data import Inadmissible
 from benchmark_bilevel.exact import linear_systems
-from benchmark_bilevel.exact.metrics import Evaluator
 from benchmark_bilevel.exact.solve import Exact
 from benchmark_bilevel.problems import PROBLEMS
 from benchmark_bilevel.problems.poisoning.projections import (
@@ -311,13 +310,13 @@ SETTINGS = {
     [
         *(("soba", name) for name in CONSTRAINTS),
         ("saba", "l2-box"),
-        ("amigo", "l2-box"),
+        pytest.param("amigo", "l2-box", marks=pytest.mark.exhaustive),
     ],
 )
 def test_runtimes_give_the_same_iterates(digits, name, constraint):
     problem = PROBLEMS["data-poisoning"](digits.data, constraint=constraint)
-    compiled = run(problem, name, 200, runtime="numba", **SETTINGS)
-    eager = run(problem, name, 200, runtime="torch", **SETTINGS)
+    compiled = run(problem, name, 100, runtime="numba", **SETTINGS)
+    eager = run(problem, name, 100, runtime="torch", **SETTINGS)
     assert_array_equal(compiled.counts, eager.counts)
     for *both, y0 in zip(
         compiled.variables(), eager.variables(), problem.initial_point(), strict=True
@@ -363,23 +362,6 @@ def test_training_from_zero(digits, point):
         weights = (weights + before).detach().requires_grad_()
     z = digits.retrain(x, n_steps=50).reshape(10, 64)
     assert_allclose(z.T, weights.detach(), atol=1e-5)
-
-
-def test_metrics_of_the_last_point(digits):
-    z, x = digits.initial_point()
-    evaluator = Evaluator(digits)
-    assert "retrained_test_accuracy" not in evaluator.metrics(z, x, 0, {}, False)
-    metrics = evaluator.metrics(z, x, 0, {}, False, ended="budget")
-    assert metrics["retrained_validation_accuracy"] > 0.8
-    assert metrics["retrained_test_accuracy"] > 0.8
-    assert np.isnan(metrics["suboptimality"])
-    # ‖x − P(x − α ∇h)‖ / α
-    gradient = Exact(digits).evaluate(x).hypergradient
-    step = digits.projection_step
-    moved = digits.project(torch.tensor(x - step * gradient)).numpy()
-    expected = np.linalg.norm(x - moved) / step
-    assert_allclose(metrics["hypergradient_norm"], expected, rtol=1e-6)
-    assert expected < np.linalg.norm(gradient)
 
 
 @pytest.mark.parametrize("value", ["l2", 3, None])

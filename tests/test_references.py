@@ -316,14 +316,19 @@ def recorded(runtime):
 @pytest.mark.parametrize("problem", PROBLEMS)
 @pytest.mark.parametrize("name, own", CASES, ids=lambda value: str(value))
 def test_iterates_are_those_of_the_reference(name, own, problem):
-    pair = name, problem
-    problem, losses, ratio = PROBLEMS[problem]
-    parameters = {**SHARED, **ratio, **RAGGED, **own, "runtime": "torch"}
-    solver = load_solver(name).get_instance(**parameters)
-    skipped, reason = solver.skip(problem)
+    solver, pair = load_solver(name), (name, problem)
+    skipped, reason = solver.get_instance().skip(PROBLEMS[problem][0])
     if skipped:
         assert pair == ("fo_itd", "cleaning")
         pytest.skip(reason)
+    check_iterates(solver, name, own, problem)
+
+
+def check_iterates(solver_class, name, own, problem="quadratic"):
+    """Twelve iterates and counts of a solver are those of ``references.<name>``."""
+    problem, losses, ratio = PROBLEMS[problem]
+    parameters = {**SHARED, **ratio, **RAGGED, **own, "runtime": "torch"}
+    solver = solver_class.get_instance(**parameters)
     runtime = solver.make_runtime(problem)
     runtime.start(3)
     drawn = recorded(runtime)

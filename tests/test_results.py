@@ -23,6 +23,7 @@ from conftest import ROOT
 from benchmark_bilevel.__main__ import main
 from benchmark_bilevel.report import (
     curves,
+    distributions,
     names,
     origins,
     reading,
@@ -143,7 +144,7 @@ def test_a_command_repeats_the_runs(suite):
     """benchopt reads the names in it; what no run sets is left to the defaults."""
     command = origins.repeat_command(synthetic.cells(("SOBA",), (0.1, 0.5), 3))
     assert command[:5] == ["benchopt", "run", ".", "-d", "ijcnn1"]
-    assert command[-4:] == ["-r", "3", "--seed", "0"]
+    assert command[-5:] == ["-r", "3", "--no-timeout", "--seed", "0"]
     solvers = [value for flag, value in pairwise(command) if flag == "-s"]
     assert solvers == [f"SOBA[batch_size=64,step_size={step}]" for step in (0.1, 0.5)]
     found = _list_parametrized_classes(*suite.check_solver_patterns(solvers))
@@ -413,7 +414,7 @@ def test_costs_of_nothing_make_no_profile():
     """All seconds 0, and h known to be infinite at some points."""
     runs = synthetic.cells(SOME, n_repetitions=2).assign(time=0.0)
     runs.loc[::3, ["objective_value", "objective_suboptimality"]] = np.inf
-    assert targets.empirical_distribution(results.prepare(runs), "seconds") == {}
+    assert distributions.empirical_distribution(results.prepare(runs), "seconds") == {}
 
 
 def test_what_a_file_lacks_is_empty(tmp_path):
@@ -596,7 +597,7 @@ def test_a_solver_that_was_cut_always_is_still_there():
     assert table["solver"].tolist() == ["SABA", "SOBA"]
     assert table["rank"][0] == 1 and math.isnan(table["rank"][1])
     assert math.isnan(table["median"][1]) and math.isnan(table["value"][1])
-    empirical = targets.empirical_distribution(runs, "seconds")
+    empirical = distributions.empirical_distribution(runs, "seconds")
     assert list(empirical) == ["SABA"]
 
 
@@ -661,7 +662,7 @@ def test_costs_of_targets():
 
 def test_performance_profile_and_distribution(two_problems):
     """By hand: the fastest solver has the value of its runs at or below its median."""
-    profile = targets.performance_profile(two_problems, 0.1, "oracle calls")
+    profile = distributions.performance_profile(two_problems, 0.1, "oracle calls")
     assert list(profile) == list(synthetic.SOLVERS)
     costs = {
         solver: costs_of(runs, 0.1, "objective_oracle_calls")
@@ -673,7 +674,7 @@ def test_performance_profile_and_distribution(two_problems):
     for solver, (factors, shares, *_) in profile.items():
         expected = [np.mean(np.array(costs[solver]) / fastest <= f) for f in factors]
         np.testing.assert_allclose(shares, expected)
-    for grid, shares, _, budgets in targets.empirical_distribution(
+    for grid, shares, _, budgets in distributions.empirical_distribution(
         two_problems, "seconds"
     ).values():
         assert (np.diff(shares) >= 0).all() and (np.diff(grid) > 0).all()
@@ -684,13 +685,13 @@ def test_performance_profile_and_distribution(two_problems):
 def test_costs_that_are_not_counted_take_nothing_from_the_others():
     """Those of a plain solver, whose name comes first."""
     runs = synthetic.cells(("Plain", "SOBA"), n_repetitions=2)
-    own = targets.empirical_distribution(
+    own = distributions.empirical_distribution(
         results.prepare(runs[runs["solver_name"].str.startswith("SOBA")]),
         "oracle calls",
     )["SOBA"]
     plain = runs["solver_name"].str.startswith("Plain")
     runs.loc[plain, "objective_oracle_calls"] = np.nan
-    found = targets.empirical_distribution(results.prepare(runs), "oracle calls")
+    found = distributions.empirical_distribution(results.prepare(runs), "oracle calls")
     assert list(found) == ["SOBA"] and found["SOBA"].x[-1] == own.x[-1]
     assert found["SOBA"].budgets == own.budgets == (256.0 * 1e5,)
 
@@ -699,14 +700,14 @@ def test_how_far_apart_evaluations_are():
     """At the points 1, 2, 4, …: a factor of 2, and of 8 where two are missing."""
     runs = synthetic.cells(("SOBA", "SABA"), n_repetitions=2)
     runs["objective_oracle_calls"] = 2.0 ** runs["stop_val"]
-    found = targets.resolutions(results.prepare(runs))
+    found = distributions.resolutions(results.prepare(runs))
     assert found == {PROBLEM: 2.0}
     late = runs["stop_val"].max() - runs["stop_val"]
     gaps = runs["objective_suboptimality"].mask(late.isin([2, 3]))
     few = runs.assign(objective_suboptimality=gaps)
-    assert targets.resolutions(results.prepare(few)) == {PROBLEM: 8.0}
+    assert distributions.resolutions(results.prepare(few)) == {PROBLEM: 8.0}
     plain = runs.assign(objective_oracle_calls=np.nan)
-    assert targets.resolutions(results.prepare(plain)) == {}
+    assert distributions.resolutions(results.prepare(plain)) == {}
 
 
 def test_the_accuracy_of_a_reference_is_that_of_its_settings():
@@ -741,7 +742,7 @@ def test_starts_are_the_lowest_points_of_each_setting(tmp_path):
 
 def test_only_the_best_parameters_compare_over_problems():
     runs = synthetic.cells(("SOBA",), (0.1, 1.0), 3)
-    best = targets.best_variants(runs, targets.TARGETS)
+    best = distributions.best_variants(runs, targets.TARGETS)
     assert set(best["label"]) == {"SOBA step_size=1"}
 
 
@@ -749,7 +750,7 @@ def test_what_diverged_reaches_no_target_and_ranks_last(diverging):
     table = targets.reached(diverging, (0.1,))
     lost = table[(table["solver"] == "SABA") & (table["idx_rep"] == 2)]
     assert np.isinf(lost[["final", "seconds", "oracle calls"]]).all(axis=None)
-    shares = targets.performance_profile(diverging, 0.1, "seconds")
+    shares = distributions.performance_profile(diverging, 0.1, "seconds")
     assert shares["SABA"].share[-1] == 0.8 and shares["AmIGO"].share[-1] == 0.0
     titles = [found.ends.title(solver) for solver, found in shares.items()]
     assert titles == ["SOBA", "SABA (1 of 5 diverged)", "AmIGO (5 of 5 diverged)"]
@@ -758,7 +759,7 @@ def test_what_diverged_reaches_no_target_and_ranks_last(diverging):
     last = bold["stop_val"] == bold["stop_val"].max()
     bold.loc[last & (bold["idx_rep"] == 1), "objective_diverged"] = 1.0
     both = pd.concat([synthetic.cells(("SOBA",), (0.1,), 3), bold], ignore_index=True)
-    assert set(targets.best_variants(both, targets.TARGETS)["label"]) == {
+    assert set(distributions.best_variants(both, targets.TARGETS)["label"]) == {
         "SOBA step_size=0.1"
     }
     assert tables.summary(both, PROBLEM)["label"].tolist() == [
@@ -858,7 +859,7 @@ def test_of_equal_parameters_those_that_get_there_first_are_the_best():
     best = tables.best_rows(runs, PROBLEM).set_index("solver")["name"]
     assert best["SOBA"].endswith("step_size=1]")
     for some in (targets.TARGETS, (0.1,)):
-        chosen = targets.best_variants(runs, some)
+        chosen = distributions.best_variants(runs, some)
         assert set(chosen[chosen["solver"] == "SOBA"]["variant"]) == {best["SOBA"]}
 
 

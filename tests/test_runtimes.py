@@ -27,10 +27,10 @@ def run(problem, name, n_iterations, seed=0, **parameters):
 
 @pytest.mark.parametrize("name", SOLVERS)
 def test_runtimes_give_the_same_iterates(problem, name):
-    """Float64, 200 iterations, a batch size that divides nothing."""
+    """Float64, 60 iterations, a batch size that divides nothing."""
     settings = {"step_size": 0.05, "batch_size": 16, "outer_batch_size": 24, "seed": 3}
-    compiled = run(problem, name, 200, runtime="numba", **settings)
-    eager = run(problem, name, 200, runtime="torch", **settings)
+    compiled = run(problem, name, 60, runtime="numba", **settings)
+    eager = run(problem, name, 60, runtime="torch", **settings)
     np.testing.assert_array_equal(compiled.counts, eager.counts)
     for actual, expected in zip(compiled.variables(), eager.variables(), strict=True):
         assert np.abs(actual - expected).max() <= 1e-10

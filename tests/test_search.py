@@ -146,6 +146,13 @@ def test_units_are_those_of_a_quadratic_in_closed_form():
     assert found.epoch == 4.0
 
 
+def test_units_where_z_is_one_number():
+    problem = PROBLEMS["quadratic"](random_quadratic(dim_inner=1, dim_outer=2))
+    z, x = problem.initial_point()
+    curvature = Exact(problem).losses.hvp(z, x, np.ones(1))[0]
+    assert units_of(problem, 16).inner == pytest.approx(1 / curvature, rel=1e-2)
+
+
 # --- the protocol, on scores that a function makes up ---
 
 

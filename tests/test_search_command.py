@@ -26,10 +26,11 @@ from benchmark_bilevel.__main__ import main
 from benchmark_bilevel.fingerprint import fingerprint
 from benchmark_bilevel.search import cells, command
 from benchmark_bilevel.search.child import run_benchopt
+from benchmark_bilevel.search.options import limits
 from benchmark_bilevel.search.protocol import Run, choice
 from benchmark_bilevel.search.ranges import ranges_of
-from benchmark_bilevel.search.small import configurations, smaller, text_of
-from benchmark_bilevel.search.specification import Specification, limits
+from benchmark_bilevel.search.small import configurations, smaller
+from benchmark_bilevel.search.specification import Specification
 from benchmark_bilevel.search.store import Store
 
 SEARCH = """
@@ -96,7 +97,7 @@ def clones(tmp_path):
 
     def clone(name):
         (tmp_path / name).mkdir()
-        folder = copy_of_the_benchmark(tmp_path / name)
+        folder = copy_of_the_benchmark(tmp_path / name, compiled=False)
         (folder / "config" / "search" / "small.yml").write_text(SEARCH)
         return folder
 
@@ -202,13 +203,18 @@ def test_no_run_goes_on_without_its_search(clones):
     folder = clones("one")
     cell = "SOBA[runtime=torch,max_iterations=1000000,max_seconds=20]"
     arguments = [str(folder), "-d", "quadratic", "-s", cell, "--no-plot"]
+    arguments += ["-o", "Bilevel[problem=quadratic]"]
     text = "from benchmark_bilevel.search.child import run_benchopt as run; run({})"
     command = [sys.executable, "-c", text.format(arguments)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        said = process.stdout.read(1)  # the run has begun
+        said = b""
+        while b"|--Bilevel" not in said:  # the run begins
+            part = process.stdout.read(1)
+            assert part, said
+            said += part
         process.kill()
         said += process.stdout.read()  # until no process can write
-    assert b"done" not in said
+    assert b": done" not in said
 
 
 def test_the_configuration_that_is_written(clones, monkeypatch):
@@ -420,6 +426,14 @@ def refuses_other_searches(folder):
         file.write_text(SEARCH.replace(old, new))
         result = search(folder)
         assert result.exit_code == 1 and said in result.output
+    store = Store(folder / "results" / "search" / "small.parquet")
+    made_of = json.loads(store.rows["search"].iloc[0]) | {"space": {"SOBA": {}}}
+    before = store.rows.copy()
+    store.rows["search"] = json.dumps(made_of)
+    store.save()
+    file.write_text(SEARCH)
+    assert "has runs with space: {'SOBA': {}}" in search(folder).output
+    before.to_parquet(store.path)
     file.write_text(SEARCH.replace("inner: 1.0", "inner: 1.002"))
     assert search(folder).exit_code == 0  # as another machine may find it
     assert search(folder, "--trials", "7").exit_code == 0  # it goes on
@@ -500,6 +514,25 @@ def refuses_other_searches(folder):
             "linear_step=-1 is not valid",
         ),
         (with_key("fixed: {batch_size: 0}"), "batch_size=0 is not valid"),
+        (
+            with_key("space: {SOBA: {outer_step: [1, 100], step_size: 0.5}}"),
+            "search outer_ratio",
+        ),
+        (
+            with_key("space: {SOBA: {outer_step: [1, 100], linear_step: outer_step}}"),
+            "search outer_ratio",
+        ),
+        (
+            with_key("solvers: stocBiO") + "\nspace: {stocBiO: "
+            "{linear_step: [1, 2], convexity: 0.9}}",
+            "what is searched is not valid: stocBiO: linear_step · convexity",
+        ),
+        (
+            re.sub("units: .*", "", with_key("dataset: digits")).replace(
+                "quadratic", "deep-hypercleaning"
+            ),
+            "units: of deep-hypercleaning the inner problem",
+        ),
     ],
 )
 def test_a_wrong_specification_is_refused_in_one_line(
@@ -514,6 +547,55 @@ def test_a_wrong_specification_is_refused_in_one_line(
     message = result.output.partition("Error: ")[2]
     assert message.count("\n") == 1 and "small.yml" in message
     assert not (folder / "config" / "small.yml").exists()
+
+
+def test_a_solver_that_cannot_be_imported(clones, capsys):
+    """Is said to be left out; and is refused if it is named."""
+    folder = clones("one")
+    text = (folder / "solvers" / "soba.py").read_text().replace('"SOBA"', '"mine"')
+    (folder / "solvers" / "mine.py").write_text(f"{text}\nimport not_there\n")
+    file = folder / "config" / "search" / "small.yml"
+    for content in (with_key("solvers: mine"), re.sub("solvers: .*", "", SEARCH)):
+        file.write_text(content)
+        specification = Specification.read(Benchmark(folder), file)
+        if specification.solvers:
+            with pytest.raises(click.UsageError, match=r"small\.yml: .*not_there"):
+                _ = specification.solver_classes
+        else:
+            assert "mine" not in {
+                *specification.solver_classes,
+                *specification.yardsticks,
+            }
+            assert "mine: left out" in capsys.readouterr().out
+
+
+def test_a_cluster_gets_a_stage_at_a_time(clones, monkeypatch, tmp_path):
+    sizes = []
+
+    def counted(specification, runs, parallel=()):
+        sizes.append(len(runs))
+        assert parallel == ("--parallel-config", str(config))
+        return made_up(specification, runs)
+
+    monkeypatch.setattr(command, "execute", counted)
+    monkeypatch.setattr(command, "BATCH_SECONDS", 0)  # no batch is a quick one
+    config = tmp_path / "cluster.yml"
+    config.write_text("backend: dask")
+    assert search(clones("one"), "--parallel-config", str(config)).exit_code == 0
+    assert sizes[0] == 2 * 5
+
+
+def test_winners_of_other_ranges_are_no_transfer(clones, monkeypatch):
+    folder = clones("one")
+    file = folder / "config" / "search" / "small.yml"
+    specification = Specification.read(Benchmark(folder), file)
+    shares = dict.fromkeys(ranges_of(specification.solver_classes["SOBA"]), 0.5)
+    (row,), _ = made_up(specification, [Run("SOBA", 0, "tuning", range(1), 1e4, 1)])
+    row |= {"shares": json.dumps(shares)}
+    row |= {"search": json.dumps({"space": {"SOBA": {"step_size": [1, 2]}}})}
+    specification.store_of("there").append([row])
+    specification.transfer_from = ["there"]
+    assert specification.further_stages("SOBA") == ["defaults"]
 
 
 def test_a_data_set_that_needs_what_is_not_installed(clones, monkeypatch):
@@ -658,6 +740,8 @@ def test_a_search_two_folders_deep_and_of_few_calls(clones, monkeypatch):
     CliRunner().invoke(main, [*arguments, "--trials", "1"])
     text = (folder / "config" / "a" / "b" / "deep.yml").read_text()
     assert "# 3 scrambled Sobol trials" in text
+    arguments[1] = "nothere"
+    assert "a/b/deep, " in CliRunner().invoke(main, arguments).output
 
 
 def test_what_other_code_made_is_made_anew(clones, monkeypatch, tmp_path):
@@ -738,11 +822,6 @@ def test_trials_are_cells_of_benchopt(clones):
     assert good["score"].nunique() == 2 and (good["suboptimality"] < 1).all()
     assert ((good["oracle_calls"] >= 1e4) & (good["oracle_calls"] < 1.1e4)).all()
     assert (bad["diverged"] == 1).all() and bad["score"].isna().all()
-    specification.parameters_of = lambda run: {}
-    (row,), _ = cells.execute(
-        specification, [Run("SOBA", -1, "defaults", range(1), 1e4, 1)]
-    )
-    assert row["parameters"] == row["shares"] == "{}" and row["score"] > 0
 
 
 def test_a_score_that_is_known_at_the_end_of_runs_only(clones, monkeypatch):
@@ -760,9 +839,10 @@ def test_a_score_that_is_known_at_the_end_of_runs_only(clones, monkeypatch):
     )
     for stage in ("tuning", "safety"):
         (row,), failures = cells.execute(
-            specification, [Run("SOBA", 0, stage, range(1), 1e4, 1)]
+            specification, [Run("SOBA", 0, stage, range(1), 1e3, 1)]
         )
         assert failures == {} and row["diverged"] == 0
+        assert row["parameters"] == row["shares"] == "{}"  # defaults are in no range
         assert (0 < row["score"] <= 1) == (stage == "tuning")
     for nowhere in ("retrained_accuracy", "suboptimality"):  # no column, no value
         specification.score = nowhere
@@ -789,21 +869,15 @@ def test_published_searches_can_be_read():
                 assert ranges_of(specification.with_space(solver))
 
 
-@pytest.mark.parametrize("config", configurations(ROOT), ids=lambda config: config.stem)
-def test_small_configurations_are_those_of_the_large_ones(config):
+def test_small_configurations_are_those_of_the_large_ones(tmp_path):
     """`make small` writes them anew."""
-    small = config.parent / "small" / config.name
-    assert small.read_text() == text_of(config)
-    assert len(list(small.parent.iterdir())) == len(configurations(ROOT))
-
-
-def test_the_command_writes_them_all(tmp_path):
-    folder = copy_of_the_benchmark(tmp_path)
+    folder = copy_of_the_benchmark(tmp_path, compiled=False)
     shutil.rmtree(folder / "config" / "small")
     done = CliRunner().invoke(main, ["small", "--benchmark", str(folder)])
     assert done.exit_code == 0, done.output
     small = Path("config", "small")
     names = sorted(path.name for path in (ROOT / small).iterdir())
+    assert names == [config.name for config in configurations(ROOT)]
     assert sorted(path.name for path in (folder / small).iterdir()) == names
     for name in names:
         assert (folder / small / name).read_text() == (ROOT / small / name).read_text()

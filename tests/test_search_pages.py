@@ -1,6 +1,7 @@
 """The pages of searches: trials, choices, what they depend on."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from benchmark_bilevel.report.results import prepare
 from benchmark_bilevel.report.search_panels import best_panel, plane_panels
 from benchmark_bilevel.report.searches import read_search
 from benchmark_bilevel.report.site import build
+from benchmark_bilevel.report.site.searches import _score
 from benchmark_bilevel.report.tables import summary
 from benchmark_bilevel.report.tuned import tuned_tables
 from benchmark_bilevel.search.store import Store
@@ -78,7 +80,7 @@ def test_trials_and_choices(path):
     assert (soba.within, soba.diverged) == (0.5, 0.25)
     assert (soba.defaults.median, soba.transfers["covtype"].n_diverged) == (8.0, 3)
     np.testing.assert_array_equal(soba.best.median[-1], 1.0)
-    assert search.has_reference and search.n_trials == 4
+    assert search.has_reference and search.n_trials == (4, 4)
 
 
 def test_the_plane_has_every_trial_and_the_choice(path):
@@ -193,7 +195,7 @@ def test_the_command_prints_the_table_of_a_published_file():
 
 
 def test_a_result_file_leads_to_its_search(path, tmp_path):
-    folder = copy_of_the_benchmark(tmp_path)
+    folder = copy_of_the_benchmark(tmp_path, compiled=False)
     (folder / "results" / "search").mkdir(parents=True)
     path.rename(folder / "results" / "search" / path.name)
     runs = synthetic.cells(("SOBA",), n_repetitions=1)
@@ -218,8 +220,16 @@ def test_a_result_file_leads_to_its_search(path, tmp_path):
     ],
 )
 def test_a_search_without_reference_names_what_decides(tmp_path, text, score):
-    folder = copy_of_the_benchmark(tmp_path)
-    (folder / "config" / "search" / "own.yml").write_text(text)
+    (tmp_path / "config" / "search").mkdir(parents=True)
+    (tmp_path / "config" / "search" / "own.yml").write_text(text)
+    runs = prepare(synthetic.cells(("SOBA",), n_repetitions=1))
+    file = SimpleNamespace(name="own", results=runs)
+    benchmark = SimpleNamespace(benchmark_dir=tmp_path)
+    assert _score(file, benchmark, SimpleNamespace(has_reference=False)) == score
+
+
+def test_the_page_of_a_search_without_reference(tmp_path):
+    folder = copy_of_the_benchmark(tmp_path, compiled=False)
     (folder / "results" / "search").mkdir(parents=True)
     rows = [{**row("SOBA", k, 1.0 + k), "suboptimality": np.nan} for k in range(4)]
     Store(folder / "results" / "search" / "own.parquet").append(rows)
@@ -228,4 +238,5 @@ def test_a_search_without_reference_names_what_decides(tmp_path, text, score):
     site = tmp_path / "site"
     build([file], site, Benchmark(folder), log=lambda text: None)
     page = (site / "search-own.html").read_text()
-    assert f"The lowest\n{score} at the end" in page and "within ×2" not in page
+    assert "The lowest\nvalue function h(x) at the end" in page
+    assert "within ×2" not in page

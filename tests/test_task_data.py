@@ -8,9 +8,11 @@ from conftest import dataset
 from benchmark_bilevel.data import FEW_SHOT_TASKS, Inadmissible, MissingData, admit
 from benchmark_bilevel.data.glyphs import draw_tasks
 from benchmark_bilevel.data.image_tasks import load_image_tasks
+from benchmark_bilevel.data.sinusoid import sinusoid_tasks
+from benchmark_bilevel.data.task_arrays import RIDGE_TASKS
 from benchmark_bilevel.problems import PROBLEMS
 from benchmark_bilevel.problems.tasks.few_shot import FewShot
-from benchmark_bilevel.problems.tasks.ridge import MultiTaskRidge
+from benchmark_bilevel.problems.tasks.ridge import MultiTaskRidge, random_tasks
 
 TASKS = {"n_ways": 3, "n_shots": 1, "n_queries": 2, "n_tasks": 6, "n_test_tasks": 4}
 
@@ -91,6 +93,22 @@ GIVEN = {
             {name: lambda y: y[:1] for name in FEW_SHOT_TASKS[:4]},
             "support has one task only: two are the fewest",
         ),
+        (
+            "ridge",
+            {name: lambda y: y[:1] for name in RIDGE_TASKS},
+            "task_A has one task only: two are the fewest",
+        ),
+        (
+            "images",
+            {"query": lambda i: i - 1 - i.max()},
+            "query holds other numbers than 0",
+        ),
+        ("images", {"images": lambda i: i[:, :, :9]}, "images are of 16 × 9 pixels"),
+        (
+            "curves",
+            {"query_targets": lambda y: np.repeat(y, 2, axis=2)},
+            r"query_targets has the shape \(\d+, 4, 2\), not \(\d+, 4, 1\)",
+        ),
     ],
 )
 def test_refused(kind, changes, line):
@@ -168,10 +186,68 @@ def test_data_sets():
     assert curves["test_query"].shape == (2, 10, 1)
 
 
+def test_large_images_take_one_a_task():
+    one = {**TASKS, "n_queries": 1}
+    assert admit(**draw_tasks(images(shape=(16, 32)), **one, seed=0))
+
+
+def test_sine_waves():
+    """All points of a task are on one wave, in the published ranges."""
+    curves = sinusoid_tasks(n_tasks=500, n_test_tasks=2)
+    x, y = (
+        5 * np.concatenate([curves[f"{part}{end}"] for part in ("support", "query")], 1)
+        for end in ("", "_targets")
+    )
+    assert 4.9 < np.abs(x).max() <= 5
+    waves = [
+        np.linalg.lstsq(np.hstack((np.sin(a), np.cos(a))), b[:, 0], rcond=None)
+        for a, b in zip(x, y, strict=True)
+    ]
+    assert max(residual.item() for _, residual, *_ in waves) < 1e-20
+    a, b = np.array([wave[0] for wave in waves]).T
+    amplitudes, phases = np.hypot(a, b), np.arctan2(-b, a)
+    assert 0.1 <= amplitudes.min() < 0.3 and 4.7 < amplitudes.max() <= 5
+    assert -1e-9 <= phases.min() < 0.1 and 3 < phases.max() <= np.pi
+
+
+def test_regressions():
+    """Of one vector of weights a task, with spread and noise as they are asked for."""
+    data = random_tasks(400, 40, 5, spread=2.0, noise=0.3)
+    weights = []
+    for suffix in ("", "_outer"):
+        A, y = data[f"task_A{suffix}"], data[f"task_y{suffix}"]
+        own = [np.linalg.lstsq(a, b, rcond=None)[0] for a, b in zip(A, y, strict=True)]
+        weights.append(np.array(own))
+        errors = y - np.einsum("knd,kd->kn", A, weights[-1])
+        np.testing.assert_allclose(errors.std() * np.sqrt(40 / 35), 0.3, rtol=0.05)
+    np.testing.assert_allclose(*weights, atol=0.5)
+    np.testing.assert_allclose(weights[0].std(axis=0), 2.0, rtol=0.15)
+
+
+def test_tasks_of_images_have_their_classes():
+    """Support and query of a task agree on them; all classes of the tests are drawn."""
+    data = draw_tasks(images(), **{**TASKS, "n_test_tasks": 60}, seed=0)
+    for prefix in ("", "test_"):
+        for task in zip(
+            *(data[f"{prefix}{part}"] // 4 for part in ("support", "query")),
+            *(data[f"{prefix}{part}_targets"] for part in ("support", "query")),
+            strict=True,
+        ):
+            support, query, *targets = task
+            pairs = {*zip(support, targets[0], strict=True)}
+            pairs |= {*zip(query, targets[1], strict=True)}
+            assert len(pairs) == TASKS["n_ways"]
+    assert len(np.unique(data["test_support"] // 4)) == 3
+
+
 def test_glyphs():
     data = dataset("glyphs", n_tasks=40, n_test_tasks=30)
     problem = FewShot(FewShot.admit(data), normalisation="per-task")
     assert data["images"].shape[1:] == (28, 28)
+    assert data["images"].dtype == np.float32
+    assert data["images"].min() >= 0 and 0.9 < data["images"].max() < 1.01
+    rows = data["images"].reshape(len(data["images"]), -1)
+    assert len(np.unique(rows, axis=0)) == len(rows), "each has a map of its own"
     assert problem.network.n_features == 32
     assert problem.n_outputs == 20
     assert problem.largest_batch >= 64  # the default of all solvers

@@ -72,13 +72,14 @@ def test_units_of_tasks(ridge, equilibrium):
     assert units_of(equilibrium, 2).inner == 1.0
 
 
-@pytest.mark.parametrize("kind", ["equilibrium", "sinusoid", "images"])
+@pytest.mark.parametrize("kind", ["equilibrium", "images", "coupled"])
 def test_hypergradient_is_the_derivative_of_h(kind, equilibrium, generator):
     if kind == "equilibrium":
         problem = equilibrium
         x = feasible(problem, generator)
     else:
-        problem = few_shot(kind)
+        normalisation = "coupled" if kind == "coupled" else "per-task"
+        problem = few_shot("images", normalisation)
         x = problem.initial_outer()
     exact = TaskExact(problem)
     direction = generator.standard_normal(x.size)
@@ -297,9 +298,7 @@ def test_exact_metrics_are_of_the_first_tasks(kind, normalisation, n_evaluated):
 
 def test_coupled_tasks_are_evaluated_together():
     problem = few_shot("images", "coupled")
-    exact, x = TaskExact(problem), problem.initial_outer()
-    assert list(exact._chunks()) == [slice(0, 4)]
-    assert np.isfinite(exact.evaluate(x).hypergradient).all()
+    assert list(TaskExact(problem)._chunks()) == [slice(0, 4)]
     assert few_shot("sinusoid", "coupled").coupled is False
 
 

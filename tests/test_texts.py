@@ -24,7 +24,7 @@ from benchmark_bilevel.report.site.files import result_files
 from benchmark_bilevel.report.site.guides import PageRenderer, colophon, guides
 from benchmark_bilevel.report.site.mathematics import from_text, with_scripts
 from benchmark_bilevel.report.site.records import results_json, site_map
-from benchmark_bilevel.report.site.references import items, papers
+from benchmark_bilevel.report.site.references import Paper, items, papers
 from benchmark_bilevel.report.site.searching import parts_of
 from benchmark_bilevel.version import __version__
 
@@ -281,6 +281,10 @@ def test_machines_read_the_tables(contents):
     ):
         assert row["solver"] == expected["solver"] and row["runs"] == 3
         assert row["value"] == expected["value"]
+        assert row["rank"] == expected["rank"]
+        assert row["suboptimality"] == expected["median"]
+        assert row["test_accuracy"] == expected["test_accuracy"]
+        assert row["test_loss"] == expected["test_loss"]
         assert row["targets"]["seconds"]["1e-01"] == expected["seconds", 0.1]
         assert row["targets"]["seconds"]["1e-06"] is None, "not reached"
     [file] = content["files"]
@@ -298,6 +302,9 @@ def test_papers_have_the_pages_that_cite_them(contents):
     _, pages = contents
     found = {paper.key: [page.name for page in by] for paper, by in cited(pages)}
     assert found["ji2021bilevel"] == ["hyperparameter-selection"]
+    names = [paper.authors.split(", ")[0].split()[-1] for paper, _ in cited(pages)]
+    assert len(names) > 1 and names == sorted(names)
+    assert Paper("A. Bee", "Do it", "ICML 2024", "2024").key == "bee2024doit"
 
 
 def test_the_search_looks_through_the_parts_of_pages():

@@ -10,6 +10,8 @@ import synthetic_results as synthetic
 from benchopt.results import read_results
 from test_site import browser, open_page, wait, written  # noqa: F401
 
+from benchmark_bilevel.report.groups import ANEW, WARM
+from benchmark_bilevel.report.metrics import METRICS
 from benchmark_bilevel.report.reading import read
 from benchmark_bilevel.report.results import problems
 from benchmark_bilevel.report.site.scripts import Pool, digits_of
@@ -61,6 +63,9 @@ def test_the_numbers_are_those_of_the_file(site, file):
     runs["time"] = runs["time"].where(runs["objective_iterations"] > 0, 0.0)
     of_solver = dict(list(runs.groupby(runs["solver_name"].str.split("[").str[0])))
     lists = content["lists"]
+    assert set(content["metrics"]) == set(METRICS) - {"value"}
+    groups = {c["solver"]: content["groups"][c["group"]] for c in content["curves"]}
+    assert (groups["SABA"], groups["stocBiO"]) == (WARM, ANEW)
     assert len(content["curves"]) == len(of_solver) == 12
     for curve in content["curves"]:
         if curve["label"] == "VRBO":
@@ -280,6 +285,11 @@ def test_curves_are_read_by_keyboard_and_pointer(site, browser):  # noqa: F811
     )
     press(browser, "END")
     end = shown(browser)["tip"]
+    press(browser, "ARROW_LEFT")
+    assert shown(browser)["tip"] not in (end, start["tip"])
+    press(browser, "HOME")
+    assert shown(browser)["tip"] == start["tip"]
+    press(browser, "END")
     assert "calls" in end and "iterations" in end and "·10⁻" in end
     press(browser, "ARROW_DOWN")
     assert shown(browser)["tip"].startswith(second)

@@ -128,7 +128,8 @@ def test_products_at_one_point_are_counted():
         HyperparameterSelection.admit(small_classification(3)),
         parametrisation="default",
     )
-    losses, (z, x) = CompiledLosses(problem), problem.initial_point()
+    losses = CompiledLosses(problem, dtype="float32")
+    z, x = (y.astype(np.float32) for y in problem.initial_point())
     product = losses.hvp_at(z, x)
     before = losses.counts[HESSIAN_VECTOR]
     product(z), product(z)
