@@ -52,7 +52,7 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-# Iterations per second of every solver on every real problem, time and memory of exact
+# Iterations per second of seven solvers on five real problems, time and memory of exact
 # evaluations and of a thousand iterations, cost against n, share of evaluation, start-up,
 # compilation; an hour.
 benchmark: $(READY)

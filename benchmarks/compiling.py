@@ -1,4 +1,4 @@
-"""Seconds of CPU until the first iteration of every compiled solver is done.
+"""Seconds of CPU until the first iteration of a compiled solver is done.
 
     python benchmarks/compiling.py [--solver SOBA] [--cell ijcnn1] [--dtype float64]
 
@@ -13,7 +13,7 @@ import tempfile
 import time
 
 import click
-from throughput import CELLS, DTYPES, ROOT, SOLVERS, pose, run_json
+from throughput import CELLS, DTYPES, SOLVERS, pose, run_json, solver_class
 
 from benchmark_bilevel.oracles.samplers import Partition
 
@@ -22,12 +22,10 @@ QUADRATIC = {"quadratic": ("quadratic", "quadratic", 64)}
 
 def worker(cell, solver, dtype):
     """CPU seconds of one iteration, from a problem on, beyond those of a second run."""
-    from benchopt.benchmark import Benchmark
-
     name, dataset, batch_size = (CELLS | QUADRATIC)[cell]
     problem = pose(name, dataset)
-    ((klass, _),) = Benchmark(ROOT).check_solver_patterns([solver])
-    instance = klass.get_instance(batch_size=batch_size, dtype=dtype, runtime="numba")
+    own = {"batch_size": batch_size, "outer_batch_size": batch_size, "dtype": dtype}
+    instance = solver_class(solver).get_instance(runtime="numba", **own)
     problem.initial_point()
     cut(problem, batch_size, dtype)
     seconds = []

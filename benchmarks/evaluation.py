@@ -11,16 +11,14 @@ import sys
 import time
 
 import click
-from benchopt.benchmark import Benchmark
-from throughput import CELLS, ROOT, make_problem, peak_memory_mb, run_json
+from throughput import CELLS, make_problem, peak_memory_mb, run_json, solver_class
 
 from benchmark_bilevel.exact.metrics import Evaluator, _last_cold_start
 
 
 def worker(cell):
-    ((klass, _),) = Benchmark(ROOT).check_solver_patterns(["SOBA"])
     batch_size = CELLS[cell][2]
-    solver = klass.get_instance(
+    solver = solver_class("SOBA").get_instance(
         step_size=1e-2,
         batch_size=batch_size,
         outer_batch_size=batch_size,

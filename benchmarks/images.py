@@ -15,20 +15,17 @@ optimization", ICLR 2022 (distillation).
 H. Shen, T. Chen, "On penalty-based bilevel gradient descent method", ICML 2023 (deep).
 """
 
-from pathlib import Path
-
 import matplotlib.pyplot as plt
-from benchopt.benchmark import Benchmark
 from parts import command
-from throughput import ROOT, pose
+from throughput import ROOT, pose, solver_class
 
 from benchmark_bilevel.exact.solve import Exact
 
 
 def advanced(problem, n_iterations, **parameters):
     """z and x after so many iterations of AmIGO in float32."""
-    ((klass, _),) = Benchmark(ROOT).check_solver_patterns(["AmIGO"])
-    run = klass.get_instance(dtype="float32", **parameters).make_runtime(problem)
+    amigo = solver_class("AmIGO").get_instance(dtype="float32", **parameters)
+    run = amigo.make_runtime(problem)
     run.start(0)
     run.advance(n_iterations)
     return (y.astype(float) for y in run.variables())
@@ -54,7 +51,7 @@ def draw(images, name):
     for image, axis in zip(images, axes, strict=True):
         axis.imshow(image.reshape(side, side), cmap="gray")
         axis.axis("off")
-    path = Path("build") / f"learnt-{name}.png"
+    path = ROOT / "build" / f"learnt-{name}.png"
     path.parent.mkdir(exist_ok=True)
     figure.savefig(path, dpi=120, bbox_inches="tight")
     return path

@@ -2,8 +2,9 @@
 
     python benchmarks/peer.py CLONE CELL SOLVER DTYPE ARRAYS.npz
 
-Runs under the peer's own Python. The solvers are the peer's files, unchanged; the losses
-are ours, per sample as its data sets write them. The clock waits for the work.
+Runs under the peer's own Python, with jax, click, numpy and what its solvers import. The
+solvers are the peer's files, unchanged; the losses are ours, per sample as its data sets
+write them. The clock waits for the work.
 """
 
 import importlib.util
@@ -20,9 +21,10 @@ import numpy as np
 
 clone, cell, name, dtype, path = sys.argv[1:]
 jax.config.update("jax_enable_x64", dtype == "float64")
-sys.path[:0] = [clone, str(Path(__file__).parent)]
+here = Path(__file__).parent
+sys.path[:0] = [clone, str(here), str(here.parent)]
 
-# The peer's Python does not know this folder before the line above.
+# The peer's Python knows neither this folder nor the suite before the line above.
 from throughput import STEP_SIZE, time_chunks  # noqa: E402
 
 arrays = {

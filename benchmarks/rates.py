@@ -62,12 +62,12 @@ def slopes():
 
 def biases():
     print("\nDistances of x from the minimum: predicted, found")
-    for name, penalty in (("v_pbgd", 1e1), ("v_pbgd", 1e2)):
+    for penalty in (1e1, 1e2):
         steps = {**STEPS, "outer_ratio": 4 * penalty}
-        judged, n_iterations = subject(name), round(3000 * penalty)
+        judged, n_iterations = subject("v_pbgd"), round(3000 * penalty)
         for n_inner in (1, 5, 20):
             given = {"n_inner": n_inner, "penalty": penalty, "ramp": 1, **steps}
-            show(f"{name}, T = {n_inner}, γ = {penalty:g}", judged, n_iterations, given)
+            show(f"v_pbgd, T = {n_inner}, γ = {penalty:g}", judged, n_iterations, given)
     judged = subject("bome")
     for n_inner in (1, 5, 20):
         for step in (0.02, 0.005):

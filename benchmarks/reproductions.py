@@ -31,8 +31,14 @@ import time
 
 import click
 import numpy as np
-from benchopt.benchmark import Benchmark
-from throughput import CELLS, ROOT, STEP_SIZE, make_problem, peak_memory_mb, run_json
+from throughput import (
+    CELLS,
+    STEP_SIZE,
+    make_problem,
+    peak_memory_mb,
+    run_json,
+    solver_class,
+)
 
 from benchmark_bilevel.exact.published import published_reference
 from benchmark_bilevel.exact.solve import Exact
@@ -62,8 +68,7 @@ def show_model(name, problem, z, x):
 
 def make_run(problem, name, **parameters):
     """The compiled runtime of a solver."""
-    ((klass, _),) = Benchmark(ROOT).check_solver_patterns([name])
-    run = klass.get_instance(**parameters).make_runtime(problem)
+    run = solver_class(name).get_instance(**parameters).make_runtime(problem)
     run.advance(1)
     return run
 

@@ -11,7 +11,7 @@ of MNIST in float32, with all samples and with four different batches.
 
 import click
 from benchopt.benchmark import Benchmark
-from throughput import ROOT, STEP_SIZE, make_problem, time_chunks
+from throughput import ROOT, STEP_SIZE, make_problem, solver_class, time_chunks
 
 from benchmark_bilevel.problems import PROBLEMS
 from benchmark_bilevel.runtimes import arrays
@@ -37,7 +37,7 @@ def main(solvers):
         + "  cost ratio   in the caches   variables"
     )
     for name in solvers:
-        ((solver, _),) = benchmark.check_solver_patterns([name])
+        solver = solver_class(name)
         speeds, cached = [], []
         for problem in problems:
             instance = solver.get_instance(step_size=STEP_SIZE, step_exponent=0.0)
@@ -54,7 +54,7 @@ def main(solvers):
         )
     images = make_problem("mnist")
     for name in solvers:
-        ((solver, _),) = benchmark.check_solver_patterns([name])
+        solver = solver_class(name)
         instance = solver.get_instance(
             step_size=STEP_SIZE, step_exponent=0.0, dtype="float32"
         )

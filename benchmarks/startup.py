@@ -28,17 +28,28 @@ RUN += (
 )
 
 
-def seconds(*command, **environment):
-    """Wall-clock time of a Python command, and the modules that it imported."""
-    started = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", *command],
+def said(*command, **environment):
+    """What a Python command prints as errors."""
+    return subprocess.run(
+        [sys.executable, *command],
         capture_output=True,
         text=True,
         check=True,
         env={**os.environ, **ONE_THREAD, **environment},
-    )
-    return time.perf_counter() - started, done.stderr
+    ).stderr
+
+
+def seconds(*command, **environment):
+    """Wall-clock time of a Python command."""
+    started = time.perf_counter()
+    said(*command, **environment)
+    return time.perf_counter() - started
+
+
+def imports_torch(*command, **environment):
+    # Imports of imports are indented.
+    listed = said("-X", "importtime", *command, **environment)
+    return re.search(r"\| +torch$", listed, re.MULTILINE) is not None
 
 
 @click.command(help=__doc__.split("\n\n")[0])
@@ -49,22 +60,20 @@ def main(repeats):
             "NUMBA_CACHE_DIR": str(Path(folder, "numba")),
             "BENCHOPT_CACHE": str(Path(folder, "benchopt")),
         }
-        run = ("-m", "benchopt", *RUN)
-        rows = [
-            ("first run, everything compiled", [seconds(*run, "--no-cache", **cache)])
-        ]
+        run = ("-m", "benchopt", *RUN, "--output", str(Path(folder, "run.parquet")))
+        first = seconds(*run, "--no-cache", **cache)
+        rows = [("first run, everything compiled", first, "")]
         for name, command in (
             ("import benchopt", ("-c", "import benchopt")),
             ("one iteration, compiled code from disk", (*run, "--no-cache")),
             ("one iteration, result from the cache", run),
         ):
             seconds(*command, **cache)
-            rows.append((name, [seconds(*command, **cache) for _ in range(repeats)]))
-    for name, runs in rows:
-        median = statistics.median(duration for duration, _ in runs)
-        # Imports of imports are indented.
-        torch = any(re.search(r"\| +torch$", said, re.MULTILINE) for _, said in runs)
-        print(f"{name:<42}{median:>7.2f} s{'   imports torch' if torch else ''}")
+            runs = [seconds(*command, **cache) for _ in range(repeats)]
+            note = "   imports torch" if imports_torch(*command, **cache) else ""
+            rows.append((name, statistics.median(runs), note))
+    for name, median, note in rows:
+        print(f"{name:<42}{median:>7.2f} s{note}")
 
 
 if __name__ == "__main__":

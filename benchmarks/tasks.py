@@ -14,18 +14,16 @@ All in float32 on one thread; `make test-cuda` prints the speed on a GPU.
 
 import numpy as np
 import torch
-from benchopt.benchmark import Benchmark
 from parts import command
 from task_loops import equilibrium_loop, few_shot_loop
-from throughput import ROOT, pose, time_chunks
+from throughput import pose, solver_class, time_chunks
 
 from benchmark_bilevel.exact.metrics import Evaluator
 
 
 def start(problem, name, step, outer_step, **parameters):
     """The runtime of a solver with constant steps, in float32."""
-    ((klass, _),) = Benchmark(ROOT).check_solver_patterns([name])
-    solver = klass.get_instance(
+    solver = solver_class(name).get_instance(
         step_size=step,
         outer_ratio=step / outer_step,
         outer_exponent=0.0,
@@ -82,7 +80,7 @@ def few_shot():
                     run.advance(n_tasks // batch_size)
                     x = run.variables()[1].astype(float)
                     accuracy = problem.outer_metrics(x)["test_accuracy"]
-                    text.append(f"{n_tasks} tasks {accuracy:.1%}")
+                    text.append(f"{run.t * batch_size} tasks {accuracy:.1%}")
                 print(
                     f"  {name}, {batch_size} at a time, {state} "
                     f"({run.row_bytes / 1e6:.1f} MB): {', '.join(text)}"

@@ -1,13 +1,16 @@
-"""Iterations per second of every solver on every real problem, side by side.
+"""Iterations per second of solvers on real problems, side by side.
 
     python benchmarks/throughput.py [--solver SOBA] [--cell ijcnn1] [--dtype float32]
                                     [--ceiling] [--peer DIR --peer-python PYTHON]
 
-Each measurement runs in a process of its own, on one thread, with an empty compilation
-cache, and reports the median of several timed chunks. ``--peer`` times the solvers of
-benchopt/benchmark_bilevel (JAX), from a clone in DIR, on the same arrays;
+Seven solvers unless ``--solver`` names others; the rows go to ``throughput.csv`` beside
+this file, in place of what was there. Each measurement runs in a process of its own, on
+one thread, with an empty compilation cache, and reports the median of several timed
+chunks. ``--peer`` times the solvers of benchopt/benchmark_bilevel (JAX), from a clone in
+DIR, on the same arrays;
 ``--ceiling`` a hand-written C++ program. Ratios above 1 are ours ahead. GFlop/s are
-those of the products with the blocks alone, where the model is linear and data dense;
+those of the products behind ∇f, ∇z g, H v and J v alone, where the model is linear and
+data dense;
 ``--ceiling`` gives the core's peak beside them.
 """
 
@@ -41,6 +44,8 @@ CELLS = {
 PRODUCTS = {"ijcnn1": (2, 3, 0, 4), "covtype": (2, 3, 0, 4), "mnist": (2, 3, 2, 4)}
 # What takes the three of a block at once, by itself or inside.
 JOINT = {"grad_hvp_cross", "mean_grad_hvp_cross", "soba_directions", "page_directions"}
+# The share of its ∇f that is ∇x f alone: that is 0 in these cells, and takes no product.
+IDLE = {"FSLA": 2 / 3}
 PEER_CELLS = ("ijcnn1", "covtype", "mnist")
 # What an iteration of the peer's solver does, where that is not our default. Its VRBO takes
 # a large batch every 128 epochs, which is as good as never. SRBA's and VRBO's periods are
@@ -85,7 +90,8 @@ def peak_memory_mb():
     """
     status = Path("/proc/self/status")
     if not status.exists():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak / (2**20 if sys.platform == "darwin" else 1024)  # of bytes, or KiB
     (line,) = (s for s in status.read_text().splitlines() if s.startswith("VmHWM"))
     return int(line.split()[1]) / 1024
 
@@ -135,42 +141,46 @@ def pose(name, dataset, **options):
     return problem(data, **{**defaults, **options})
 
 
-def operations(cell, dim_z, step, counts):
+def operations(cell, dim_z, solver, counts):
     """Floating-point operations in the products behind `counts`; None if not known."""
     if cell not in PRODUCTS:
         return None
     gradient, hvp, cross, joint = PRODUCTS[cell]
     calls = dict(zip(COUNTS, counts, strict=True))
     n = calls["jacobian_vector_products"]
-    products = gradient * (calls["outer_gradients"] + calls["inner_gradients"])
+    outer = calls["outer_gradients"] * (1 - IDLE.get(solver.name, 0))
+    products = gradient * (outer + calls["inner_gradients"])
     products += hvp * calls["hessian_vector_products"] + cross * n
-    if JOINT & set(step.__code__.co_names):
+    if JOINT & set(solver.step.__code__.co_names):
         products -= (gradient + hvp + cross - joint) * n
     return 2 * dim_z * products
 
 
-def worker(cell, solver, dtype, runtime="auto"):
-    """Measure one cell of the table in this process; a dict for the parent."""
+def solver_class(name):
+    """The class of a solver of the suite."""
     from benchopt.benchmark import Benchmark
 
-    problem = make_problem(cell)
-    ((klass, _),) = Benchmark(ROOT).check_solver_patterns([solver])
+    ((klass, _),) = Benchmark(ROOT).check_solver_patterns([name])
+    return klass
+
+
+def worker(cell, solver, dtype):
+    """Measure one cell of the table in this process; a dict for the parent."""
+    problem, klass = make_problem(cell), solver_class(solver)
     batch_size = CELLS[cell][2]
     own = {"batch_size": batch_size, "outer_batch_size": batch_size}
     own |= LIKE_PEER.get(solver, {})
     if solver in PERIODS:
         n_samples = problem.n_inner + problem.n_outer
         own["period"] = int(PERIODS[solver] * n_samples / batch_size)
-    instance = klass.get_instance(
-        step_size=STEP_SIZE, dtype=dtype, runtime=runtime, **own
-    )
+    instance = klass.get_instance(step_size=STEP_SIZE, dtype=dtype, **own)
     started = time.perf_counter()
     run = instance.make_runtime(problem)
     run.advance(1)
     compile_seconds = time.perf_counter() - started
     counts, t = run.counts.copy(), run.t
     speed = time_chunks(lambda k: run.advance(run.t + k))
-    total = operations(cell, problem.dim_z, klass.step, run.counts - counts)
+    total = operations(cell, problem.dim_z, klass, run.counts - counts)
     return {
         "iterations_per_second": speed,
         "gflops": total and total / (run.t - t) * speed / 1e9,

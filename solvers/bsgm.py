@@ -41,7 +41,7 @@ class Solver(BilevelSolver):
     R. Grazzi, M. Pontil, S. Salzo, "Bilevel optimization with a lower-level
     contraction: Optimal sample complexity without warm-start", JMLR 24, 2023,
     Algorithms 1 and 2, schedules of Theorem 16. (Its code draws all samples of g from
-    one shuffled epoch, and v starts at ∇z f.)
+    one shuffled epoch, and v starts at −∇z f.)
     """
 
     name = "BSGM"

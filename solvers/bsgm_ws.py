@@ -34,7 +34,7 @@ class Solver(BilevelSolver):
     R. Grazzi, M. Pontil, S. Salzo, "Bilevel optimization with a lower-level
     contraction: Optimal sample complexity without warm-start", JMLR 24, 2023, section
     7.3. (Its code draws all samples of g from one shuffled epoch; a v that is not kept
-    starts at ∇z f.)
+    starts at −∇z f.)
     """
 
     name = "BSGM-WS"

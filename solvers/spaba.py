@@ -31,8 +31,8 @@ class Solver(BilevelSolver):
     ----------
     T. Chu, D. Xu, W. Yao, J. Zhang, "SPABA: A single-loop and probabilistic stochastic
     bilevel algorithm achieving optimal sample complexity", ICML 2024. The constants are
-    ours. (In the authors' code D starts at 0 and mostly stays there for ten iterations,
-    and v is clipped to [−1, 1] in each coordinate.)
+    ours. (In the authors' code D starts at 0 and stays there until the first pass, nine
+    iterations in the mean, and v is clipped to [−1, 1] in each coordinate.)
     """
 
     name = "SPABA"

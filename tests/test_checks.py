@@ -1,5 +1,7 @@
 """What `check` makes of its findings, and of plugins that crash it or never return."""
 
+from functools import cached_property
+
 import click
 import numpy as np
 import pytest
@@ -12,8 +14,15 @@ from benchmark_bilevel.problems.base import Problem
 from benchmark_bilevel.verification import Failed, Unusable, run_checks
 from benchmark_bilevel.verification.cases import Subject
 from benchmark_bilevel.verification.plugin import checks_of
-from benchmark_bilevel.verification.problems import batches, losses, metrics
+from benchmark_bilevel.verification.problems import (
+    batches,
+    inner_problem,
+    losses,
+    metrics,
+    repeatable,
+)
 from benchmark_bilevel.verification.process import results_of
+from benchmark_bilevel.verification.text import Text
 from benchmark_bilevel.verification.tuning import parameters_matter
 
 
@@ -174,6 +183,34 @@ def test_files_that_are_no_plugins(tmp_path, text, line):
         list(checks_of(path))
 
 
+MESSY = """
+from benchmark_bilevel.methods import descend
+from benchmark_bilevel.solver import BilevelSolver
+
+
+class Solver(BilevelSolver):
+    name = "messy"
+
+    @staticmethod
+    def init(inner, outer, z, x):
+        return z, x
+
+    @staticmethod
+    def step(inner, outer, state, steps, t):
+        z, x = state
+#       z = z - 1
+        z = z - steps.inner * inner.grad(z, x, inner.draw())
+"""
+
+
+def test_the_text_of_a_step_may_have_comments_at_the_margin(tmp_path):
+    path = tmp_path / "messy.py"
+    path.write_text(MESSY)
+    text = Text(load_plugin(path).Solver.step)
+    assert text.names == ("z", "x")
+    assert "line 17, `z = z - steps.inner" in text.rebound["z"]
+
+
 def test_a_file_has_one_problem(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(f"{EXAMPLE}\n\nclass Other(Mine):\n    name = 'other'\n")
@@ -239,6 +276,42 @@ class Reweighting(Problem):
 
     def initial_point(self):
         return np.zeros(9), np.zeros(3)
+
+
+def test_a_problem_that_is_another_each_time(monkeypatch):
+    repeatable(Reweighting())
+    anew = np.random.default_rng()
+
+    class Scaling(Reweighting):
+        @cached_property
+        def inner_samples(self):
+            X, y = self.data["samples"]
+            X /= 2  # in place: the next one to be posed on these data has others
+            return X, y
+
+    with monkeypatch.context() as patch, pytest.raises(Failed, match="posed again"):
+        patch.setattr(Reweighting, "initial_point", lambda self: anew.random((2, 3)))
+        repeatable(Reweighting())
+    scaling = Scaling()
+    scaling.data["samples"] = Reweighting().inner_samples
+    with pytest.raises(Failed, match="posed again"):
+        repeatable(scaling)
+
+
+def test_points_of_the_checks_are_feasible():
+    """Outside its set a problem need not be sound: a ridge x ≥ 0.01, say."""
+
+    class Ridge(Reweighting):
+        def inner_regulariser(self, z, x):
+            return x.mean() * (z**2).sum()
+
+        def initial_point(self):
+            return np.zeros(9), np.full(3, 0.1)
+
+        def project(self, x):
+            return x.clamp(min=0.01)
+
+    assert inner_problem(Ridge()).startswith("smallest eigenvalue")
 
 
 @pytest.mark.parametrize(
@@ -322,6 +395,16 @@ def test_a_term_that_depends_on_the_batch_fails():
         ("accuracies", lambda self, z, x: 0.5, "accuracies returns float, not a dict"),
         ("outer_metrics", lambda self, x: {"a": "b"}, "outer_metrics: a is str, not a"),
         ("final_results", lambda self, z, x: z, "final_results returns ndarray, not a"),
+        (
+            "outer_metrics",
+            lambda self, x: {"value": 0.5},
+            "value is the name of a metric",
+        ),
+        (
+            "accuracies",
+            lambda self, z, x: {"test_accuracy": 93.0},
+            "is 93, not a share",
+        ),
     ],
 )
 def test_metrics_that_no_row_could_hold(monkeypatch, part, value, line):

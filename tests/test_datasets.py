@@ -113,6 +113,33 @@ def test_seeds_of_a_data_set_outside_of_a_run():
     assert "missing" not in data_of(Dataset.get_instance())
 
 
+OTHERS = """
+import numpy as np
+from benchopt import BaseDataset
+
+
+class Dataset(BaseDataset):
+    name = "others"
+    parameters = {"own": [False, True]}
+
+    def get_data(self):
+        X = np.random.standard_normal((90, 3))
+        return {"mine": np.ones(3)} if self.own else {"X_train": X, "y_train": X[:, 0] > 0}
+"""
+
+
+def test_check_of_other_data_each_time_and_of_data_for_a_problem_of_ones_own(tmp_path):
+    (tmp_path / "others.py").write_text(OTHERS)
+    (_, first), (_, second) = checks_of(tmp_path / "others.py")
+    failed = [result for result in first if result.status == "FAIL"]
+    assert [result.title for result in failed] == [
+        "get_data returns the same each time"
+    ]
+    results = list(second)
+    assert {result.status for result in results} == {"ok", "skipped"}
+    assert results[-1].text == "the arrays are for a problem of your own"
+
+
 def test_a_run_goes_on(faulty, tmp_path):
     """Each fault is a skip with its line, and the good data set's cell runs."""
     benchmark = copy_of_the_benchmark(tmp_path, compiled=False)
@@ -173,6 +200,7 @@ def test_check_of_a_data_set(faulty, capsys):
         assert (result.status, result.text) == ("FAIL", line)
     gate, *problems = found["data set faulty[kind=good]"]
     assert gate.status == "ok"
+    assert "FAIL" not in {result.status for result in problems}
     assert "y_train: 90 dense int64, was 90 dense bool" in gate.text
     assert "labels 0 to 1 are the classes False, True" in gate.text
     statuses = {result.title: result.status for result in problems}

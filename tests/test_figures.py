@@ -15,16 +15,25 @@ from matplotlib.figure import Figure
 from benchmark_bilevel.__main__ import main
 from benchmark_bilevel.report import figures, labels, look, styles
 from benchmark_bilevel.report.curves import curves
-from benchmark_bilevel.report.drawing import DASHES, draw_curves, draw_strips
+from benchmark_bilevel.report.drawing import (
+    DASHES,
+    draw_curves,
+    draw_sensitivity,
+    draw_strips,
+)
 from benchmark_bilevel.report.metrics import METRICS, metric_on
 from benchmark_bilevel.report.panels import (
     all_panels,
     curve_panel,
     end_panels,
     main_metric,
+    target_panels,
+    variant_panels,
 )
+from benchmark_bilevel.report.plots import SensitivityPlot
 from benchmark_bilevel.report.results import prepare
 from benchmark_bilevel.report.site.viewer import STATIC, curves_of
+from benchmark_bilevel.report.tables import sensitivity
 
 PROBLEM = "ijcnn1, hyperparameter-selection"
 POISONING = {"dataset": "mnist", "problem": "data-poisoning", "has_reference": False}
@@ -298,6 +307,45 @@ def test_a_solver_that_barely_moves_is_seen_beside_the_best():
     assert len(ax.lines) > 5 and low < heights.min() and heights.max() < high
     ax.figure.draw_without_rendering()
     assert ax.yaxis.get_offset_text().get_text() == ""
+
+
+def test_strips_are_of_runs_that_spent_their_budget():
+    runs = synthetic.cells(("SOBA",), **POISONING)
+    last = runs["stop_val"] == runs["stop_val"].max()
+    runs["objective_value"] = runs["objective_value"].where(last)
+    lost = runs["idx_rep"] == 2
+    runs.loc[last & lost, "objective_diverged"] = 1.0
+    runs, ax = prepare(runs), Figure().subplots()
+    end_panels(runs, "mnist, data-poisoning")[0].draw(ax)
+    kept = runs["objective_value"][last & ~lost]
+    assert sorted(ax.lines[0].get_xdata()) == sorted(kept)
+
+
+def test_the_solvers_with_the_largest_shares_are_in_colour():
+    runs = prepare(synthetic.cells([f"S{k}" for k in range(12)], n_repetitions=2))
+    [(_, _, draw)] = target_panels(runs, "seconds")
+    names = {name.text for name in draw(Figure().subplots())}
+    assert names == {f"S{k}" for k in range(2, 12)}, "in the order of their rates"
+
+
+def test_long_parameters_are_places_in_the_table():
+    runs = synthetic.cells(("SOBA",), (0.1, 0.5), 3)
+    runs["p_solver_linear_step"] = 2 * runs["p_solver_step_size"]
+    [panel] = variant_panels(prepare(runs), PROBLEM)
+    assert {name.text for name in panel.draw(Figure().subplots())} == {"no. 1", "no. 2"}
+
+
+def test_steps_at_which_all_runs_diverged_are_crosses_alone():
+    lost = [synthetic.cell("SOBA", 1.0, k, diverged=True) for k in range(3)]
+    runs = [synthetic.cells(("SOBA",), (0.01, 0.1), 3), *lost]
+    runs, ax = prepare(pd.concat(runs, ignore_index=True)), Figure().subplots()
+    draw_sensitivity(ax, sensitivity(runs, PROBLEM))
+    line, cross = lines_of(ax, "SOBA")
+    assert list(line.get_xdata()) == [0.01, 0.1]
+    assert cross.get_marker() == "X" and list(cross.get_xdata()) == [1.0]
+    [trace] = SensitivityPlot.plot(None, runs, PROBLEM)
+    assert (trace["x"], trace["crosses"]) == ([0.01, 0.1], [1.0])
+    assert len(trace["y"]) == len(trace["y_low"]) == len(trace["y_high"]) == 2
 
 
 def test_strips_have_ten_rows_and_that_of_the_solver():

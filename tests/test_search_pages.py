@@ -188,7 +188,7 @@ def test_costs_of_tuned_default_and_transferred_parameters(tmp_path):
 
 def test_the_command_prints_the_table_of_a_published_file():
     file = ROOT / "results" / "quadratic.parquet"
-    done = CliRunner().invoke(main, ["tuned", str(file)])
+    done = CliRunner().invoke(main, ["tuned", str(file), "--benchmark", str(ROOT)])
     expected = tuned_tables(read([file]), ROOT / "results" / "search")
     assert done.exit_code == 0 and done.output == expected + "\n"
     assert expected.count("| SOBA") >= 1

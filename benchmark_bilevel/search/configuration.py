@@ -17,8 +17,8 @@ HEADER = """\
 {trials} scrambled Sobol trials a solver ({file}), {calls:.3g} oracle
 calls each; the lowest {score} at the end, median of three seeds over the {best} best, won;
 winners do not diverge on 20 further seeds in a tenth of the calls. After each of them
-stand the solver with its defaults and with what won other searches, at the end
-yardsticks. All trials:
+stand its defaults and, if `transfer_from` names searches, what won those; yardsticks that
+apply are at the end. All trials:
 results/search/{name}.parquet, of code {fingerprints}.
 1/L = {scale.inner:.3g}, 1/‖∇h(x0)‖∞ = {scale.outer:.3g}, {scale.epoch:.4g} batches a pass.
 """

@@ -76,7 +76,8 @@ def problems(subject):
             if not moved <= 1e-9:
                 raise Failed(f"{problem.name}: x is {moved:.1e} outside its set")
         is_sparse = getattr(problem, "is_sparse", False)
-        names.append(f"{problem.name}{' on sparse data' if is_sparse else ''}")
+        note = " (diverged)" if runtime.diverged else ""
+        names.append(f"{problem.name}{' on sparse data' if is_sparse else ''}{note}")
     return ", ".join(names)
 
 
@@ -104,7 +105,8 @@ def divergence(subject):
         largest = max(float(abs(y).max()) for y in arrays(runtime.state))
         if not (runtime.diverged or largest > 1e20):
             raise Failed(
-                f"{what}: after 60 iterations all variables are moderate still"
+                f"{what}: after 60 iterations all variables are moderate still (if the "
+                "method bounds v itself, give test_config a bound that is never reached)"
             )
 
 

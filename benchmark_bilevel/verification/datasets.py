@@ -4,7 +4,15 @@ import numpy as np
 from benchopt.utils import product_param
 from scipy.sparse import issparse
 
-from benchmark_bilevel.data import Inadmissible, admit
+from benchmark_bilevel.data import (
+    COEFFICIENTS,
+    FEW_SHOT_TASKS,
+    RIDGE_TASKS,
+    SUPERVISED,
+    Inadmissible,
+    admit,
+)
+from benchmark_bilevel.data.dataset import content_digest
 from benchmark_bilevel.problems import PROBLEMS
 from benchmark_bilevel.search.data import data_of
 from benchmark_bilevel.verification import Result
@@ -15,22 +23,29 @@ def dataset_findings(dataset_class):
     """Pairs (name, results) of a data set with each of its parameters' defaults."""
     for parameters in product_param(dataset_class.parameters):
         dataset = dataset_class.get_instance(**parameters)
-        yield f"data set {dataset}", _findings(data_of(dataset))
+        again = dataset_class.get_instance(**parameters)
+        yield f"data set {dataset}", _findings(data_of(dataset), again)
 
 
-def _findings(data):
+def _findings(data, again):
     """The `Result` of the gate and of each problem; a problem that does not fit is none.
 
-    It is a failure if no problem fits.
+    It is a failure if no problem fits data of a known form, or if the instance `again`
+    of the data set returns others.
     """
     title = "get_data returns sound arrays"
     try:
         if "missing" in data:
             raise Inadmissible(data["missing"])
-        yield Result(title, "ok", _changes(data, admit(**data)))
+        admitted = admit(**data)
+        yield Result(title, "ok", _changes(data, admitted))
     except Inadmissible as refusal:
         yield Result(title, "FAIL", str(refusal))
         return
+    found, title = content_digest(admitted), "get_data returns the same each time"
+    if content_digest(admit(**data_of(again))) != found == content_digest(admitted):
+        text = "it returns other arrays when it is called again: seed what is random"
+        yield Result(title, "FAIL", text)
     n_fitting = 0
     for name, Problem in PROBLEMS.items():
         try:
@@ -45,7 +60,10 @@ def _findings(data):
             f"{problem.n_inner} samples of g, {problem.n_outer} of f; "
             f"{problem.dim_z} variables z, {problem.dim_x} variables x",
         )
-    if not n_fitting:
+    known = (*SUPERVISED, *COEFFICIENTS, *RIDGE_TASKS, *FEW_SHOT_TASKS)
+    if not n_fitting and not set(known) & set(data):
+        yield Result("problems", "skipped", "the arrays are for a problem of your own")
+    elif not n_fitting:
         yield Result("a problem can be posed on it", "FAIL", "each says why not")
 
 

@@ -107,7 +107,7 @@ def probe(problem, runtime, points, batch_size):
     counts, values = 0, []
     for z, x, v in points:
         run.start(0)
-        point = z, x, v, _feasible(problem, x)
+        point = z, x, v, feasible(problem, x)
         for variable, array in zip(run.state, point, strict=False):
             variable[:] = run._variable(array)
         values.append([])
@@ -120,7 +120,8 @@ def probe(problem, runtime, points, batch_size):
     return values, counts
 
 
-def _feasible(problem, x):
+def feasible(problem, x):
+    """The array `x`, projected where the problem has a feasible set."""
     if problem.project is None:
         return x
     return problem.project(to_tensor(x, "float64", "cpu")).numpy()

@@ -1,17 +1,24 @@
 """The checks that every problem has to pass."""
 
+from copy import copy
 from numbers import Real
 
 import numpy as np
 
+from benchmark_bilevel.data.dataset import content_digest
+from benchmark_bilevel.exact.metrics import EXACT_METRICS
 from benchmark_bilevel.exact.solve import Exact
+from benchmark_bilevel.oracles import COUNTS
 from benchmark_bilevel.oracles.autograd import to_tensor
 from benchmark_bilevel.oracles.samplers import Partition
 from benchmark_bilevel.verification import Failed, NotDeclared, Unusable
 from benchmark_bilevel.verification.model import Model
-from benchmark_bilevel.verification.probe import MATRICES, NAMES, OF_F, probe
+from benchmark_bilevel.verification.probe import MATRICES, NAMES, OF_F, feasible, probe
 
 BATCH = 8  # and a shorter last block, wherever 8 does not divide the samples
+# Of the columns that every problem has; a problem's own metrics have other names.
+RESERVED = {*EXACT_METRICS, *COUNTS, "inner_loss", "outer_loss", "oracle_calls"}
+RESERVED |= {"iterations", "diverged", "row_bytes", "end"}
 
 
 def losses(problem):
@@ -37,6 +44,22 @@ def losses(problem):
             raise Failed(f"inner_regulariser returns {found}, not a tensor of shape ()")
 
 
+def repeatable(problem):
+    """Posed again, as each worker does, it has the same samples and the same start."""
+    found, again = _posed(problem), copy(problem)
+    again.forget()
+    if not found == _posed(problem) == _posed(again):
+        raise Failed(
+            "posed again its samples or its start are others: seed what is random in them "
+            "by split_seed, and leave self.data as they are"
+        )
+
+
+def _posed(problem):
+    parts = problem.inner_samples, problem.outer_samples, problem.initial_point()
+    return content_digest(parts)
+
+
 def start(problem):
     """The initial point as tensors, of the right kind and feasible."""
     point = problem.initial_point()
@@ -53,7 +76,7 @@ def start(problem):
     z, x = point
     z, x = (to_tensor(y, "float64", "cpu") for y in (z, x))
     if problem.project is not None:
-        projected = problem.project(x)
+        projected = problem.project(x.clone())
         if getattr(projected, "shape", None) != x.shape:
             raise Unusable(
                 f"project returns {type(projected).__name__}, not a tensor like x"
@@ -102,7 +125,8 @@ def inner_problem(problem):
     _needs_h(problem)
     smallest = np.inf
     for z, x, _ in _points(problem):
-        smallest = min(smallest, np.linalg.eigvalsh(Model(problem).at(z, x).H)[0])
+        eigenvalues = np.linalg.eigvalsh(Model(problem).at(z, x).H)
+        smallest = np.minimum(smallest, eigenvalues[0])  # NaN stays
     if not smallest > 0:
         raise Failed(f"∇²zz g has the eigenvalue {smallest:.1e}: z*(x) is not unique")
     return f"smallest eigenvalue {smallest:.1e}"
@@ -203,14 +227,14 @@ def _needs_h(problem):
 
 
 def _points(problem, n_points=3):
-    """The initial point and points around it, each with a v."""
+    """The initial point and feasible points around it, each with a v."""
     generator = np.random.default_rng(1)
     z, x = problem.initial_point()
     for k in range(n_points):
         shift = 0.3 * min(k, 1)
         yield (
             z + shift * generator.standard_normal(z.size),
-            x + shift * generator.standard_normal(x.size),
+            feasible(problem, x + shift * generator.standard_normal(x.size)),
             generator.standard_normal(z.size),
         )
 
@@ -254,6 +278,14 @@ def metrics(problem):
         for key, value in found.items():
             if not isinstance(value, Real):
                 raise Failed(f"{name}: {key} is {type(value).__name__}, not a number")
+            if key in RESERVED:
+                raise Failed(
+                    f"{name}: {key} is the name of a metric of the benchmark's"
+                )
+            if key.endswith("accuracy") and not (0 <= value <= 1 or np.isnan(value)):
+                raise Failed(f"{name}: {key} is {value:g}, not a share of 1")
 
 
-PROBLEM_CHECKS = (losses, inner_problem, hypergradient, batches, kernels, metrics)
+PROBLEM_CHECKS = (
+    *(losses, repeatable, inner_problem, hypergradient, batches, kernels, metrics),
+)

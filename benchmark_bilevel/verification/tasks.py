@@ -8,7 +8,12 @@ from benchmark_bilevel.methods.schedules import Schedule
 from benchmark_bilevel.oracles.tasks import jacobians
 from benchmark_bilevel.runtimes.tasks import TaskRuntime
 from benchmark_bilevel.verification import Failed
-from benchmark_bilevel.verification.problems import compare_slope, metrics, start
+from benchmark_bilevel.verification.problems import (
+    compare_slope,
+    metrics,
+    repeatable,
+    start,
+)
 
 
 class _Still:
@@ -117,4 +122,4 @@ def _directions(problem, batch_size, v):
     return found
 
 
-TASK_CHECKS = (losses, inner_problems, hypergradient, batches, metrics)
+TASK_CHECKS = (losses, repeatable, inner_problems, hypergradient, batches, metrics)

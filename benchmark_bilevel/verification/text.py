@@ -2,7 +2,6 @@
 
 import ast
 import inspect
-import textwrap
 
 
 class Text:
@@ -21,7 +20,7 @@ class Text:
     def __init__(self, step):
         lines, self._first = inspect.getsourcelines(step)
         self._lines = [line.strip() for line in lines]
-        function = ast.parse(textwrap.dedent("".join(lines))).body[0]
+        function = _parsed("".join(lines))
         state = function.args.args[2].arg
         self.names, self.rebound = (), {}
         bindings = sorted(_bindings(function), key=lambda binding: binding[0].lineno)
@@ -48,6 +47,14 @@ class Text:
 
     def _at(self, k):
         return f"line {self._first + k - 1}, `{self._lines[k - 1]}`,"
+
+
+def _parsed(source):
+    """The function with this text, whatever its indentation and that of its comments."""
+    if not source[0].isspace():
+        return ast.parse(source).body[0]
+    function = ast.parse(f"if 1:\n{source}").body[0].body[0]
+    return ast.increment_lineno(function, -1)
 
 
 def _bindings(function):
