@@ -374,7 +374,12 @@ def test_names_do_not_overlap():
 
 
 def test_contrast_is_that_of_the_guidelines():
-    for color, expected in (((1, 0, 0), 3.998), ((0, 0, 0), 21), ((1, 1, 1), 1)):
+    for color, expected in (
+        ((1, 0, 0), 3.998),
+        ((0.5,) * 3, 3.977),
+        ((0, 0, 0), 21),
+        ((1, 1, 1), 1),
+    ):
         np.testing.assert_allclose(labels.contrast(color), expected, rtol=1e-3)
 
 
@@ -495,6 +500,10 @@ def test_no_legend_and_names_at_the_ends(runs):
     by_height = sorted(ax.texts, key=lambda text: text.xyann[1])
     texts = [text.get_text() for text in by_height]
     assert texts == ["SABA", "SOBA", "AmIGO\n(1 of 5 diverged)"], "as their curves end"
+    other = curve_panel(runs, PROBLEM, "test_accuracy", "seconds")
+    [ax] = figures.compose([other]).axes
+    by_height = sorted(ax.texts, key=lambda text: text.xyann[1])
+    assert [text.get_text() for text in by_height] == texts[::-1], "the best on top"
     panels = figures.compose([panel] * 4, (2, 2)).axes
     first, right, below, _ = (one.get_position() for one in panels)
     assert first.x1 < right.x0 and first.y0 == right.y0 and below.y1 < first.y0

@@ -594,6 +594,7 @@ def test_winners_of_other_ranges_are_no_transfer(clones, monkeypatch):
     row |= {"shares": json.dumps(shares)}
     row |= {"search": json.dumps({"space": {"SOBA": {"step_size": [1, 2]}}})}
     specification.store_of("there").append([row])
+    specification = Specification.read(Benchmark(folder), file)
     specification.transfer_from = ["there"]
     assert specification.further_stages("SOBA") == ["defaults"]
 
