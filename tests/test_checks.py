@@ -183,32 +183,15 @@ def test_files_that_are_no_plugins(tmp_path, text, line):
         list(checks_of(path))
 
 
-MESSY = """
-from benchmark_bilevel.methods import descend
-from benchmark_bilevel.solver import BilevelSolver
-
-
-class Solver(BilevelSolver):
-    name = "messy"
-
-    @staticmethod
-    def init(inner, outer, z, x):
-        return z, x
-
-    @staticmethod
-    def step(inner, outer, state, steps, t):
-        z, x = state
-#       z = z - 1
-        z = z - steps.inner * inner.grad(z, x, inner.draw())
-"""
-
-
 def test_the_text_of_a_step_may_have_comments_at_the_margin(tmp_path):
+    right = "        descend(z, steps.inner, dz)\n"
+    messy = "#       descend(z, steps.inner, dz)\n        z = z - steps.inner * dz\n"
+    assert right in SOLVER
     path = tmp_path / "messy.py"
-    path.write_text(MESSY)
+    path.write_text(SOLVER.format(when=0, fault="pass").replace(right, messy))
     text = Text(load_plugin(path).Solver.step)
-    assert text.names == ("z", "x")
-    assert "line 17, `z = z - steps.inner" in text.rebound["z"]
+    assert text.names == ("z", "x", "v")
+    assert "line 20, `z = z - steps.inner * dz`" in text.rebound["z"]
 
 
 def test_a_file_has_one_problem(tmp_path):

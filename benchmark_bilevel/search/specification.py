@@ -337,9 +337,8 @@ class Specification:
                 _, shares = store.parameters(name, winner.trial)
                 made_of = json.loads(store.of(name)["search"].iloc[0] or "{}")
                 space = made_of.get("space", {}).get(name)
-                if (shares.keys(), space) == (
-                    ranges_of(solver).keys(), self.space.get(name),
-                ):  # fmt: skip
+                is_same = space == self.space.get(name)
+                if is_same and shares.keys() == ranges_of(solver).keys():
                     places[name] = shares
                 else:
                     click.echo(
